@@ -1,0 +1,5 @@
+"""The `keras-imaging` command."""
+
+from keras_imaging.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,126 @@
+"""Learned upsampling by an integer factor, in two equivalent forms."""
+
+import keras
+
+from keras_imaging.layers.enhancement import caffe_msra
+from keras_imaging.ops.upsample_kernels import transposed_to_subpixel_kernel
+from keras_imaging.typing import Tensor
+
+
+def _check(factor, filters):
+    if int(factor) != factor or factor < 2:
+        raise ValueError(f"`factor` must be an integer of 2 or more. Received: factor={factor}")
+    if filters < 1:
+        raise ValueError(f"`filters` must be at least 1. Received: filters={filters}")
+
+
+def _enlarged_shape(input_shape, factor, filters):
+    batch, height, width, _ = input_shape
+    return (batch, height and height * factor, width and width * factor, filters)
+
+
+@keras.saving.register_keras_serializable(package="keras_imaging")
+class SubPixelUpsample(keras.layers.Layer):
+    """A 3x3 convolution to `factor**2 * filters` channels, then depth-to-space.
+
+    Args:
+        factor: integer of 2 or more.
+        filters: output channels.
+
+    Input shape:
+        `(batch, height, width, channels)`.
+    Output shape:
+        `(batch, factor * height, factor * width, filters)`.
+    Reference:
+        Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
+        Convolutional Neural Network", CVPR 2016, equation 4. Channels are ordered (row phase,
+        column phase, filter).
+    """
+
+    def __init__(self, factor: int, filters: int, **kwargs):
+        super().__init__(**kwargs)
+        _check(factor, filters)
+        self.factor = factor
+        self.filters = filters
+        self.conv = keras.layers.Conv2D(
+            factor**2 * filters,
+            3,
+            padding="same",
+            kernel_initializer=caffe_msra(),
+            dtype=self.dtype_policy,
+            name="conv",
+        )
+
+    def build(self, input_shape):
+        self.conv.build(input_shape)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return keras.ops.depth_to_space(self.conv(inputs), self.factor)
+
+    def compute_output_shape(self, input_shape):
+        return _enlarged_shape(input_shape, self.factor, self.filters)
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor, "filters": self.filters}
+
+
+@keras.saving.register_keras_serializable(package="keras_imaging")
+class TransposedUpsample(keras.layers.Layer):
+    """Transposed convolution of kernel 3f and stride f, cropped by f on each side.
+
+    The kernel is a multiple of the stride (no checkerboard), and kernel minus stride is even, so
+    the crop is symmetric and all backends agree. `to_subpixel` gives the equal sub-pixel layer.
+
+    Args:
+        factor: f, integer of 2 or more.
+        filters: output channels.
+
+    Input shape:
+        `(batch, height, width, channels)`.
+    Output shape:
+        `(batch, factor * height, factor * width, filters)`.
+    """
+
+    def __init__(self, factor: int, filters: int, **kwargs):
+        super().__init__(**kwargs)
+        _check(factor, filters)
+        self.factor = factor
+        self.filters = filters
+        self.conv = keras.layers.Conv2DTranspose(
+            filters,
+            3 * factor,
+            strides=factor,
+            padding="same",
+            kernel_initializer=caffe_msra(),
+            dtype=self.dtype_policy,
+            name="conv",
+        )
+
+    def build(self, input_shape):
+        self.conv.build(input_shape)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return self.conv(inputs)
+
+    def subpixel_weights(self) -> list[Tensor]:
+        """Kernel and bias of the equal `SubPixelUpsample`."""
+        kernel, bias = self.conv.kernel, self.conv.bias
+        return [
+            transposed_to_subpixel_kernel(keras.ops.convert_to_tensor(kernel), self.factor),
+            keras.ops.tile(keras.ops.convert_to_tensor(bias), (self.factor**2,)),
+        ]
+
+    def to_subpixel(self) -> SubPixelUpsample:
+        """The `SubPixelUpsample` with the same result, to rounding."""
+        if not self.built:
+            raise ValueError("Build the layer (call it once) before `to_subpixel`.")
+        layer = SubPixelUpsample(self.factor, self.filters, name=self.name, dtype=self.dtype_policy)
+        layer.build((None, None, None, self.conv.kernel.shape[-1]))
+        layer.set_weights([keras.ops.convert_to_numpy(w) for w in self.subpixel_weights()])
+        return layer
+
+    def compute_output_shape(self, input_shape):
+        return _enlarged_shape(input_shape, self.factor, self.filters)
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor, "filters": self.filters}

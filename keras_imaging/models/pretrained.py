@@ -1,0 +1,116 @@
+"""What every model shares: configuration, presets and weights."""
+
+import json
+import pathlib
+
+import keras
+
+WEIGHTS_DIR = pathlib.Path(__file__).parent.parent / "weights"
+
+# Arguments that change how a model is computed or named, not what its weights mean.
+_NOT_ARCHITECTURE = {"name", "dtype", "input_shape", "upsampler", "groups_implementation"}
+
+
+def shipped_weights(model: str | None = None) -> dict[str, dict]:
+    """Cards of the trained weights in the package, by name.
+
+    Args:
+        model: class name such as `"RDIDN"` to list only its weights.
+    """
+    cards = {}
+    for path in sorted(WEIGHTS_DIR.glob("*.json")):
+        card = json.loads(path.read_text())
+        if model in (None, card["model"]):
+            cards[path.stem] = card
+    return cards
+
+
+class PretrainedModel(keras.Model):
+    """A functional model that is its constructor arguments.
+
+    A subclass builds its graph in `__init__`, sets `presets` (named argument sets), and passes its
+    own arguments as `config` to this constructor.
+    """
+
+    presets: dict[str, dict] = {}
+
+    def __init__(self, inputs, outputs, config: dict, weights: str | None, name=None):
+        super().__init__(inputs=inputs, outputs=outputs, name=name)
+        self._config = config
+        if weights is not None:
+            self._load(weights)
+
+    @classmethod
+    def from_preset(cls, preset: str, weights: str | None = "pretrained", **kwargs):
+        """Build a named variant, by default with the weights shipped for it.
+
+        Args:
+            preset: a name in `presets`.
+            weights: as the constructor's.
+            **kwargs: constructor arguments that override the preset's.
+        """
+        if preset not in cls.presets:
+            raise ValueError(
+                f"Unknown preset {preset!r} of {cls.__name__}; there are {sorted(cls.presets)}."
+            )
+        return cls(**{**cls.presets[preset], "weights": weights, **kwargs})
+
+    def _load(self, weights):
+        cards = shipped_weights(type(self).__name__)
+        if weights == "pretrained":
+            mine = self._architecture(self._config)
+            names = [n for n, card in cards.items() if self._architecture(card["config"]) == mine]
+            if not names:
+                raise ValueError(
+                    f"No weights are shipped for {type(self).__name__} with {mine}. "
+                    f"Shipped: {sorted(cards) or 'none'}."
+                )
+            weights = names[0]
+        if weights in cards:
+            path = WEIGHTS_DIR / cards[weights]["file"]
+        else:
+            path = pathlib.Path(weights)
+            if not path.is_file():
+                raise ValueError(
+                    f"`weights` must be None, 'pretrained', the path of a file, or one of "
+                    f"{sorted(cards)}. Received: weights={str(weights)!r}"
+                )
+        load_weights_file(self, path)
+
+    def _architecture(self, config):
+        defaults = {k: v for k, v in self._config.items() if k not in _NOT_ARCHITECTURE}
+        return {k: config.get(k) for k in defaults}
+
+    def call(self, inputs, training=None, mask=None):
+        dtype = keras.backend.standardize_dtype(inputs.dtype)
+        if "float" not in dtype:
+            raise ValueError(
+                f"{type(self).__name__} takes float images in 0..1. Received dtype {dtype}: divide "
+                "by 255 first, or use keras_imaging.inference, which takes uint8."
+            )
+        return super().call(inputs, training=training, mask=mask)
+
+    def get_config(self):
+        return {**self._config, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(**config)
+
+
+def load_weights_file(model: keras.Model, path: str | pathlib.Path) -> None:
+    """Load `.weights.h5` or `.keras` weights, of any float precision, into `model`.
+
+    Raises:
+        ValueError: if the file cannot be read or holds the weights of another model; the message
+            names the file.
+    """
+    path = pathlib.Path(path)
+    try:
+        model.load_weights(str(path))
+    except (ValueError, KeyError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"{path} does not hold weights of {type(model).__name__} with these arguments "
+            f"({model.count_params():,} parameters): {reason}"
+        ) from error

@@ -1,0 +1,24 @@
+"""Checks and parts that the super-resolution networks share."""
+
+import keras
+
+
+def check_arguments(scale, scales, channels, input_shape) -> tuple:
+    """Validate what every super-resolution model takes; return the full input shape."""
+    if scale not in scales:
+        raise ValueError(f"`scale` must be one of {scales}. Received: scale={scale}")
+    if channels < 1:
+        raise ValueError(f"`channels` must be at least 1. Received: channels={channels}")
+    shape = (None, None, channels) if input_shape is None else tuple(input_shape)
+    if len(shape) != 3 or shape[-1] != channels:
+        raise ValueError(
+            f"`input_shape` must be (height, width, {channels}) to agree with channels={channels}. "
+            f"Received: input_shape={input_shape}"
+        )
+    return shape
+
+
+def dtype_policies(dtype) -> tuple[keras.DTypePolicy, str]:
+    """The policy of the body, and the full-precision dtype of the tail and the skips."""
+    policy = keras.dtype_policies.get(dtype if dtype is not None else keras.config.dtype_policy())
+    return policy, policy.variable_dtype
