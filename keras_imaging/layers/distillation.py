@@ -67,7 +67,11 @@ class InformationDistillationBlock(keras.layers.Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         y = self.compression(self.enhancement(inputs))
-        return inputs + y if self.residual else keras.ops.leaky_relu(y, self.enhancement.negative_slope)
+        return (
+            inputs + y
+            if self.residual
+            else keras.ops.leaky_relu(y, self.enhancement.negative_slope)
+        )
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)

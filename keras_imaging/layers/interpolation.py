@@ -49,7 +49,9 @@ class InterpolationUpsample(keras.layers.Layer):
         kernel = kernel.reshape(5, 5, channels, -1)
         for axis in (1, 2):
             x = _reflect_two(x, axis)
-        return keras.ops.conv(x, keras.ops.convert_to_tensor(kernel, dtype=x.dtype), padding="valid")
+        return keras.ops.conv(
+            x, keras.ops.convert_to_tensor(kernel, dtype=x.dtype), padding="valid"
+        )
 
     def compute_output_shape(self, input_shape):
         batch, height, width, channels = input_shape

@@ -116,7 +116,9 @@ def imresize(
     first = 1 if rank == 4 else 0
     size = tuple(image.shape[first : first + 2])
     if None in size or 0 in size:
-        raise ValueError(f"Height and width must be known and positive. Received shape {image.shape}.")
+        raise ValueError(
+            f"Height and width must be known and positive. Received shape {image.shape}."
+        )
     dtype = keras.backend.standardize_dtype(image.dtype)
     is_array = isinstance(image, np.ndarray)
     if not ("float" in dtype or (is_array and dtype == "uint8")):

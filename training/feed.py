@@ -1,0 +1,68 @@
+"""Batches of a sampler as what `fit` takes, from any step on."""
+
+import keras
+import numpy as np
+
+
+def feed(sampler, first_step: int, last_step: int, strategy=None):
+    """Batches `first_step` ... `last_step` - 1.
+
+    A sampler has `batch(step, rows)` and `batch_size`. Under a strategy, replica r of R takes rows
+    r/R ... (r+1)/R of every batch, whatever the process it runs in, so all strategies see the same
+    global batches.
+
+    Raises:
+        ValueError: if the number of replicas does not divide the batch size.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return _Batches(sampler, first_step, last_step)
+    import tensorflow as tf
+
+    if strategy is None:
+        return _dataset(tf, sampler, first_step, last_step, 0, 1, 1)
+    replicas = strategy.num_replicas_in_sync
+    if sampler.batch_size % replicas:
+        raise ValueError(
+            f"The batch size must be a multiple of the {replicas} replicas. "
+            f"Received: batch_size={sampler.batch_size}"
+        )
+
+    def of_worker(context):
+        local = replicas // context.num_input_pipelines
+        first_replica = context.input_pipeline_id * local
+        return _dataset(tf, sampler, first_step, last_step, first_replica, local, replicas)
+
+    return strategy.distribute_datasets_from_function(of_worker)
+
+
+def _dataset(tf, sampler, first_step, last_step, first_replica, local_replicas, replicas):
+    """One element per step and local replica."""
+    rows = sampler.batch_size // replicas
+
+    def load(step, replica):
+        first = int(replica) * rows
+        return sampler.batch(int(step), slice(first, first + rows))
+
+    shapes = [array.shape for array in sampler.batch(first_step, slice(0, rows))]
+
+    def load_tensors(number):
+        step = first_step + number // local_replicas
+        replica = first_replica + number % local_replicas
+        arrays = tf.numpy_function(load, [step, replica], [tf.float32, tf.float32])
+        return tuple(tf.ensure_shape(a, shape) for a, shape in zip(arrays, shapes, strict=True))
+
+    count = (last_step - first_step) * local_replicas
+    return tf.data.Dataset.range(count).map(load_tensors).prefetch(2)
+
+
+class _Batches(keras.utils.PyDataset):
+    def __init__(self, sampler, first_step, last_step):
+        super().__init__(workers=1)
+        self._sampler = sampler
+        self._steps = np.arange(first_step, last_step)
+
+    def __len__(self):
+        return len(self._steps)
+
+    def __getitem__(self, index):
+        return self._sampler.batch(int(self._steps[index]))
