@@ -12,7 +12,7 @@ IMPLEMENTATIONS = ("auto", "grouped", "dense")
 class GroupedConv2D(keras.layers.Conv2D):
     """Conv2D in groups whose weights do not depend on how it is computed.
 
-    On TensorFlow's and JAX's CPU backends a grouped convolution is several times slower than a dense
+    On the CPU, TensorFlow and JAX compute a grouped convolution several times slower than a dense
     one whose kernel is the grouped kernel on its block diagonal and zero elsewhere. The result is
     the same and so are the weights, `(height, width, channels / groups, filters)`.
 
