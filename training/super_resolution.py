@@ -1,6 +1,8 @@
 """The recipe of the super-resolution networks."""
 
 import dataclasses
+import json
+import pathlib
 
 import keras
 
@@ -16,8 +18,9 @@ class SuperResolutionRecipe:
     Args:
         preset: named variant, such as `"rdidn_x2"`; fixes the architecture and the scale.
         global_skip: of RDIDN, overrides the preset's: `"nearest"`, `"bicubic"` or `"none"`.
-        init: weights to start from: a shipped name or a path. Layers of other shapes (those of
-            another scale's upsampler) keep their initial values.
+        init: weights to start from: a shipped name, or the path of a file; a run's `card.json`
+            beside it tells its architecture. Layers of other shapes (those of another scale's
+            upsampler) keep their initial values.
         steps: training steps.
         batch_size: global batch.
         patch_size: side of the low-resolution patch.
@@ -71,11 +74,12 @@ class SuperResolutionRecipe:
 
     def _initialise(self, model):
         cards = models.shipped_weights(type(model).__name__)
-        config = {**model.get_config(), "dtype": "float32"}
+        beside = pathlib.Path(self.init).with_name("card.json")
+        card = cards.get(self.init) or (json.loads(beside.read_text()) if beside.is_file() else {})
+        source = type(model)(**{**model.get_config(), "dtype": "float32", **card.get("config", {})})
         if self.init in cards:
-            source = type(model)(**{**config, **cards[self.init]["config"]}, weights=self.init)
+            source.load_pretrained(self.init)
         else:
-            source = type(model)(**config)
             load_weights_file(source, self.init)
         for layer in source.layers:
             target = model.get_layer(layer.name)

@@ -38,7 +38,7 @@ class PretrainedModel(keras.Model):
         super().__init__(inputs=inputs, outputs=outputs, name=name)
         self._config = config
         if weights is not None:
-            self._load(weights)
+            self.load_pretrained(weights)
 
     @classmethod
     def from_preset(cls, preset: str, weights: str | None = "pretrained", **kwargs):
@@ -55,7 +55,15 @@ class PretrainedModel(keras.Model):
             )
         return cls(**{**cls.presets[preset], "weights": weights, **kwargs})
 
-    def _load(self, weights):
+    def load_pretrained(self, weights: str) -> None:
+        """Load weights as the constructor's `weights` says.
+
+        Args:
+            weights: `"pretrained"`, the name of shipped weights, or the path of a file.
+
+        Raises:
+            ValueError: if there are no such weights, or they are of another model.
+        """
         cards = shipped_weights(type(self).__name__)
         if weights == "pretrained":
             mine = self._architecture(self._config)

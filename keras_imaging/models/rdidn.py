@@ -173,12 +173,12 @@ class RDIDN(PretrainedModel):
                 layer = layer.to_subpixel()
             target.set_weights(layer.get_weights())
 
-    def _load(self, weights):
+    def load_pretrained(self, weights: str) -> None:
         # Weights are shipped in the transposed form.
         if self._config["upsampler"] == "subpixel" and not str(weights).endswith((".h5", ".keras")):
             self.copy_weights(RDIDN(**{**self._config, "upsampler": "transposed"}, weights=weights))
         else:
-            super()._load(weights)
+            super().load_pretrained(weights)
 
 
 _SMALL = {

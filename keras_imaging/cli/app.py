@@ -1,0 +1,55 @@
+"""The command `keras-imaging`: its subcommands, and what becomes of errors.
+
+Exit codes: 0 done; 1 the answer is no, or some files were skipped; 2 an error, told in one line;
+130 interrupted.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+import keras_imaging
+from keras_imaging.cli.evaluate import evaluate
+from keras_imaging.cli.upscale import upscale
+from keras_imaging.cli.weights import weights
+
+app = typer.Typer(
+    help="Imaging networks in Keras: enlarge pictures, score, train and export.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"keras-imaging {keras_imaging.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and leave."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+app.command()(upscale)
+app.add_typer(evaluate, name="evaluate")
+app.command()(weights)
+
+
+def main() -> None:
+    """Run the command line; errors that the user can mend are one line on stderr."""
+    try:
+        app(prog_name="keras-imaging")
+    except (ValueError, OSError) as error:
+        # Some messages, Keras' above all, go over many lines.
+        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        sys.exit(2)

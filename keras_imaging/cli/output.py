@@ -1,0 +1,66 @@
+"""How the commands speak: lines, JSON, progress, and asking before files are replaced."""
+
+import contextlib
+import json
+import math
+import pathlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+import typer
+
+_SECONDS_BEFORE_PROGRESS = 2.0
+
+
+def print_json(data: dict) -> None:
+    """Write one JSON object to stdout; infinities and NaN, which JSON lacks, become null."""
+    typer.echo(json.dumps(_finite(data), indent=2))
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, pathlib.Path) else value
+
+
+@contextlib.contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr, once the work has taken two seconds; yields a function of (done, total)."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+    task = bar.add_task(label, total=None)
+    began = time.monotonic()
+
+    def advance(done: int, total: int) -> None:
+        bar.update(task, completed=done, total=total)
+        if time.monotonic() - began > _SECONDS_BEFORE_PROGRESS:
+            bar.start()
+
+    try:
+        yield advance
+    finally:
+        bar.stop()
+
+
+def check_outputs(paths: Iterable[pathlib.Path], overwrite: bool) -> None:
+    """Refuse, before the work begins, to write where the result could not stand.
+
+    Raises:
+        ValueError: if a path exists and `overwrite` is False, is a folder, or lies in no folder.
+    """
+    for path in paths:
+        if not path.parent.is_dir():
+            raise ValueError(
+                f"There is no folder {str(path.parent)!r} to write {path.name!r} into."
+            )
+        if path.is_dir():
+            raise ValueError(f"{str(path)!r} is a folder; give the name of a file.")
+        if path.exists() and not overwrite:
+            raise ValueError(f"{str(path)!r} exists; give --overwrite to replace it.")

@@ -1,0 +1,190 @@
+"""`keras-imaging upscale`: enlarge a picture, a folder of pictures, or a sample."""
+
+import pathlib
+import time
+from collections import Counter
+from typing import Annotated
+
+import typer
+
+from keras_imaging.cli import options
+from keras_imaging.cli.output import check_outputs, print_json, progress_bar
+from keras_imaging.cli.quiet import quiet_start
+
+
+def upscale(
+    source: Annotated[
+        pathlib.Path | None,
+        typer.Argument(
+            help="A picture or a folder of pictures. Without it a sample picture is shrunk, "
+            "enlarged again, and compared with bicubic interpolation and the truth.",
+            show_default=False,
+        ),
+    ] = None,
+    scale: options.Scale = None,
+    out: options.Out = None,
+    preset: options.Preset = None,
+    weights: options.Weights = None,
+    tile: Annotated[
+        int, typer.Option(help="Side of the network's input in pixels; smaller takes less memory.")
+    ] = 256,
+    self_ensemble: options.SelfEnsemble = False,
+    as_json: options.Json = False,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Enlarge pictures with a trained network.
+
+    Writes PICTURE_x2.png beside the picture, or the folder FOLDER_x2, unless --out says otherwise.
+    Files of a folder that cannot be read are named and skipped; the exit code is then 1.
+    """
+    if source is not None and not source.exists():
+        raise ValueError(f"There is no file or folder {str(source)!r}.")
+    with quiet_start():
+        from keras_imaging.cli.networks import load_network
+    network = load_network(scale, preset, weights)
+    if network.remark:
+        typer.echo(network.remark, err=True)
+    settings = {"tile": tile, "self_ensemble": self_ensemble}
+
+    if source is None:
+        report = _enlarge_sample(network, out, overwrite, settings)
+    elif source.is_dir():
+        report = _enlarge_folder(network, source, out, overwrite, settings)
+    else:
+        report = _enlarge_file(network, source, out, overwrite, settings)
+    report = {"weights": network.name, "scale": network.model.scale, **report}
+
+    if as_json:
+        print_json(report)
+    else:
+        _tell(report)
+    if report.get("skipped"):
+        raise typer.Exit(1)
+
+
+def _enlarge_file(network, source, out, overwrite, settings):
+    target = _target(out, source.with_name(f"{source.stem}_x{network.model.scale}.png"))
+    check_outputs([target], overwrite)
+    with progress_bar(source.name) as progress:
+        written = _enlarge_one(network.model, source, target, {**settings, "progress": progress})
+    return {"written": [written]}
+
+
+def _enlarge_folder(network, source, out, overwrite, settings):
+    scale = network.model.scale
+    # Every file, whatever its suffix: what cannot be read is to be named.
+    sources = sorted(
+        path for path in source.iterdir() if path.is_file() and not path.name.startswith(".")
+    )
+    if not sources:
+        raise ValueError(f"The folder {str(source)!r} is empty.")
+    named = source.resolve() if source.name in ("", "..") else source
+    out = out or named.with_name(f"{named.name}_x{scale}")
+    stems = Counter(path.stem for path in sources)
+    names = [path.stem if stems[path.stem] == 1 else path.name for path in sources]
+    targets = [out / f"{name}_x{scale}.png" for name in names]
+    out.mkdir(parents=True, exist_ok=True)
+    check_outputs(targets, overwrite)
+
+    written, skipped = [], {}
+    with progress_bar(source.name) as progress:
+        for done, (path, target) in enumerate(zip(sources, targets, strict=True), start=1):
+            try:
+                written.append(_enlarge_one(network.model, path, target, settings))
+            except ValueError as error:
+                skipped[path.name] = str(error)
+            progress(done, len(sources))
+    return {"written": written, "skipped": skipped}
+
+
+def _enlarge_one(model, source, target, settings):
+    from keras_imaging.data.images import (
+        check_writable_as,
+        read_icc_profile,
+        read_image,
+        write_image,
+    )
+    from keras_imaging.inference import upscale as enlarge
+
+    began = time.monotonic()
+    image = read_image(source)
+    check_writable_as(target, image.shape, image.dtype)
+    result = enlarge(model, image, **settings)
+    write_image(target, result, read_icc_profile(source))
+    return {
+        "input": source,
+        "output": target,
+        "height": result.shape[0],
+        "width": result.shape[1],
+        "seconds": round(time.monotonic() - began, 2),
+    }
+
+
+def _enlarge_sample(network, out, overwrite, settings):
+    from keras_imaging.cli.comparison import most_improved, side_by_side
+    from keras_imaging.data import luma, sample_image, write_image
+    from keras_imaging.inference import upscale as enlarge
+    from keras_imaging.metrics import psnr
+    from keras_imaging.ops import imresize, modcrop
+
+    scale = network.model.scale
+    target = _target(out, pathlib.Path(f"sample_x{scale}.png"))
+    comparison = target.with_name(f"{target.stem}_comparison.png")
+    check_outputs([target, comparison], overwrite)
+
+    truth = modcrop(sample_image(), scale)
+    small = imresize(truth, 1 / scale)
+    bicubic = imresize(small, scale)
+    began = time.monotonic()
+    with progress_bar("sample") as progress:
+        ours = enlarge(network.model, small, progress=progress, **settings)
+    seconds = round(time.monotonic() - began, 2)
+    scores = [psnr(luma(image), luma(truth), border=scale) for image in (bicubic, ours)]
+    panels = {
+        f"bicubic   {scores[0]:.2f} dB": bicubic,
+        f"{network.name}   {scores[1]:.2f} dB": ours,
+        "truth": truth,
+    }
+    write_image(target, ours)
+    write_image(comparison, side_by_side(panels, most_improved(ours, bicubic, truth)))
+    return {
+        "written": [
+            {
+                "input": "the shrunk sample picture",
+                "output": target,
+                "height": ours.shape[0],
+                "width": ours.shape[1],
+                "seconds": seconds,
+            }
+        ],
+        "comparison": comparison,
+        "bicubic_psnr": scores[0],
+        "psnr": scores[1],
+    }
+
+
+def _target(out, default):
+    if out is None:
+        return default
+    return out / default.name if out.is_dir() else out
+
+
+def _tell(report):
+    for item in report["written"]:
+        typer.echo(
+            f"Wrote {item['output']}: {item['width']} x {item['height']} pixels, "
+            f"{report['scale']} times {item['input']}, by {report['weights']} "
+            f"in {item['seconds']} s."
+        )
+    if "comparison" in report:
+        gain = report["psnr"] - report["bicubic_psnr"]
+        typer.echo(f"Wrote {report['comparison']}: bicubic, {report['weights']} and the truth.")
+        typer.echo(
+            f"PSNR of the luma: bicubic {report['bicubic_psnr']:.2f} dB, {report['weights']} "
+            f"{report['psnr']:.2f} dB, a gain of {gain:+.2f} dB."
+        )
+    if report.get("skipped"):
+        total = len(report["written"]) + len(report["skipped"])
+        typer.echo(f"Skipped {len(report['skipped'])} of {total} files:", err=True)
+        for reason in report["skipped"].values():
+            typer.echo(f"  {reason}", err=True)

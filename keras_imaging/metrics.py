@@ -1,0 +1,194 @@
+"""Peak signal-to-noise ratio and structural similarity.
+
+`psnr` and `ssim` are NumPy functions in float64, on which published figures rest; `PSNR` and `SSIM`
+are Keras metrics of the same quantities.
+"""
+
+import keras
+import numpy as np
+
+from keras_imaging.ops.color import rgb_to_ycbcr
+from keras_imaging.ops.crop import shave
+
+_WINDOW = 11
+_SIGMA = 1.5
+_K1, _K2 = 0.01, 0.03
+
+
+def _gaussian() -> np.ndarray:
+    t = np.arange(_WINDOW) - _WINDOW // 2
+    weights = np.exp(-(t**2) / (2 * _SIGMA**2))
+    return weights / weights.sum()
+
+
+def _check_shapes(a, b):
+    if len(a.shape) != len(b.shape) or any(
+        m != n for m, n in zip(a.shape, b.shape, strict=True) if None not in (m, n)
+    ):
+        raise ValueError(
+            f"Expected two images of one shape. Received shapes {tuple(a.shape)} and "
+            f"{tuple(b.shape)}."
+        )
+
+
+def _check_window(size, border):
+    if any(n is not None and n < 2 * border + _WINDOW for n in size):
+        raise ValueError(
+            f"SSIM needs at least 2 * border + {_WINDOW} = {2 * border + _WINDOW} pixels on each "
+            f"side. Received height and width {tuple(size)}."
+        )
+
+
+def psnr(a: np.ndarray, b: np.ndarray, border: int = 0, max_val: float = 255.0) -> float:
+    """Peak signal-to-noise ratio in dB, 10 log10(max_val**2 / mean squared error).
+
+    Args:
+        a, b: images of one shape, `(height, width)` or `(height, width, channels)`; any real type.
+        border: pixels left out on each side.
+        max_val: the largest value an image can have.
+
+    Returns:
+        Infinity for equal images.
+
+    Raises:
+        ValueError: if the shapes differ or `border` leaves no pixel.
+    """
+    _check_shapes(a, b)
+    difference = shave(a, border).astype("float64") - shave(b, border)
+    mse = np.mean(np.square(difference))
+    return float(10 * np.log10(max_val**2 / mse)) if mse else float("inf")
+
+
+def ssim(a: np.ndarray, b: np.ndarray, border: int = 0, max_val: float = 255.0) -> float:
+    """Structural similarity, -1..1: its mean over the pixels where the whole window fits.
+
+    Args:
+        a, b: images of one shape, `(height, width)` or `(height, width, channels)`; any real type.
+            Channels are compared one by one and averaged.
+        border: pixels left out on each side.
+        max_val: the largest value an image can have.
+
+    Raises:
+        ValueError: if the shapes differ, or a side is shorter than 2 * border + 11.
+
+    Reference:
+        Wang, Bovik, Sheikh, Simoncelli, "Image Quality Assessment: From Error Visibility to
+        Structural Similarity", IEEE TIP 2004: 11x11 Gaussian window of standard deviation 1.5,
+        K = (0.01, 0.03), population covariance.
+    """
+    _check_shapes(a, b)
+    _check_window(a.shape[:2], border)
+    a = shave(a, border).astype("float64") / max_val
+    b = shave(b, border).astype("float64") / max_val
+    return float(np.mean(_ssim_map(a, b, _filter_numpy)))
+
+
+def _ssim_map(a, b, local_mean):
+    c1, c2 = _K1**2, _K2**2
+    mean_a, mean_b = local_mean(a), local_mean(b)
+    variances = local_mean(a * a + b * b) - mean_a * mean_a - mean_b * mean_b
+    covariance = local_mean(a * b) - mean_a * mean_b
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a * mean_a + mean_b * mean_b + c1)
+    return luminance * (2 * covariance + c2) / (variances + c2)
+
+
+def _filter_numpy(x):
+    for axis in (0, 1):
+        length = x.shape[axis] - _WINDOW + 1
+        taps = (np.take(x, range(k, k + length), axis) for k in range(_WINDOW))
+        x = sum(weight * tap for weight, tap in zip(_gaussian(), taps, strict=True))
+    return x
+
+
+def _filter(x):
+    channels = x.shape[-1]
+    for shape in ((_WINDOW, 1, 1, 1), (1, _WINDOW, 1, 1)):
+        kernel = np.tile(_gaussian().reshape(shape), (1, 1, channels, 1))
+        x = keras.ops.depthwise_conv(
+            x, keras.ops.convert_to_tensor(kernel, dtype=x.dtype), padding="valid"
+        )
+    return x
+
+
+class _ImageMetric(keras.metrics.MeanMetricWrapper):
+    """Mean over images of a value computed from two batches."""
+
+    def __init__(self, border, y_channel, max_val, name, dtype):
+        if border < 0:
+            raise ValueError(f"`border` must be 0 or more. Received: border={border}")
+        if not max_val > 0:
+            raise ValueError(f"`max_val` must be positive. Received: max_val={max_val}")
+        super().__init__(self._per_image, name=name, dtype=dtype)
+        self.border = border
+        self.y_channel = y_channel
+        self.max_val = max_val
+
+    def _per_image(self, y_true, y_pred):
+        _check_shapes(y_true, y_pred)
+        images = []
+        for image in (y_true, y_pred):
+            # Both to 0..1 in full precision, whatever the model computes in.
+            dtype = keras.backend.result_type(keras.ops.convert_to_tensor(image).dtype, "float32")
+            image = keras.ops.cast(image, dtype) / self.max_val
+            if self.y_channel:
+                image = rgb_to_ycbcr(image)[..., :1]
+            images.append(shave(image, self.border) if self.border else image)
+        return self._compare(*images)
+
+    def get_config(self):
+        return {
+            "border": self.border,
+            "y_channel": self.y_channel,
+            "max_val": self.max_val,
+            "name": self.name,
+            "dtype": self.dtype,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable(package="keras_imaging")
+class PSNR(_ImageMetric):
+    """Mean over images of the peak signal-to-noise ratio, in dB.
+
+    Values are compared as they are, neither clipped nor rounded; for figures to publish see
+    `keras_imaging.evaluation`.
+
+    Args:
+        border: pixels left out on each side.
+        y_channel: compare the BT.601 luma of RGB images.
+        max_val: the largest value an image can have.
+        name: name of the metric.
+        dtype: dtype of the mean.
+
+    Example:
+        >>> model.compile("adam", "mae", metrics=[PSNR(border=2)])
+    """
+
+    def __init__(self, border=0, y_channel=False, max_val=1.0, name="psnr", dtype=None):
+        super().__init__(border, y_channel, max_val, name, dtype)
+
+    def _compare(self, a, b):
+        mse = keras.ops.mean(keras.ops.square(a - b), axis=(1, 2, 3))
+        return -10 * keras.ops.log10(mse)
+
+
+@keras.saving.register_keras_serializable(package="keras_imaging")
+class SSIM(_ImageMetric):
+    """Mean over images of the structural similarity, see `ssim`.
+
+    Args:
+        border, y_channel, max_val, name, dtype: as in `PSNR`.
+
+    Raises:
+        ValueError: from `update_state`, if a side is shorter than 2 * border + 11.
+    """
+
+    def __init__(self, border=0, y_channel=False, max_val=1.0, name="ssim", dtype=None):
+        super().__init__(border, y_channel, max_val, name, dtype)
+
+    def _compare(self, a, b):
+        _check_window(a.shape[1:3], 0)
+        return keras.ops.mean(_ssim_map(a, b, _filter), axis=(1, 2, 3))
