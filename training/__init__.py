@@ -1,6 +1,26 @@
-"""Training: recipes, strategies, the runner, resume."""
+"""Training: recipes, strategies, the runner, resume.
 
-from keras_imaging.training.runner import train
-from keras_imaging.training.super_resolution import SuperResolutionRecipe
+Nothing is loaded before it is used: the command line reads a recipe's fields without Keras.
+"""
 
-__all__ = ["SuperResolutionRecipe", "train"]
+import importlib
+
+_HOMES = {
+    "SuperResolutionRecipe": "super_resolution",
+    "TrainingResult": "runner",
+    "folder_images": "sources",
+    "tfds_images": "sources",
+    "train": "runner",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__():
+    return __all__

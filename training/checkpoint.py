@@ -8,10 +8,12 @@ import zipfile
 import keras
 import numpy as np
 
+from keras_imaging.data.images import replacing
+
 _KEPT = 2
 
 
-def write(folder: str | os.PathLike, step: int, variables: list, state: dict) -> pathlib.Path:
+def write(folder: str | os.PathLike, step: int, variables: list, state: dict) -> None:
     """Write `checkpoint-STEP.npz`; keep the last two.
 
     The file appears under its name only when it is complete and on the disk.
@@ -21,19 +23,16 @@ def write(folder: str | os.PathLike, step: int, variables: list, state: dict) ->
         step: training steps done.
         variables: of model and optimizer.
         state: JSON-able values that `read` gives back.
+
+    Raises:
+        OSError: if it cannot be written; the older checkpoints stay.
     """
     folder = pathlib.Path(folder)
-    path = folder / f"checkpoint-{step:08d}.npz"
-    temporary = path.with_suffix(".tmp")
     arrays = {f"{i:04d}": keras.ops.convert_to_numpy(v) for i, v in enumerate(variables)}
-    with open(temporary, "wb") as file:
+    with replacing(folder / f"checkpoint-{step:08d}.npz") as file:
         np.savez(file, state=np.frombuffer(json.dumps(state).encode(), "uint8"), **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
     for old in _files(folder)[:-_KEPT]:
         old.unlink(missing_ok=True)
-    return path
 
 
 def read(folder: str | os.PathLike) -> tuple[list[np.ndarray], dict] | None:

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from keras_imaging.training.strategy import rows_per_replica
+
 
 def feed(sampler, first_step: int, last_step: int, strategy=None):
     """Batches `first_step` ... `last_step` - 1.
@@ -16,28 +18,21 @@ def feed(sampler, first_step: int, last_step: int, strategy=None):
     """
     if keras.backend.backend() != "tensorflow":
         return _Batches(sampler, first_step, last_step)
-    import tensorflow as tf
-
+    rows = rows_per_replica(sampler.batch_size, strategy)
     if strategy is None:
-        return _dataset(tf, sampler, first_step, last_step, 0, 1, 1)
-    replicas = strategy.num_replicas_in_sync
-    if sampler.batch_size % replicas:
-        raise ValueError(
-            f"The batch size must be a multiple of the {replicas} replicas. "
-            f"Received: batch_size={sampler.batch_size}"
-        )
+        return _dataset(sampler, first_step, last_step, rows, 0, 1)
 
     def of_worker(context):
-        local = replicas // context.num_input_pipelines
-        first_replica = context.input_pipeline_id * local
-        return _dataset(tf, sampler, first_step, last_step, first_replica, local, replicas)
+        local_replicas = strategy.num_replicas_in_sync // context.num_input_pipelines
+        first_replica = context.input_pipeline_id * local_replicas
+        return _dataset(sampler, first_step, last_step, rows, first_replica, local_replicas)
 
     return strategy.distribute_datasets_from_function(of_worker)
 
 
-def _dataset(tf, sampler, first_step, last_step, first_replica, local_replicas, replicas):
+def _dataset(sampler, first_step, last_step, rows, first_replica, local_replicas):
     """One element per step and local replica."""
-    rows = sampler.batch_size // replicas
+    import tensorflow as tf
 
     def load(step, replica):
         first = int(replica) * rows

@@ -1,4 +1,4 @@
-"""Adam with an exponential moving average that warms up."""
+"""Adam with an exponential moving average that warms up, right under every strategy."""
 
 import keras
 from keras import ops
@@ -11,6 +11,9 @@ class AveragedAdam(keras.optimizers.Adam):
     Keras' `use_ema` starts from the weights after the first step and holds on to them for about
     1 / (1 - decay) steps. Here the decay is min(ema_momentum, (1 + t) / (10 + t)), so the average
     is useful from the first hundred steps on.
+
+    Keras clips each replica's share of the gradient, here the sum over all replicas is clipped: the
+    same global batch makes the same step however many devices compute it.
     """
 
     def __init__(self, *args, ema_momentum: float = 0.999, **kwargs):
@@ -22,9 +25,36 @@ class AveragedAdam(keras.optimizers.Adam):
         """The averaged weights, in the order of the model's trainable variables."""
         return self._model_variables_moving_average
 
+    def _clip_gradients(self, grads):
+        if keras.backend.backend() == "tensorflow":
+            summed = super()._all_reduce_sum_gradients(zip(grads, grads, strict=True))
+            grads = [gradient for gradient, _ in summed]
+        return super()._clip_gradients(grads)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        return grads_and_vars  # summed before they were clipped
+
     def _update_model_variables_moving_average(self, trainable_variables):
         step = ops.cast(self.iterations, "float32")
         decay = ops.minimum(self.ema_momentum, (1.0 + step) / (10.0 + step))
         for variable, average in zip(trainable_variables, self.averages, strict=True):
             keep = ops.cast(decay, variable.dtype)
             average.assign(keep * average + (1 - keep) * variable)
+
+
+@keras.saving.register_keras_serializable(package="keras_imaging")
+class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
+    """Dynamic loss scaling where all replicas skip a step that overflowed in one of them.
+
+    Keras looks at the first replica's gradients only.
+    """
+
+    def check_finite(self, grads):
+        finite = super().check_finite(grads)
+        if keras.backend.backend() != "tensorflow":
+            return finite
+        import tensorflow as tf
+
+        overflows = tf.cast(tf.logical_not(finite), "float32")
+        replicas = tf.distribute.get_replica_context()
+        return tf.equal(replicas.all_reduce(tf.distribute.ReduceOp.SUM, overflows), 0.0)

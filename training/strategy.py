@@ -1,6 +1,7 @@
 """tf.distribute strategies by name."""
 
 import contextlib
+import os
 
 import keras
 
@@ -18,8 +19,8 @@ def make_strategy(name: str = "auto"):
             else one.
 
     Raises:
-        ValueError: on an unknown name, or a strategy of several devices on another backend than
-            TensorFlow.
+        ValueError: on an unknown name, a strategy of several devices on another backend than
+            TensorFlow, or if what the strategy needs is not there.
     """
     if name not in STRATEGIES:
         raise ValueError(f"`strategy` must be one of {STRATEGIES}. Received: strategy={name!r}")
@@ -30,19 +31,10 @@ def make_strategy(name: str = "auto"):
             f"strategy={name!r} is tf.distribute's and needs KERAS_BACKEND=tensorflow. "
             f"The backend is {keras.backend.backend()}."
         )
-    import os
-
     import tensorflow as tf
 
     if name == "auto":
-        if "TF_CONFIG" in os.environ:
-            name = "multi_worker"
-        elif "TPU_NAME" in os.environ or tf.config.list_physical_devices("TPU"):
-            name = "tpu"
-        elif len(tf.config.list_physical_devices("GPU")) > 1:
-            name = "mirrored"
-        else:
-            name = "one"
+        name = _find(tf)
     if name == "one":
         return None
     if name == "mirrored":
@@ -54,15 +46,48 @@ def make_strategy(name: str = "auto"):
                 "strategy='multi_worker' needs the cluster in TF_CONFIG; it is not set."
             )
         return tf.distribute.MultiWorkerMirroredStrategy()
-    resolver = tf.distribute.cluster_resolver.TPUClusterResolver()
-    tf.config.experimental_connect_to_cluster(resolver)
-    tf.tpu.experimental.initialize_tpu_system(resolver)
+    return _tpu(tf)
+
+
+def _find(tf):
+    if "TF_CONFIG" in os.environ:
+        return "multi_worker"
+    if "TPU_NAME" in os.environ or tf.config.list_physical_devices("TPU"):
+        return "tpu"
+    return "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "one"
+
+
+def _tpu(tf):
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
+            os.environ.get("TPU_NAME", "local")
+        )
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (tf.errors.OpError, ValueError) as error:
+        reason = str(error).partition(".")[0]
+        raise ValueError(f"strategy='tpu' finds no TPU: {reason}.") from error
     return tf.distribute.TPUStrategy(resolver)
 
 
 def scope(strategy):
     """`strategy.scope()`, or nothing."""
     return strategy.scope() if strategy is not None else contextlib.nullcontext()
+
+
+def rows_per_replica(batch_size: int, strategy) -> int:
+    """Rows of a global batch that each replica takes.
+
+    Raises:
+        ValueError: if the number of replicas does not divide the batch size.
+    """
+    replicas = strategy.num_replicas_in_sync if strategy is not None else 1
+    if batch_size % replicas:
+        raise ValueError(
+            f"The batch size must be a multiple of the {replicas} replicas. "
+            f"Received: batch_size={batch_size}"
+        )
+    return batch_size // replicas
 
 
 def is_chief(strategy) -> bool:

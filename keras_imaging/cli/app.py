@@ -11,6 +11,7 @@ import typer
 
 import keras_imaging
 from keras_imaging.cli.evaluate import evaluate
+from keras_imaging.cli.train import train
 from keras_imaging.cli.upscale import upscale
 from keras_imaging.cli.weights import weights
 
@@ -42,6 +43,7 @@ def _root(
 
 app.command()(upscale)
 app.add_typer(evaluate, name="evaluate")
+app.command()(train)
 app.command()(weights)
 
 

@@ -12,8 +12,8 @@ class PatchSampler:
     """Random pairs of low- and high-resolution patches.
 
     Each image is shrunk whole, then aligned patches are cut: training sees the same low-resolution
-    pixels that evaluation makes. A place is drawn uniformly among all places in all images, then one
-    of the eight flips and rotations. Because batch k depends on the seed and k alone, a run
+    pixels that evaluation makes. A place is drawn uniformly among all places in all images, then
+    one of the eight flips and rotations. Because batch k depends on the seed and k alone, a run
     continues, or is divided among workers, without keeping any state.
 
     Args:
@@ -26,7 +26,7 @@ class PatchSampler:
         seed: of the random choices.
 
     Raises:
-        ValueError: if there is no image, or none is as large as a patch.
+        ValueError: if there is no image, one is not uint8, or none is as large as a patch.
 
     Example:
         >>> sampler = PatchSampler([np.zeros((64, 64), "uint8")], 2, patch_size=16, batch_size=4)
@@ -52,12 +52,7 @@ class PatchSampler:
         n_images = 0
         for image in images:
             n_images += 1
-            if channels == 1:
-                image = luma(image)[..., None]
-            elif image.ndim == 2:
-                image = np.repeat(image[..., None], 3, axis=-1)
-            else:
-                image = image[..., :3]
+            image = _with_channels(image, channels)
             largest = max(largest, image.shape[:2], key=min)
             for factor in shrink:
                 size = [round(side * factor) for side in image.shape[:2]]
@@ -103,3 +98,14 @@ class PatchSampler:
         return tuple(
             np.rot90(patch[:, ::-1] if turn >= 4 else patch, turn % 4) for patch in (low, high)
         )
+
+
+def _with_channels(image, channels):
+    if image.dtype != np.uint8 or image.ndim not in (2, 3):
+        raise ValueError(
+            "Expected uint8 images of shape (height, width) or (height, width, channels). "
+            f"Received: {image.dtype} of shape {image.shape}"
+        )
+    if channels == 1 or image.ndim == 2 or image.shape[-1] < 3:
+        return np.repeat(luma(image)[..., None], channels, axis=-1)
+    return image[..., :3]

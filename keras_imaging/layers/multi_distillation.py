@@ -58,8 +58,8 @@ class ContrastAwareChannelAttention(keras.layers.Layer):
         self.excite.build((*pooled[:-1], channels // self.reduction))
 
     def call(self, inputs: Tensor) -> Tensor:
-        dtype = keras.backend.result_type(inputs.dtype, "float32")
-        x = keras.ops.cast(inputs, dtype)
+        half = keras.backend.standardize_dtype(inputs.dtype) in ("float16", "bfloat16")
+        x = keras.ops.cast(inputs, "float32") if half else inputs
         mean = keras.ops.mean(x, axis=(1, 2), keepdims=True)
         variance = keras.ops.mean(keras.ops.square(x - mean), axis=(1, 2), keepdims=True)
         contrast = keras.ops.sqrt(variance + self.epsilon) + mean

@@ -5,12 +5,12 @@ from keras_imaging import layers
 
 UNIT = {"filters": 16, "channel_step": 4, "distilled": 4, "groups": 4}
 
+
 @pytest.mark.parametrize(
     ("layer_class", "arguments", "channels"),
     [
         (layers.GroupedConv2D, {"filters": 8, "kernel_size": 3, "groups": 4, "padding": "same"}, 12),
         (layers.EnhancementUnit, UNIT, 16),
-        (layers.InformationDistillationBlock, UNIT, 16),
         (layers.InformationDistillationBlock, {**UNIT, "residual": True}, 16),
         (layers.ContrastAwareChannelAttention, {"reduction": 4}, 16),
         (layers.InformationMultiDistillationBlock, {"filters": 16, "reduction": 4}, 16),

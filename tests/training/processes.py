@@ -1,0 +1,67 @@
+"""Training in other processes."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+
+SCRIPT = pathlib.Path(__file__).with_name("tiny.py")
+LIMIT = 240.0
+
+
+def start(out, strategy, environment=None, script=SCRIPT, **fields):
+    """Begin to train; what the process says goes to a file beside `out`."""
+    # A strategy finds its own devices; nothing of this process may decide for it.
+    inherited = {k: v for k, v in os.environ.items() if k not in ("TF_CONFIG", "KERAS_BACKEND")}
+    with open(out.with_suffix(f".{time.monotonic_ns()}.txt"), "w") as log:
+        process = subprocess.Popen(
+            [sys.executable, script, out, strategy, json.dumps(fields)],
+            env={**inherited, **(environment or {})},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    process.log = pathlib.Path(log.name)
+    return process
+
+
+def start_workers(out, **fields):
+    """Begin to train with two workers on this machine."""
+    with socket.socket() as first, socket.socket() as second:
+        for taken in (first, second):
+            taken.bind(("127.0.0.1", 0))
+        addresses = [f"127.0.0.1:{taken.getsockname()[1]}" for taken in (first, second)]
+
+    def config(index):
+        task = {"type": "worker", "index": index}
+        return {"TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": task})}
+
+    return [start(out, "multi_worker", config(index), **fields) for index in (0, 1)]
+
+
+def finish(*processes):
+    """Wait for all of them; fail with what one said if it failed."""
+    try:
+        for process in processes:
+            code = process.wait(LIMIT)
+            assert code == 0, f"exit code {code}:\n{process.log.read_text()[-3000:]}"
+    finally:
+        stop(*processes)
+
+
+def stop(*processes):
+    """Kill whatever still runs, as the operating system would."""
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def wait_for_checkpoints(out, count, process):
+    """Wait until a run has written `count` checkpoints or more."""
+    end = time.monotonic() + LIMIT
+    while len(list(out.glob("checkpoint-*.npz"))) < count:
+        assert process.poll() is None, process.log.read_text()[-3000:]
+        assert time.monotonic() < end, "no checkpoint"
+        time.sleep(0.02)

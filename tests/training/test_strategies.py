@@ -1,0 +1,100 @@
+"""The same global batch makes the same steps, however many devices and processes compute it."""
+
+import json
+
+import keras
+import numpy as np
+import processes
+import pytest
+import tiny
+
+from keras_imaging.training import checkpoint, train
+from keras_imaging.training.strategy import make_strategy, rows_per_replica
+
+pytestmark = pytest.mark.tensorflow
+
+
+def assert_same_run(out, reference):
+    assert tiny.steps(out) == [4, 8, 10]
+    np.testing.assert_allclose(tiny.losses(out), tiny.losses(reference.out), rtol=1e-5)
+    ours, theirs = (checkpoint.read(folder)[0] for folder in (out, reference.out))
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    assert json.loads((out / "card.json").read_text())["last"]["mean_weight"] == pytest.approx(
+        reference.card["last"]["mean_weight"], rel=1e-5
+    )
+
+
+def test_mirrored_equals_one_device(tmp_path, reference):
+    out = tmp_path / "run"
+    processes.finish(processes.start(out, "mirrored"))
+    assert_same_run(out, reference)
+
+
+def test_two_workers_equal_one_even_if_one_is_killed(tmp_path, reference):
+    out = tmp_path / "run"
+    chief, other = processes.start_workers(out, seconds_per_step=0.5)
+    try:
+        processes.wait_for_checkpoints(out, 1, chief)
+    finally:
+        processes.stop(other, chief)
+    assert not (out / "card.json").exists()
+    processes.finish(*processes.start_workers(out))
+    assert_same_run(out, reference)
+
+
+def test_compiled_step_equals_plain_one(tmp_path, reference):
+    result = train(tiny.recipe(jit=True), tiny.images(), tmp_path / "run", strategy="one")
+    for record, wanted in zip(result.history, reference.history, strict=True):
+        assert record["loss"] == pytest.approx(wanted["loss"], rel=1e-4)
+
+
+def test_overflow_in_one_replica_makes_all_skip(tmp_path):
+    processes.finish(
+        processes.start(tmp_path / "x", "mirrored", script=processes.SCRIPT.with_name("overflow.py"))
+    )
+
+
+@pytest.mark.parametrize("name", ["horovod", "", "Mirrored"])
+def test_unknown_strategy(name):
+    with pytest.raises(ValueError, match="must be one of"):
+        make_strategy(name)
+
+
+def test_multi_worker_needs_its_cluster(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(ValueError, match="TF_CONFIG"):
+        make_strategy("multi_worker")
+
+
+def test_no_tpu_here(monkeypatch):
+    monkeypatch.delenv("TPU_NAME", raising=False)
+    with pytest.raises(ValueError, match="finds no TPU"):
+        make_strategy("tpu")
+
+
+def test_auto_is_one_device_here(monkeypatch):
+    for name in ("TF_CONFIG", "TPU_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind=None: [])
+    assert make_strategy("auto") is None
+
+
+def test_batch_must_be_divisible():
+    class Strategy:
+        num_replicas_in_sync = 3
+
+    assert rows_per_replica(6, Strategy) == 2
+    with pytest.raises(ValueError, match=r"multiple of the 3 replicas.*batch_size=16"):
+        rows_per_replica(16, Strategy)
+
+
+def test_mend_leaves_a_sound_fit_alone():
+    from keras.src.backend.tensorflow import trainer
+
+    from keras_imaging.training.multi_worker import mended_fit
+
+    model = keras.Sequential([keras.layers.Dense(1)])
+    before = trainer.reduce_per_replica
+    with mended_fit(model, None):
+        assert trainer.reduce_per_replica is before

@@ -1,0 +1,75 @@
+"""The card of trained weights: what they are and how they came to be."""
+
+import json
+import pathlib
+import platform
+import sys
+
+import keras
+import numpy as np
+
+import keras_imaging
+from keras_imaging.data.images import replacing
+
+WEIGHTS = "model.weights.h5"
+CARD = "card.json"
+
+
+def make_card(
+    model: keras.Model,
+    recipe: dict,
+    data: str,
+    seconds: float,
+    last: dict,
+    metrics: dict,
+    notes: dict,
+) -> dict:
+    """Describe weights.
+
+    Args:
+        model: with its averaged weights.
+        recipe: fields of the recipe.
+        data: name of the training data.
+        seconds: of training.
+        last: the log's last record.
+        metrics: figures of the validation.
+        notes: further entries; one called "metrics" says what the figures mean.
+    """
+    backend = keras.backend.backend()
+    return {
+        "model": type(model).__name__,
+        "config": {k: v for k, v in model.get_config().items() if k not in ("name", "dtype")},
+        "file": WEIGHTS,
+        "parameters": model.count_params(),
+        "data": data,
+        "recipe": recipe,
+        "training_seconds": round(seconds),
+        "last": last,
+        "versions": {
+            "keras_imaging": keras_imaging.__version__,
+            "python": platform.python_version(),
+            "keras": keras.__version__,
+            backend: sys.modules[backend].__version__,
+            "numpy": np.__version__,
+        },
+        **notes,
+        "metrics": {**notes.get("metrics", {}), **metrics},
+    }
+
+
+def write_weights(folder: pathlib.Path, model: keras.Model, card: dict) -> None:
+    """Write weights and card; older files stay whole until the new ones are.
+
+    Raises:
+        OSError: if they cannot be written.
+    """
+    temporary = folder / f".partial.{WEIGHTS}"
+    try:
+        model.save_weights(temporary)
+        temporary.replace(folder / WEIGHTS)
+    except RuntimeError as error:  # of HDF5, when the disk is full
+        raise OSError(f"Cannot write {folder / WEIGHTS}: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    with replacing(folder / CARD) as file:
+        file.write((json.dumps(card, indent=2) + "\n").encode())

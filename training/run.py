@@ -1,0 +1,161 @@
+"""State of a run between its steps and on the disk."""
+
+import dataclasses
+import json
+import math
+import pathlib
+import tempfile
+import time
+
+import keras
+import numpy as np
+
+from keras_imaging.training import card, checkpoint
+from keras_imaging.training.logs import TensorBoardLog, write_csv
+
+_COLUMNS = ("step", "loss", "learning_rate", "steps_per_second")
+
+
+class Run(keras.callbacks.Callback):
+    """Counts the steps of `fit`, and writes checkpoint, logs and weights.
+
+    Args:
+        recipe: a dataclass.
+        model: compiled, its optimizer built.
+        out: folder of the run.
+        writes: whether this process writes files.
+        validate: see `train`.
+        progress: see `train`.
+    """
+
+    # Keras may then call `on_train_batch_end` from a thread of its own, so that waiting for the
+    # loss does not hold up the device.
+    async_safe = True
+
+    def __init__(self, recipe, model, out: pathlib.Path, writes: bool, validate, progress):
+        super().__init__()
+        self._recipe = dataclasses.asdict(recipe)
+        self._defaults = dataclasses.asdict(type(recipe)())
+        self._trained = model
+        self._out = out
+        self._writes = writes
+        self._validate = validate
+        self._progress = progress
+        self._tensorboard = TensorBoardLog(out / "tensorboard")
+        self._averaged = None
+        self.seconds = 0.0
+        self.step = 0
+        self.history = []
+
+    @property
+    def _variables(self):
+        return [*self._trained.variables, *self._trained.optimizer.variables]
+
+    def resume(self) -> None:
+        """Continue from the newest whole checkpoint, if there is one.
+
+        Raises:
+            ValueError: if the folder holds a run of another recipe, or foreign weights.
+            OSError: if it cannot be written to.
+        """
+        if self._writes:
+            self._prepare_folder()
+        found = checkpoint.read(self._out)
+        if found is None:
+            if (self._out / card.WEIGHTS).exists():
+                raise ValueError(
+                    f"{self._out} holds {card.WEIGHTS} but no checkpoint of the run that made it. "
+                    "Choose another folder."
+                )
+            return
+        arrays, state = found
+        self._check_recipe(state["recipe"])
+        checkpoint.restore(self._variables, arrays, self._out)
+        self.step = state["step"]
+        self.history = state["history"]
+        self.seconds = state["seconds"]
+
+    def _prepare_folder(self):
+        self._out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self._out):
+            pass
+        for left_by_a_kill in self._out.glob(".*.partial"):
+            left_by_a_kill.unlink()
+
+    def _check_recipe(self, saved):
+        def plain(fields):
+            return json.loads(json.dumps(fields))
+
+        # A recipe saved before a field existed had its default.
+        wanted, saved = plain(self._recipe), plain({**self._defaults, **saved})
+        changed = [f"{k}={saved[k]!r}" for k in wanted if wanted[k] != saved[k]]
+        if changed:
+            raise ValueError(
+                f"{self._out} holds a run with {', '.join(changed)}. Continue it with the same "
+                "recipe, or choose another folder."
+            )
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._started = time.monotonic()
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = self.step + batch + 1
+        if not math.isfinite(logs["loss"]):
+            raise self._diverged(f"The loss is {logs['loss']} at step {step}.")
+        if self._progress is not None:
+            self._progress(step, logs["loss"])
+
+    def on_epoch_end(self, epoch, logs=None):
+        elapsed = time.monotonic() - self._started
+        steps = self.params["steps"]
+        self.step += steps
+        self.seconds += elapsed
+        learning_rate = keras.ops.convert_to_numpy(self._trained.optimizer.learning_rate)
+        figures = (self.step, float(logs["loss"]), float(learning_rate), round(steps / elapsed, 3))
+        record = dict(zip(_COLUMNS, figures, strict=True))
+        if self._writes and self._validate is not None:
+            record.update(self._validate(self.averaged_model()))
+        self.history.append(record)
+        if self._writes:
+            self._save()
+
+    def _save(self):
+        if not all(np.isfinite(keras.ops.convert_to_numpy(v)).all() for v in self._variables):
+            raise self._diverged(f"The weights are not finite after step {self.step}.")
+        state = {
+            "recipe": self._recipe,
+            "step": self.step,
+            "history": self.history,
+            "seconds": self.seconds,
+        }
+        checkpoint.write(self._out, self.step, self._variables, state)
+        write_csv(self._out / "log.csv", self.history)
+        self._tensorboard.write(self.history[-1])
+
+    def _diverged(self, what):
+        return FloatingPointError(
+            f"{what} Begin again in another folder with a lower learning rate; the checkpoints in "
+            f"{self._out} are from before."
+        )
+
+    def averaged_model(self) -> keras.Model:
+        """A float32 twin of the model with the averaged weights."""
+        if self._averaged is None:
+            config = {**self._trained.get_config(), "dtype": "float32"}
+            self._averaged = type(self._trained)(**config)
+        optimizer = getattr(self._trained.optimizer, "inner_optimizer", self._trained.optimizer)
+        for target, average in zip(
+            self._averaged.trainable_variables, optimizer.averages, strict=True
+        ):
+            target.assign(keras.ops.convert_to_numpy(average))
+        return self._averaged
+
+    def finish(self, data_name: str, notes: dict) -> tuple[keras.Model, dict]:
+        """Write weights and card; return the averaged model and the card."""
+        model = self.averaged_model()
+        last = self.history[-1]
+        metrics = {name: value for name, value in last.items() if name not in _COLUMNS}
+        written = card.make_card(model, self._recipe, data_name, self.seconds, last, metrics, notes)
+        if self._writes:
+            card.write_weights(self._out, model, written)
+        return model, written

@@ -1,0 +1,80 @@
+"""Training images from folders and from tensorflow-datasets."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import keras
+import numpy as np
+
+from keras_imaging.data.images import list_images, read_image
+
+
+def folder_images(
+    folder: str | os.PathLike, on_skip: Callable[[str], None] | None = None
+) -> Iterator[np.ndarray]:
+    """The pictures of a folder and its subfolders as uint8, in the order of their paths.
+
+    Args:
+        folder: a directory; looked into at once, its files are read one by one.
+        on_skip: called with the message that names an unreadable file; None raises it.
+
+    Raises:
+        ValueError: if it is no folder or holds no picture; on an unreadable file without `on_skip`.
+    """
+    paths = list_images(folder, recursive=True)
+
+    def read():
+        for path in paths:
+            try:
+                image = read_image(path)
+            except ValueError as error:
+                if on_skip is None:
+                    raise
+                on_skip(str(error))
+            else:
+                yield image if image.dtype == np.uint8 else (image / 257.0).round().astype("uint8")
+
+    return read()
+
+
+def tfds_images(name: str) -> Iterator[np.ndarray]:
+    """The training images of a tensorflow-datasets data set, which is downloaded if need be.
+
+    Args:
+        name: such as `"div2k"`; of each example the feature `hr` is taken, or else `image`.
+
+    Raises:
+        ValueError: if tensorflow-datasets is not installed, knows no such data set, or it holds no
+            images.
+    """
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise ValueError(
+            "tfds: data need tensorflow-datasets: pip install 'keras-imaging[train]'"
+        ) from error
+    try:
+        builder = tfds.builder(name)
+    except tfds.core.DatasetNotFoundError as error:
+        raise ValueError(f"tensorflow-datasets knows no data set {name!r}.") from error
+    features = builder.info.features
+    feature = next((key for key in ("hr", "image") if key in features), None)
+    if feature is None:
+        raise ValueError(
+            "Expected a data set with a feature 'hr' or 'image'. "
+            f"Received {name!r} with {sorted(features)}."
+        )
+
+    # Nothing runs before the first image is asked for: a strategy must be made before any op.
+    def read():
+        if keras.backend.backend() != "tensorflow":
+            import tensorflow as tf
+
+            # TensorFlow only reads files here; the GPU is the backend's.
+            tf.config.set_visible_devices([], "GPU")
+        builder.download_and_prepare()
+        examples = builder.as_dataset(split="train", shuffle_files=False)
+        for example in tfds.as_numpy(examples):
+            yield example[feature]
+
+    return read()
