@@ -216,8 +216,6 @@ def _check_compiled(model, inputs, output):
 
 
 def _check_edge(model, build, inputs):
-    from keras_imaging import export
-
     one = _map(lambda x: x[:1], inputs)
     fixed = build("float32", _shapes(one))
     fixed.set_weights(model.get_weights())
@@ -235,7 +233,9 @@ def run_litert(path: pathlib.Path, inputs: np.ndarray) -> tuple[set[str], np.nda
     from ai_edge_litert.interpreter import Interpreter
 
     # Without delegates the operators are those of the file.
-    interpreter = Interpreter(model_path=str(path), experimental_default_delegate_latest_features=False)
+    interpreter = Interpreter(
+        model_path=str(path), experimental_default_delegate_latest_features=False
+    )
     interpreter.allocate_tensors()
     operators = {op["op_name"] for op in interpreter._get_ops_details()}
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], inputs)

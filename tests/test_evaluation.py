@@ -185,7 +185,7 @@ def test_no_readable_image(tmp_path):
     with pytest.raises(ValueError, match="no picture"):
         super_resolution(Bicubic(2), tmp_path)
     (tmp_path / "empty.png").write_bytes(b"")
-    with pytest.raises(ValueError, match="empty.png"):
+    with pytest.raises(ValueError, match=r"empty\.png"):
         super_resolution(Bicubic(2), tmp_path)
 
 

@@ -7,6 +7,7 @@ than 0.003 dB, float32 otherwise.
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import pathlib
@@ -42,6 +43,7 @@ def ship(
     run: str | os.PathLike,
     name: str,
     benchmarks: dict[str, str],
+    data: str | None = None,
     folder: str | os.PathLike = WEIGHTS_DIR,
 ) -> dict:
     """Evaluate a run by protocol A and store its averaged weights under `name`.
@@ -50,6 +52,7 @@ def ship(
         run: folder with `model.weights.h5` and `card.json`.
         name: of the shipped weights.
         benchmarks: folders of test images by name.
+        data: what the card says of the training data; None leaves the run's word.
         folder: where to store.
 
     Returns:
@@ -65,7 +68,10 @@ def ship(
     def scores(path):
         load_weights_file(model, path)
         return {
-            test: super_resolution(model, images).mean.__dict__
+            test: {
+                name: round(value, 4)
+                for name, value in dataclasses.asdict(super_resolution(model, images).mean).items()
+            }
             for test, images in benchmarks.items()
         }
 
@@ -75,6 +81,7 @@ def ship(
         card["precision"] = "float32"
         temporary.write_bytes((run / "model.weights.h5").read_bytes())
     card["file"] = target.name
+    card["data"] = data or card["data"]
     card["metrics"] = {
         "protocol": "A: luma, unrounded low resolution, 8-bit result, `scale` pixels shaved",
         **(half if card["precision"] == "float16" else full),
@@ -92,8 +99,10 @@ def main():
     parser.add_argument("run", type=pathlib.Path)
     parser.add_argument("name")
     parser.add_argument("--benchmark", action="append", required=True, metavar="NAME=FOLDER")
+    parser.add_argument("--data", help="description of the training data for the card")
     args = parser.parse_args()
-    card = ship(args.run, args.name, dict(b.split("=", 1) for b in args.benchmark))
+    benchmarks = dict(benchmark.split("=", 1) for benchmark in args.benchmark)
+    card = ship(args.run, args.name, benchmarks, args.data)
     print(json.dumps(card["metrics"], indent=2))
 
 

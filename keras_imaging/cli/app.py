@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 the answer is no, or some files were skipped; 2 an error, 
 """
 
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -49,6 +50,8 @@ app.command()(weights)
 
 def main() -> None:
     """Run the command line; errors that the user can mend are one line on stderr."""
+    # Keras' warnings speak to programmers.
+    warnings.filterwarnings("ignore", module=r"keras\.")
     try:
         app(prog_name="keras-imaging")
     except (ValueError, OSError) as error:

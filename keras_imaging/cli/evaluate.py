@@ -79,8 +79,8 @@ def _print_table(name, data, scores):
     from rich.table import Table
 
     ensemble = ", self-ensemble" if scores.self_ensemble else ""
-    title = f"{data}, x{scores.scale}, protocol {scores.protocol}{ensemble}"
-    table = Table(title=escape(title), show_footer=True)
+    typer.echo(f"{data}, x{scores.scale}, protocol {scores.protocol}{ensemble}")
+    table = Table(show_footer=True)
     mean = scores.mean
     table.add_column("image", footer=f"mean of {len(scores.images)}")
     for label, attribute, digits in (

@@ -15,11 +15,14 @@ _OFFSET = np.array([16.0, 128.0, 128.0]) / 255.0
 _INVERSE = np.linalg.inv(_FORWARD)
 
 
-def _check_three_channels(image: Tensor) -> None:
+def _check(image: Tensor) -> None:
     if len(image.shape) < 3 or image.shape[-1] != 3:
         raise ValueError(
             f"Expected an image with 3 channels last. Received shape {tuple(image.shape)}."
         )
+    dtype = keras.backend.standardize_dtype(image.dtype)
+    if "float" not in dtype and not (isinstance(image, np.ndarray) and dtype == "uint8"):
+        raise ValueError(f"Expected float values or a NumPy uint8 array. Received dtype {dtype}.")
 
 
 def _to_uint8(image: np.ndarray) -> np.ndarray:
@@ -35,9 +38,9 @@ def rgb_to_ycbcr(image: Tensor) -> Tensor:
             in 0..1 and give float of the same type.
 
     Raises:
-        ValueError: if the last axis does not have 3 channels.
+        ValueError: if the last axis does not have 3 channels, or on another integer type.
     """
-    _check_three_channels(image)
+    _check(image)
     if isinstance(image, np.ndarray):
         if image.dtype == np.uint8:
             return _to_uint8(image.astype("float64") / 255.0 @ _FORWARD.T + _OFFSET)
@@ -53,9 +56,9 @@ def ycbcr_to_rgb(image: Tensor) -> Tensor:
         image: `(..., 3)`. NumPy uint8 gives rounded and clipped uint8; floats are in 0..1.
 
     Raises:
-        ValueError: if the last axis does not have 3 channels.
+        ValueError: if the last axis does not have 3 channels, or on another integer type.
     """
-    _check_three_channels(image)
+    _check(image)
     if isinstance(image, np.ndarray):
         if image.dtype == np.uint8:
             return _to_uint8((image.astype("float64") / 255.0 - _OFFSET) @ _INVERSE.T)

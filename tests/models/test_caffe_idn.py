@@ -67,9 +67,7 @@ def arrays():
 @pytest.fixture
 def layers(arrays):
     names = {key[2:].rsplit(".")[0] for key in arrays if key.startswith("w/")}
-    return {
-        name: [arrays[f"w/{name}.weight"], arrays[f"w/{name}.bias"]] for name in sorted(names)
-    }
+    return {name: [arrays[f"w/{name}.weight"], arrays[f"w/{name}.bias"]] for name in sorted(names)}
 
 
 def tiny_idn():

@@ -24,12 +24,12 @@ def load_torch_weights(model: keras.Model, state: Mapping[str, np.ndarray]) -> N
     state = {name.removeprefix("module."): np.asarray(value) for name, value in state.items()}
     layers = _layers_by_torch_name(model)
     expected = {f"{name}.{kind}" for name in layers for kind in ("weight", "bias")}
-    for problem, names in (("misses", expected - set(state)), ("has unknown", set(state) - expected)):
-        if names:
-            raise ValueError(
-                f"Expected the state dict of an IMDN with {len(expected)} entries. The received "
-                f"one {problem} {sorted(names)}."
-            )
+    missing, surplus = sorted(expected - set(state)), sorted(set(state) - expected)
+    if missing or surplus:
+        raise ValueError(
+            f"Expected the {len(expected)} entries of an IMDN with these arguments. "
+            f"Received a state dict that lacks {missing} and has the unknown {surplus}."
+        )
 
     weights = {}
     for name, layer in layers.items():

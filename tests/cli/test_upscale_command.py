@@ -1,0 +1,218 @@
+import json
+import os
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_imaging.data import read_image, sample_image, write_image
+from keras_imaging.inference import upscale
+from keras_imaging.models import IDN, RDIDN, shipped_weights
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "cat.png"
+    write_image(path, sample_image()[:40, :50])
+    return path
+
+
+def test_a_picture(run, network, picture):
+    code, out, err = run("upscale", picture, "--weights", network)
+    assert code == 0, err
+    assert "cat_x2.png: 100 x 80 pixels" in out
+    expected = upscale(keras.saving.load_model(network), read_image(picture))
+    np.testing.assert_array_equal(read_image("cat_x2.png"), expected)
+
+
+def test_options_of_a_picture(run, network, picture):
+    code, _, err = run(
+        "upscale", picture, "--weights", network, "--tile", 80, "--self-ensemble", "--out", "a.jpg"
+    )
+    assert code == 0, err
+    assert Image.open("a.jpg").size == (100, 80)
+    os.mkdir("folder")
+    assert run("upscale", picture, "--weights", network, "--out", "folder")[0] == 0
+    assert os.listdir("folder") == ["cat_x2.png"]
+    code, _, err = run("upscale", picture, "--weights", network, "--tile", 64, "--out", "b.png")
+    assert (code, err) == (
+        2,
+        "error: `tile` must be larger than 2 * overlap. Received: tile=64, overlap=32\n",
+    )
+
+
+def test_sixteen_bits_alpha_and_colour_profile(run, network, tmp_path):
+    array = np.random.default_rng(0).integers(0, 65536, (20, 24, 4), dtype="uint16")
+    write_image(tmp_path / "deep.png", array, b"profile" * 30)
+    assert run("upscale", "deep.png", "--weights", network)[0] == 0
+    result = read_image("deep_x2.png")
+    assert (result.shape, result.dtype) == ((40, 48, 4), np.uint16)
+    assert Image.open("deep_x2.png").info["icc_profile"] == b"profile" * 30
+    code, _, err = run("upscale", "deep.png", "--weights", network, "--out", "a.jpg")
+    assert code == 2
+    assert err.startswith("error: Only .png files hold 16 bits")
+
+
+def test_nothing_is_replaced_unasked(run, network, picture, tmp_path):
+    target = tmp_path / "cat_x2.png"
+    target.write_bytes(b"precious")
+    code, _, err = run("upscale", picture, "--weights", network)
+    assert code == 2
+    assert err.count("\n") == 1 and "--overwrite" in err
+    assert target.read_bytes() == b"precious"
+    assert run("upscale", picture, "--weights", network, "--overwrite")[0] == 0
+    assert read_image(target).shape == (80, 100, 3)
+
+
+def test_full_disk_loses_nothing(run, network, picture, tmp_path, monkeypatch):
+    target = tmp_path / "cat_x2.png"
+    target.write_bytes(b"precious")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    code, _, err = run("upscale", picture, "--weights", network, "--overwrite")
+    assert code == 2
+    assert err == "error: [Errno 28] No space left on device\n"
+    assert target.read_bytes() == b"precious"
+    assert sorted(os.listdir(tmp_path)) == ["cat.png", "cat_x2.png"]
+
+
+def test_folder_with_bad_files(run, network, picture, tmp_path):
+    folder = tmp_path / "album"
+    folder.mkdir()
+    write_image(folder / "a.png", sample_image()[:20, :20])
+    write_image(folder / "a.jpg", sample_image()[:30, :20])
+    write_image(folder / "b.png", sample_image()[:20, :40])
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "notes.txt").write_text("no picture")
+    (folder / "torn.jpg").write_bytes((folder / "a.jpg").read_bytes()[:500])
+    (folder / ".hidden").write_text("")
+
+    code, out, err = run("upscale", folder, "--weights", network)
+    assert code == 1
+    # Two pictures of one name do not overwrite each other.
+    assert sorted(os.listdir("album_x2")) == ["a.jpg_x2.png", "a.png_x2.png", "b_x2.png"]
+    assert read_image("album_x2/a.jpg_x2.png").shape == (60, 40, 3)
+    assert out.count("Wrote") == 3
+    assert "Skipped 3 of 6 files" in err
+    for name in ("empty.png", "notes.txt", "torn.jpg"):
+        assert name in err
+
+    code, _, err = run("upscale", folder, "--weights", network)
+    assert code == 2 and "exists" in err
+    code, out, _ = run("upscale", folder, "--weights", network, "--overwrite", "--json")
+    report = json.loads(out)
+    assert code == 1
+    assert report["scale"] == 2
+    assert set(report["skipped"]) == {"empty.png", "notes.txt", "torn.jpg"}
+    assert [item["height"] for item in report["written"]] == [60, 40, 40]
+
+
+def test_folder_of_good_files(run, network, tmp_path):
+    folder = tmp_path / "album"
+    folder.mkdir()
+    write_image(folder / "a.png", sample_image()[:20, :20])
+    assert run("upscale", folder, "--weights", network, "--out", "new/folder")[0] == 0
+    assert os.listdir("new/folder") == ["a_x2.png"]
+
+
+def test_sample(run, network):
+    code, out, err = run("upscale", "--weights", network)
+    assert code == 0, err
+    assert read_image("sample_x2.png").shape == sample_image().shape
+    assert read_image("sample_x2_comparison.png").shape[1] > 3 * 384
+    assert "sample_x2_comparison.png" in out and "a gain of" in out
+    # Only the pictures that were announced.
+    assert len(os.listdir()) == 2
+
+    code, out, _ = run("upscale", "--weights", network, "--json", "--out", "again.png")
+    report = json.loads(out)
+    assert code == 0
+    assert os.path.exists(report["comparison"])
+    # A known figure of the sample picture: bicubic, 8 bits at every stage, x2.
+    assert report["bicubic_psnr"] == pytest.approx(31.52, abs=0.01)
+    # The network adds next to nothing to its bicubic path.
+    assert report["psnr"] == pytest.approx(report["bicubic_psnr"], abs=0.2)
+
+
+def test_sample_with_the_shipped_weights(run):
+    if "rdidn_x2" not in shipped_weights():
+        pytest.skip("rdidn_x2 is not shipped")
+    code, out, err = run("upscale", "--json")
+    assert code == 0, err
+    report = json.loads(out)
+    assert report["weights"] == "rdidn_x2"
+    assert report["psnr"] > report["bicubic_psnr"] + 2
+
+
+def test_default_preset_and_what_takes_its_place(run, shipped, picture):
+    code, _, err = run("upscale", picture)
+    assert code == 2
+    assert err.count("\n") == 1 and "No weights for scale 2 are shipped" in err
+    shipped("rdidn_small_x2", 2)
+    shipped("rdidn_x3", 3)
+    code, out, err = run("upscale", picture)
+    assert code == 0
+    assert "No weights are shipped for rdidn_x2; rdidn_small_x2 is used instead." in err
+    assert "by rdidn_small_x2" in out
+    code, out, err = run("upscale", picture, "--scale", 3)
+    assert (code, err) == (0, "")
+    assert read_image("cat_x3.png").shape == (120, 150, 3)
+    code, out, err = run("upscale", picture, "--weights", "rdidn_x3", "--out", "b.png")
+    assert read_image("b.png").shape == (120, 150, 3)
+
+
+def test_weights_from_files(run, picture, tmp_path):
+    RDIDN.from_preset("rdidn_small_x3", weights=None).save_weights("small.weights.h5")
+    args = ("upscale", picture, "--weights", "small.weights.h5")
+    code, out, err = run(*args, "--preset", "rdidn_small_x3")
+    assert code == 0, err
+    assert "by rdidn_small_x3 (small.weights.h5)" in out
+    assert read_image("cat_x3.png").shape == (120, 150, 3)
+    # Of another network than the preset's.
+    code, _, err = run(*args, "--preset", "rdidn_small_x2")
+    assert code == 2
+    assert err.count("\n") == 1 and "small.weights.h5" in err
+
+
+def test_networks_that_do_not_fit(run, network, picture, tmp_path):
+    IDN(2, filters=8, num_blocks=1, channel_step=2, distilled=2, groups=2).save("idn.keras")
+    assert run("upscale", picture, "--weights", "idn.keras")[0] == 0
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)]).save("other.keras")
+    (tmp_path / "text.keras").write_text("no model")
+    for args, reason in (
+        (("--weights", network, "--scale", 3), "enlarges 2 times"),
+        (("--weights", network, "--preset", "rdidn_x2"), "leave out --preset"),
+        (("--weights", "other.keras"), "Expected a model of RDIDN, IDN, IMDN"),
+        (("--weights", "text.keras"), "text.keras"),
+        (("--weights", "missing.keras"), "missing.keras"),
+        (("--weights", "missing.weights.h5"), "missing.weights.h5"),
+        (("--weights", "missing.caffemodel"), "missing.caffemodel"),
+        (("--preset", "resnet"), "Unknown preset 'resnet'"),
+    ):
+        code, _, err = run("upscale", picture, *args, "--overwrite")
+        assert code == 2, args
+        assert err.startswith("error: ") and err.count("\n") == 1
+        assert reason in err
+
+
+def test_bad_paths(run, network, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.png").write_text("no picture")
+    write_image(tmp_path / "a.png", sample_image()[:20, :20])
+    for args, reason in (
+        (("missing.png",), "missing.png"),
+        (("empty",), "is empty"),
+        (("text.png",), "text.png"),
+        (("a.png", "--out", "nowhere/b.png"), "nowhere"),
+        (("a.png", "--out", "b.txt"), "ends with"),
+        (("--out", "b.txt"), "ends with"),
+    ):
+        code, out, err = run("upscale", *args, "--weights", network)
+        assert (code, out) == (2, ""), args
+        assert err.startswith("error: ") and err.count("\n") == 1
+        assert reason in err
+    assert sorted(os.listdir(tmp_path)) == ["a.png", "empty", "text.png"]
