@@ -1,1 +1,21 @@
-""""""
+"""Models into files: LiteRT for phones, SavedModel for servers, and the proof that they are right."""
+
+import importlib
+
+_HOMES = {
+    "Report": "verification",
+    "plain_graph": "graph",
+    "quantization_aware": "qat",
+    "to_litert": "litert",
+    "to_saved_model": "saved_model",
+    "verify": "verification",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str):
+    # Each of them needs other packages, and not everyone installs all of these.
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"keras_imaging.export.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'keras_imaging.export' has no attribute {name!r}")

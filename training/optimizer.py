@@ -25,6 +25,9 @@ class AveragedAdam(keras.optimizers.Adam):
         """The averaged weights, in the order of the model's trainable variables."""
         return self._model_variables_moving_average
 
+    def finalize_variable_values(self, var_list):
+        """Leave the weights as they are: a later `fit` goes on from them, not from the averages."""
+
     def _clip_gradients(self, grads):
         if keras.backend.backend() == "tensorflow":
             summed = super()._all_reduce_sum_gradients(zip(grads, grads, strict=True))

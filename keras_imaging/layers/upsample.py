@@ -21,11 +21,12 @@ def _enlarged_shape(input_shape, factor, filters):
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
 class SubPixelUpsample(keras.layers.Layer):
-    """A 3x3 convolution to `factor**2 * filters` channels, then depth-to-space.
+    """A convolution to `factor**2 * filters` channels, then depth-to-space.
 
     Args:
         factor: integer of 2 or more.
         filters: output channels.
+        kernel_size: side of the kernel.
 
     Input shape:
         `(batch, height, width, channels)`.
@@ -37,14 +38,14 @@ class SubPixelUpsample(keras.layers.Layer):
         column phase, filter).
     """
 
-    def __init__(self, factor: int, filters: int, **kwargs):
+    def __init__(self, factor: int, filters: int, kernel_size: int = 3, **kwargs):
         super().__init__(**kwargs)
         _check(factor, filters)
         self.factor = factor
         self.filters = filters
         self.conv = keras.layers.Conv2D(
             factor**2 * filters,
-            3,
+            kernel_size,
             padding="same",
             kernel_initializer=caffe_msra(),
             dtype=self.dtype_policy,
@@ -61,20 +62,28 @@ class SubPixelUpsample(keras.layers.Layer):
         return _enlarged_shape(input_shape, self.factor, self.filters)
 
     def get_config(self):
-        return {**super().get_config(), "factor": self.factor, "filters": self.filters}
+        return {
+            **super().get_config(),
+            "factor": self.factor,
+            "filters": self.filters,
+            "kernel_size": self.conv.kernel_size[0],
+        }
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
 class TransposedUpsample(keras.layers.Layer):
-    """Transposed convolution of kernel 3f and stride f, cropped by f on each side.
+    """Transposed convolution of stride f, cropped to f times the input's size.
 
-    The kernel is a multiple of the stride (no checkerboard), and kernel minus stride is even, so
-    the crop is symmetric. It is computed as the equal sub-pixel convolution, which is faster in
-    training and in inference; `to_subpixel` gives that form with weights of its own.
+    By default the kernel is 3f: a multiple of the stride (no checkerboard), and the crop is f on
+    each side. It is computed as the equal sub-pixel convolution, which is faster in training and in
+    inference; `to_subpixel` gives that form with weights of its own.
 
     Args:
         factor: f, integer of 2 or more.
         filters: output channels.
+        kernel_size: side of the kernel; None for 3f.
+        crop: samples cut from the start of the full transposed convolution; None for
+            (kernel_size - factor) // 2.
 
     Input shape:
         `(batch, height, width, channels)`.
@@ -82,14 +91,28 @@ class TransposedUpsample(keras.layers.Layer):
         `(batch, factor * height, factor * width, filters)`.
     """
 
-    def __init__(self, factor: int, filters: int, **kwargs):
+    def __init__(
+        self,
+        factor: int,
+        filters: int,
+        kernel_size: int | None = None,
+        crop: int | None = None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         _check(factor, filters)
         self.factor = factor
         self.filters = filters
+        self.kernel_size = 3 * factor if kernel_size is None else kernel_size
+        self.crop = (self.kernel_size - factor) // 2 if crop is None else crop
+        if self.kernel_size < factor or not 0 <= self.crop <= self.kernel_size - factor:
+            raise ValueError(
+                "Expected kernel_size >= factor and 0 <= crop <= kernel_size - factor. Received: "
+                f"factor={factor}, kernel_size={kernel_size}, crop={crop}"
+            )
 
     def build(self, input_shape):
-        side = 3 * self.factor
+        side = self.kernel_size
         self.kernel = self.add_weight(
             shape=(side, side, self.filters, input_shape[-1]),
             initializer=caffe_msra(),
@@ -107,7 +130,7 @@ class TransposedUpsample(keras.layers.Layer):
         kernel = keras.ops.convert_to_tensor(self.kernel)
         bias = keras.ops.convert_to_tensor(self.bias)
         return (
-            transposed_to_subpixel_kernel(kernel, self.factor),
+            transposed_to_subpixel_kernel(kernel, self.factor, self.crop),
             keras.ops.tile(bias, (self.factor**2,)),
         )
 
@@ -115,13 +138,26 @@ class TransposedUpsample(keras.layers.Layer):
         """The `SubPixelUpsample` with the same result, to rounding."""
         if not self.built:
             raise ValueError("Build the layer (call it once) before `to_subpixel`.")
-        layer = SubPixelUpsample(self.factor, self.filters, name=self.name, dtype=self.dtype_policy)
+        weights = [keras.ops.convert_to_numpy(w) for w in self._subpixel_weights()]
+        layer = SubPixelUpsample(
+            self.factor,
+            self.filters,
+            kernel_size=weights[0].shape[0],
+            name=self.name,
+            dtype=self.dtype_policy,
+        )
         layer.build((None, None, None, self.kernel.shape[-1]))
-        layer.set_weights([keras.ops.convert_to_numpy(w) for w in self._subpixel_weights()])
+        layer.set_weights(weights)
         return layer
 
     def compute_output_shape(self, input_shape):
         return _enlarged_shape(input_shape, self.factor, self.filters)
 
     def get_config(self):
-        return {**super().get_config(), "factor": self.factor, "filters": self.filters}
+        return {
+            **super().get_config(),
+            "factor": self.factor,
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "crop": self.crop,
+        }

@@ -5,10 +5,9 @@ import keras
 from keras_imaging.layers.distillation import InformationDistillationBlock
 from keras_imaging.layers.enhancement import caffe_msra
 from keras_imaging.layers.interpolation import InterpolationUpsample
+from keras_imaging.layers.upsample import TransposedUpsample
 from keras_imaging.models.pretrained import PretrainedModel
 from keras_imaging.models.super_resolution import check_arguments, dtype_policies
-
-_KERNEL = 17
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
@@ -85,18 +84,12 @@ class IDN(PretrainedModel):
                 dtype=policy,
                 name=f"block{k}",
             )(x)
-        x = keras.layers.Conv2DTranspose(
-            channels,
-            _KERNEL,
-            strides=scale,
-            padding="valid",
-            kernel_initializer=caffe_msra(),
-            dtype=full,
-            name="upsample",
-        )(x)
         # Caffe crops 8 at both ends and adds from bicubic sample scale - 1 on.
-        x = keras.layers.Cropping2D(_KERNEL // 2, dtype=full, name="crop")(x)
+        x = TransposedUpsample(
+            scale, channels, kernel_size=17, crop=9 - scale, dtype=full, name="upsample"
+        )(x)
         first = ((scale - 1, 0), (scale - 1, 0))
+        x = keras.layers.Cropping2D(first, dtype=full, name="crop")(x)
         x = keras.layers.ZeroPadding2D(first, dtype=full, name="align")(x)
         bicubic = InterpolationUpsample(scale, "bicubic", dtype=full, name="bicubic")(inputs)
         x = keras.layers.Add(dtype=full, name="enlarged")([x, bicubic])

@@ -1,8 +1,11 @@
 """What every model shares: configuration, presets and weights."""
 
+import contextlib
 import json
 import pathlib
+import zipfile
 
+import h5py
 import keras
 
 WEIGHTS_DIR = pathlib.Path(__file__).parent.parent / "weights"
@@ -96,6 +99,12 @@ class PretrainedModel(keras.Model):
                 f"{type(self).__name__} takes float images in 0..1. Received dtype {dtype}: divide "
                 "by 255 first, or use keras_imaging.inference, which takes uint8."
             )
+        # Keras would take a single image for a batch of rows.
+        if len(inputs.shape) != 4:
+            raise ValueError(
+                f"{type(self).__name__} takes a batch of images, (batch, height, width, "
+                f"{self.input_shape[-1]}). Received shape {tuple(inputs.shape)}."
+            )
         return super().call(inputs, training=training, mask=mask)
 
     def get_config(self):
@@ -115,10 +124,32 @@ def load_weights_file(model: keras.Model, path: str | pathlib.Path) -> None:
     """
     path = pathlib.Path(path)
     try:
+        stored = _stored_parameters(path)
+        # Keras passes over surplus weights in silence.
+        if stored != model.count_params():
+            raise ValueError(f"it holds {stored:,}")
         model.load_weights(str(path))
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(
             f"{path} does not hold weights of {type(model).__name__} with these arguments "
             f"({model.count_params():,} parameters): {reason}"
         ) from error
+
+
+def _stored_parameters(path):
+    sizes = []
+
+    def visit(_, item):
+        # Floats, and bfloat16, which HDF5 keeps as opaque bytes; seeds are integers.
+        if isinstance(item, h5py.Dataset) and item.dtype.kind in "fV":
+            sizes.append(item.size)
+
+    with contextlib.ExitStack() as stack:
+        file = path
+        if path.suffix == ".keras":
+            archive = stack.enter_context(zipfile.ZipFile(path))
+            file = stack.enter_context(archive.open("model.weights.h5"))
+        # Beside the layers there may be an optimizer.
+        stack.enter_context(h5py.File(file, "r"))["layers"].visititems(visit)
+    return sum(sizes)

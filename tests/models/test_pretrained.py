@@ -103,15 +103,15 @@ def test_path(tmp_path, suffix, as_text):
 
 
 def test_nothing_is_shipped_for_these_arguments(shop):
-    with pytest.raises(ValueError, match="No weights are shipped for RDIDN.*'scale': 3.*tiny_x2"):
+    with pytest.raises(ValueError, match=r"No weights are shipped for RDIDN.*'scale': 3.*tiny_x2"):
         RDIDN(3, **SMALL_RDIDN, weights="pretrained")
-    with pytest.raises(ValueError, match="No weights are shipped for IDN.*none"):
+    with pytest.raises(ValueError, match=r"No weights are shipped for IDN.*none"):
         IDN(**TINY, weights="pretrained")
 
 
 def test_named_weights_of_another_architecture(shop):
     folder, _ = shop
-    with pytest.raises(ValueError, match="tiny_x2.weights.h5"):
+    with pytest.raises(ValueError, match=r"tiny_x2\.weights\.h5"):
         RDIDN(**{**SMALL_RDIDN, "num_blocks": 2}, weights="tiny_x2")
     with pytest.raises(ValueError, match=r"one of \['tiny_x2'\].*'tiny_x3'"):
         RDIDN(**SMALL_RDIDN, weights="tiny_x3")
@@ -130,27 +130,56 @@ def write_wider_network(path):
     RDIDN(**{**SMALL_RDIDN, "filters": 16}).save_weights(path)
 
 
+def write_deeper_network(path):
+    RDIDN(**{**SMALL_RDIDN, "num_blocks": 2}).save_weights(path)
+
+
 def write_truncated(path):
     RDIDN(**SMALL_RDIDN).save_weights(path)
     path.write_bytes(path.read_bytes()[:2000])
 
 
 @pytest.mark.parametrize(
-    "write", [write_text, write_other_network, write_wider_network, write_truncated]
+    "write",
+    [
+        write_text,
+        write_other_network,
+        write_wider_network,
+        write_deeper_network,
+        write_truncated,
+    ],
 )
 def test_a_file_that_does_not_fit_is_named(tmp_path, write):
     path = tmp_path / "wrong.weights.h5"
     write(path)
     model = RDIDN(**SMALL_RDIDN)
-    with pytest.raises(ValueError, match="wrong.weights.h5 does not hold weights of RDIDN"):
+    with pytest.raises(ValueError, match=r"wrong\.weights\.h5 does not hold weights of RDIDN"):
         load_weights_file(model, path)
-    with pytest.raises(ValueError, match="wrong.weights.h5"):
+    with pytest.raises(ValueError, match=r"wrong\.weights\.h5"):
         RDIDN(**SMALL_RDIDN, weights=path)
 
 
+def test_surplus_weights_are_not_passed_over(tmp_path):
+    """Every weight that the shallow network looks for is in the deep network's file."""
+    path = tmp_path / "deep.weights.h5"
+    IDN(**{**TINY, "num_blocks": 2}).save_weights(path)
+    with pytest.raises(ValueError, match="it holds"):
+        IDN(**TINY, weights=path)
+
+
+def test_weights_saved_with_their_optimizer(tmp_path):
+    reference = RDIDN(**SMALL_RDIDN)
+    reference.compile("adam", "mae")
+    reference.optimizer.build(reference.trainable_variables)
+    path = tmp_path / "trained.keras"
+    reference.save(path)
+    model = RDIDN(**SMALL_RDIDN, weights=path)
+    np.testing.assert_array_equal(model.get_weights()[0], reference.get_weights()[0])
+
+
 def test_a_missing_or_foreign_file_is_named(tmp_path):
-    with pytest.raises(ValueError, match="absent.weights.h5"):
+    with pytest.raises(ValueError, match=r"absent\.weights\.h5"):
         RDIDN(**SMALL_RDIDN, weights=tmp_path / "absent.weights.h5")
     (tmp_path / "photo.png").write_bytes(b"")
-    with pytest.raises(ValueError, match="photo.png"):
+    with pytest.raises(ValueError, match=r"photo\.png"):
         RDIDN(**SMALL_RDIDN, weights=tmp_path / "photo.png")

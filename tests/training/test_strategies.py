@@ -26,10 +26,26 @@ def assert_same_run(out, reference):
     )
 
 
-def test_mirrored_equals_one_device(tmp_path, reference):
-    out = tmp_path / "run"
-    processes.finish(processes.start(out, "mirrored"))
-    assert_same_run(out, reference)
+@pytest.fixture(scope="module")
+def mirrored(tmp_path_factory):
+    """Folder of a run under two replicas."""
+    out = tmp_path_factory.mktemp("mirrored") / "run"
+    processes.finish(processes.start(out, "", script=processes.SCRIPT.with_name("mirrored.py")))
+    return out
+
+
+def test_mirrored_equals_one_device(mirrored, reference):
+    assert_same_run(mirrored, reference)
+
+
+def test_overflow_in_one_replica_makes_all_skip(mirrored):
+    in_second, in_first, in_none = json.loads((mirrored / "overflow.json").read_text())
+    assert in_second == {"copies": [[1.0, 2.0]] * 2, "scale": 4.0, "step": 0}
+    assert in_first == {"copies": [[1.0, 2.0]] * 2, "scale": 2.0, "step": 0}
+    assert (in_none["scale"], in_none["step"]) == (2.0, 1)
+    first, second = in_none["copies"]
+    assert first == second
+    assert first[0] < 1.0
 
 
 def test_two_workers_equal_one_even_if_one_is_killed(tmp_path, reference):
@@ -48,12 +64,6 @@ def test_compiled_step_equals_plain_one(tmp_path, reference):
     result = train(tiny.recipe(jit=True), tiny.images(), tmp_path / "run", strategy="one")
     for record, wanted in zip(result.history, reference.history, strict=True):
         assert record["loss"] == pytest.approx(wanted["loss"], rel=1e-4)
-
-
-def test_overflow_in_one_replica_makes_all_skip(tmp_path):
-    processes.finish(
-        processes.start(tmp_path / "x", "mirrored", script=processes.SCRIPT.with_name("overflow.py"))
-    )
 
 
 @pytest.mark.parametrize("name", ["horovod", "", "Mirrored"])

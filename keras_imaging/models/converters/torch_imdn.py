@@ -33,21 +33,24 @@ def load_torch_weights(model: keras.Model, state: Mapping[str, np.ndarray]) -> N
 
     weights = {}
     for name, layer in layers.items():
-        kernel = state[f"{name}.weight"].transpose(2, 3, 1, 0)
-        bias = state[f"{name}.bias"]
+        kernel, bias = (state[f"{name}.{kind}"] for kind in ("weight", "bias"))
+        _check_shapes(name, kernel, bias, layer)
+        kernel = kernel.transpose(2, 3, 1, 0)
         if name == "upsampler.0":
             kernel, bias = (_subpixel_order(w, model.scale) for w in (kernel, bias))
-        for kind, value, target in zip(
-            ("weight", "bias"), (kernel, bias), layer.weights, strict=True
-        ):
-            if value.shape != tuple(target.shape):
-                raise ValueError(
-                    f"`{name}.{kind}` does not fit {layer.path}: expected the Keras shape "
-                    f"{tuple(target.shape)}. Received {value.shape}."
-                )
         weights[name] = [kernel, bias]
     for name, layer in layers.items():
         layer.set_weights(weights[name])
+
+
+def _check_shapes(name, kernel, bias, layer):
+    rows, columns, channels, filters = layer.kernel.shape
+    for kind, array, shape in (
+        ("weight", kernel, (filters, channels, rows, columns)),
+        ("bias", bias, (filters,)),
+    ):
+        if array.shape != shape:
+            raise ValueError(f"Expected `{name}.{kind}` of shape {shape}. Received {array.shape}.")
 
 
 def _layers_by_torch_name(model):
@@ -71,8 +74,5 @@ def _layers_by_torch_name(model):
 
 def _subpixel_order(weight, scale):
     """From PyTorch's (colour, row phase, column phase) to (row phase, column phase, colour)."""
-    *rest, width = weight.shape
-    if width % scale**2:
-        return weight
-    split = weight.reshape(*rest, width // scale**2, scale**2)
+    split = weight.reshape(*weight.shape[:-1], -1, scale**2)
     return np.swapaxes(split, -1, -2).reshape(weight.shape)

@@ -1,0 +1,54 @@
+"""Find the model that is to be exported."""
+
+import pathlib
+
+import keras
+
+from keras_imaging import models
+from keras_imaging.models.pretrained import PretrainedModel
+
+
+def resolve_model(model: keras.Model | str | pathlib.Path) -> keras.Model:
+    """A model in float32, ready for export.
+
+    Args:
+        model: a Keras model, the name of a preset such as `"rdidn_x2"` (with its shipped weights),
+            or the path of a `.keras` file.
+
+    Raises:
+        ValueError: if there is no such preset or file, or Keras does not run on TensorFlow.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            "Export runs on Keras' TensorFlow backend (KERAS_BACKEND=tensorflow). Received: "
+            f"{keras.backend.backend()}. Save the model as a .keras file and export that."
+        )
+    if not isinstance(model, keras.Model):
+        return _float32(_find(model))
+    return _float32(model)
+
+
+def _find(name):
+    path = pathlib.Path(name)
+    if path.suffix == ".keras":
+        if not path.is_file():
+            raise ValueError(f"There is no file {str(name)!r}.")
+        return keras.saving.load_model(path, compile=False)
+    classes = [c for c in vars(models).values() if isinstance(c, type)]
+    for model_class in classes:
+        if issubclass(model_class, PretrainedModel) and name in model_class.presets:
+            return model_class.from_preset(name)
+    presets = sorted(p for c in classes for p in getattr(c, "presets", ()))
+    raise ValueError(
+        f"Expected a model, the path of a .keras file, or one of {presets}. Received: {name!r}"
+    )
+
+
+def _float32(model):
+    """Files are float32 throughout, also those of models trained in mixed precision."""
+    config = model.get_config() if isinstance(model, PretrainedModel) else {}
+    if config.get("dtype", "float32") == "float32":
+        return model
+    twin = type(model).from_config({**config, "dtype": "float32"})
+    twin.set_weights(model.get_weights())
+    return twin

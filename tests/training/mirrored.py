@@ -1,0 +1,43 @@
+"""Script: `python mirrored.py OUT`: train under two replicas; then let one of them overflow."""
+
+import json
+import pathlib
+import sys
+
+import keras
+import tensorflow as tf
+import tiny
+
+from keras_imaging.training.optimizer import AveragedAdam, LossScaleOptimizer
+
+
+def overflow():
+    """Weights, loss scale and step after an overflow in replica 1, in replica 0, and in none."""
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        weight = keras.Variable([1.0, 2.0])
+        optimizer = LossScaleOptimizer(AveragedAdam(0.1), initial_scale=8.0)
+        optimizer.build([weight])
+
+    @tf.function
+    def step(overflowing_replica):
+        def apply():
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            gradient = tf.where(replica == overflowing_replica, float("inf"), 1.0)
+            optimizer.apply([tf.fill([2], gradient)], [weight])
+
+        strategy.run(apply)
+
+    for replica in (1, 0, -1):
+        step(tf.constant(replica))
+        yield {
+            "copies": [c.numpy().tolist() for c in strategy.experimental_local_results(weight.value)],
+            "scale": float(optimizer.dynamic_scale.value),
+            "step": int(optimizer.iterations.value),
+        }
+
+
+if __name__ == "__main__":
+    out = pathlib.Path(sys.argv[1])
+    tiny.main(out, "mirrored", {})
+    (out / "overflow.json").write_text(json.dumps(list(overflow())))
