@@ -55,7 +55,7 @@ def plain_graph(
         if isinstance(layer, TransposedUpsample):
             layer = layer.to_subpixel()
         if isinstance(layer, SubPixelUpsample):
-            return keras.ops.depth_to_space(layer.conv(x), layer.factor)
+            return keras.ops.depth_to_space(_conv(x, *_numpy(layer), layer.name), layer.factor)
         if isinstance(layer, InterpolationUpsample) and layer.method == "nearest":
             phases = keras.layers.Concatenate(name=layer.name)([x] * layer.factor**2)
             return keras.ops.depth_to_space(phases, layer.factor)

@@ -81,12 +81,7 @@ class SuperResolutionRecipe:
         """The class that has the preset."""
         from keras_imaging import models
 
-        classes = (models.RDIDN, models.IDN, models.IMDN)
-        for cls in classes:
-            if self.preset in cls.presets:
-                return cls
-        known = sorted(name for cls in classes for name in cls.presets)
-        raise ValueError(f"Unknown preset {self.preset!r}; there are {', '.join(known)}.")
+        return models.model_of_preset(self.preset)
 
     def build_model(self) -> "keras.Model":
         """The network to train, with its initial weights."""

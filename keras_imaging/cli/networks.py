@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import keras
 
-from keras_imaging.models import IDN, IMDN, RDIDN, shipped_weights
+from keras_imaging.models import IDN, MODELS, model_of_preset, shipped_weights
 
-_CLASSES = {cls.__name__: cls for cls in (RDIDN, IDN, IMDN)}
+_CLASSES = {cls.__name__: cls for cls in MODELS}
 
 
 class Network(NamedTuple):
@@ -52,10 +52,10 @@ def _find(scale, preset, weights):
         return Network(IDN.load_caffemodel(weights, 2 if scale is None else scale), path.name)
     if path is not None:
         name = preset or f"rdidn_x{scale or 2}"
-        model = _class_of(name).from_preset(name, weights=weights)
+        model = model_of_preset(name).from_preset(name, weights=weights)
         return Network(model, f"{name} ({path.name})")
     if preset is not None:
-        return Network(_class_of(preset).from_preset(preset), preset)
+        return Network(model_of_preset(preset).from_preset(preset), preset)
     return _default(scale or 2, cards)
 
 
@@ -77,14 +77,6 @@ def _from_card(name, card):
     return Network(_CLASSES[card["model"]](**{**card["config"], "weights": name}), name)
 
 
-def _class_of(preset):
-    for cls in _CLASSES.values():
-        if preset in cls.presets:
-            return cls
-    known = sorted(name for cls in _CLASSES.values() for name in cls.presets)
-    raise ValueError(f"Unknown preset {preset!r}; there are {', '.join(known)}.")
-
-
 def _refuse_preset(preset, weights):
     if preset is not None:
         raise ValueError(f"{weights!r} says itself what network it is; leave out --preset.")
@@ -98,7 +90,7 @@ def _load_keras(path):
     except (ValueError, TypeError, KeyError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f"Cannot load a model from {str(path)!r}: {reason}") from error
-    if not isinstance(model, tuple(_CLASSES.values())):
+    if not isinstance(model, MODELS):
         raise ValueError(
             f"Expected a model of {', '.join(_CLASSES)} in {str(path)!r}. "
             f"Received: {type(model).__name__}"

@@ -13,6 +13,9 @@ WEIGHTS_DIR = pathlib.Path(__file__).parent.parent / "weights"
 # Arguments that change how a model is computed or named, not what its weights mean.
 _NOT_ARCHITECTURE = {"name", "dtype", "input_shape", "upsampler", "groups_implementation"}
 
+# Attribute of our weights files that says what network they are of: shapes alone do not.
+_ATTRIBUTE = "keras_imaging"
+
 
 def shipped_weights(model: str | None = None) -> dict[str, dict]:
     """Cards of the trained weights in the package, by name.
@@ -69,8 +72,8 @@ class PretrainedModel(keras.Model):
         """
         cards = shipped_weights(type(self).__name__)
         if weights == "pretrained":
-            mine = self._architecture(self._config)
-            names = [n for n, card in cards.items() if self._architecture(card["config"]) == mine]
+            mine = self.architecture
+            names = [n for n, card in cards.items() if {**card["config"], **mine} == card["config"]]
             if not names:
                 raise ValueError(
                     f"No weights are shipped for {type(self).__name__} with {mine}. "
@@ -88,9 +91,17 @@ class PretrainedModel(keras.Model):
                 )
         load_weights_file(self, path)
 
-    def _architecture(self, config):
-        defaults = {k: v for k, v in self._config.items() if k not in _NOT_ARCHITECTURE}
-        return {k: config.get(k) for k in defaults}
+    @property
+    def architecture(self) -> dict:
+        """The constructor arguments that decide what the weights mean."""
+        return {k: v for k, v in self._config.items() if k not in _NOT_ARCHITECTURE}
+
+    def save_weights(self, filepath, overwrite=True, **kwargs):
+        """As Keras'; a `.weights.h5` file also says which network it is of."""
+        super().save_weights(filepath, overwrite=overwrite, **kwargs)
+        if str(filepath).endswith(".weights.h5"):
+            with h5py.File(filepath, "a") as file:
+                file.attrs[_ATTRIBUTE] = json.dumps([type(self).__name__, self.architecture])
 
     def call(self, inputs, training=None, mask=None):
         dtype = keras.backend.standardize_dtype(inputs.dtype)
@@ -124,10 +135,12 @@ def load_weights_file(model: keras.Model, path: str | pathlib.Path) -> None:
     """
     path = pathlib.Path(path)
     try:
-        stored = _stored_parameters(path)
+        stored, architecture = _contents(path)
         # Keras passes over surplus weights in silence.
         if stored != model.count_params():
             raise ValueError(f"it holds {stored:,}")
+        if architecture and architecture != [type(model).__name__, model.architecture]:
+            raise ValueError(f"it is of {architecture[0]} with {architecture[1]}")
         model.load_weights(str(path))
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
         reason = str(error).strip().splitlines()[0]
@@ -137,7 +150,8 @@ def load_weights_file(model: keras.Model, path: str | pathlib.Path) -> None:
         ) from error
 
 
-def _stored_parameters(path):
+def _contents(path):
+    """Number of parameters in a weights file, and its class and arguments where it says so."""
     sizes = []
 
     def visit(_, item):
@@ -150,6 +164,7 @@ def _stored_parameters(path):
         if path.suffix == ".keras":
             archive = stack.enter_context(zipfile.ZipFile(path))
             file = stack.enter_context(archive.open("model.weights.h5"))
+        opened = stack.enter_context(h5py.File(file, "r"))
         # Beside the layers there may be an optimizer.
-        stack.enter_context(h5py.File(file, "r"))["layers"].visititems(visit)
-    return sum(sizes)
+        opened["layers"].visititems(visit)
+        return sum(sizes), json.loads(opened.attrs.get(_ATTRIBUTE, "null"))

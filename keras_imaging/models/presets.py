@@ -1,0 +1,21 @@
+"""Find a network by the name of one of its variants."""
+
+from keras_imaging.models.idn import IDN
+from keras_imaging.models.imdn import IMDN
+from keras_imaging.models.pretrained import PretrainedModel
+from keras_imaging.models.rdidn import RDIDN
+
+MODELS = (RDIDN, IDN, IMDN)
+
+
+def model_of_preset(preset: str) -> type[PretrainedModel]:
+    """The class that has a preset.
+
+    Raises:
+        ValueError: if no class has it.
+    """
+    for model in MODELS:
+        if preset in model.presets:
+            return model
+    known = sorted(name for model in MODELS for name in model.presets)
+    raise ValueError(f"Unknown preset {preset!r}; there are {', '.join(known)}.")
