@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-# The helpers beside this file are also scripts that run without pytest.
+# The modules beside this file are also scripts that run without pytest.
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import tiny

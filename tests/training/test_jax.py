@@ -1,0 +1,35 @@
+"""The same recipe on JAX, with no TensorFlow."""
+
+import json
+
+import processes
+import pytest
+import tiny
+
+from keras_imaging.training import train
+
+pytestmark = pytest.mark.tensorflow  # to be compared with
+
+
+def test_jax_without_tensorflow_makes_the_same_losses(tmp_path):
+    pytest.importorskip("jax")
+    start = tmp_path / "start.weights.h5"
+    tiny.recipe().build_model().save_weights(start)
+    out = tmp_path / "jax"
+    process = processes.start(
+        out,
+        "auto",
+        {"KERAS_BACKEND": "jax"},
+        script=processes.SCRIPT.with_name("without_tensorflow.py"),
+        init=str(start),
+        jit=None,
+    )
+    try:
+        result = train(tiny.recipe(init=str(start)), tiny.images(), tmp_path / "tf", strategy="one")
+    finally:
+        processes.finish(process)
+    assert tiny.losses(out) == pytest.approx([r["loss"] for r in result.history], rel=1e-4)
+    assert not (out / "tensorboard").exists()
+    versions = json.loads((out / "card.json").read_text())["versions"]
+    assert "jax" in versions
+    assert "tensorflow" not in versions

@@ -1,0 +1,98 @@
+"""AveragedAdam against its equations, and mixed precision."""
+
+import keras
+import numpy as np
+import pytest
+import tiny
+
+from keras_imaging.training import checkpoint, train
+from keras_imaging.training.optimizer import AveragedAdam, LossScaleOptimizer
+
+
+def optimizer_of(start, **arguments):
+    variable = keras.Variable(start)
+    optimizer = AveragedAdam(**arguments)
+    optimizer.build([variable])
+    return variable, optimizer
+
+
+def numpy_of(value):
+    return keras.ops.convert_to_numpy(value)
+
+
+@pytest.mark.parametrize("momentum", [0.5, 0.999])
+def test_average_warms_up(momentum):
+    variable, optimizer = optimizer_of([1.0, -2.0], learning_rate=0.3, ema_momentum=momentum)
+    expected = np.zeros(2)
+    for t in range(20):
+        optimizer.apply([keras.ops.convert_to_tensor([1.0, float(t % 3)])], [variable])
+        decay = min(momentum, (1 + t) / (10 + t))
+        expected = decay * expected + (1 - decay) * numpy_of(variable)
+        np.testing.assert_allclose(numpy_of(optimizer.averages[0]), expected, rtol=1e-5)
+
+
+def test_gradient_is_clipped_by_its_global_norm():
+    # Adam's first moment after one step is (1 - beta_1) times the clipped gradient.
+    gradient = np.array([3.0, 4.0], "float32")
+    variable, optimizer = optimizer_of([0.0, 0.0], learning_rate=0.1, global_clipnorm=0.5)
+    optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+    momentum = next(v for v in optimizer.variables if v.name.endswith("momentum"))
+    np.testing.assert_allclose(numpy_of(momentum), 0.1 * 0.5 * gradient / 5, rtol=1e-5)
+
+
+def test_end_of_fit_leaves_the_weights():
+    variable, optimizer = optimizer_of([1.0, 2.0], learning_rate=0.3)
+    optimizer.apply([keras.ops.convert_to_tensor([1.0, 1.0])], [variable])
+    before = numpy_of(variable)
+    optimizer.finalize_variable_values([variable])
+    np.testing.assert_array_equal(numpy_of(variable), before)
+
+
+def test_overflow_skips_the_step_and_halves_the_scale():
+    variable = keras.Variable([1.0, 2.0])
+    optimizer = LossScaleOptimizer(AveragedAdam(0.1), initial_scale=8.0)
+    optimizer.build([variable])
+    optimizer.apply([keras.ops.convert_to_tensor([1.0, float("inf")])], [variable])
+    np.testing.assert_array_equal(numpy_of(variable), [1.0, 2.0])
+    assert float(numpy_of(optimizer.dynamic_scale)) == 4.0
+    optimizer.apply([keras.ops.convert_to_tensor([1.0, 1.0])], [variable])
+    assert np.all(numpy_of(variable) < [1.0, 2.0])
+
+
+def test_bfloat16_stays_close(tmp_path, reference):
+    fields = {"dtype": "mixed_bfloat16", "steps": 4}
+    result = train(tiny.recipe(**fields), tiny.images(), tmp_path / "run", strategy="one")
+    assert result.model.dtype_policy.name == "float32"
+    assert {w.dtype for w in result.model.weights} == {"float32"}
+    assert result.history[0]["loss"] == pytest.approx(reference.history[0]["loss"], rel=0.02)
+
+
+def test_float16_continues_with_its_loss_scale(tmp_path):
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                # As if a step had overflowed and others had followed.
+                raise KeyboardInterrupt
+
+        def on_epoch_end(self, epoch, logs=None):
+            pass
+
+    class Overflowed(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.model.optimizer.dynamic_scale.assign(1024.0)
+
+    recipe = tiny.recipe(dtype="mixed_float16", steps=8)
+
+    def run(out, *callbacks):
+        return train(recipe, tiny.images(), out, strategy="one", callbacks=list(callbacks))
+
+    whole = run(tmp_path / "whole", Overflowed())
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "stopped", Overflowed(), Stop())
+    rest = run(tmp_path / "stopped")
+    for ours, theirs in zip(
+        checkpoint.read(tmp_path / "stopped")[0], checkpoint.read(tmp_path / "whole")[0], strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    assert any(array.shape == () and array == 1024.0 for array in checkpoint.read(rest.weights.parent)[0])
+    assert rest.history[-1]["loss"] == pytest.approx(whole.history[-1]["loss"], rel=1e-6)
