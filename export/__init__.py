@@ -1,4 +1,4 @@
-"""Models into files: LiteRT for phones, SavedModel for servers, and the proof that they are right."""
+"""Models into files: LiteRT for phones, SavedModel for servers, each proved right."""
 
 import importlib
 

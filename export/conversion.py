@@ -23,9 +23,7 @@ def convert(network: keras.Model, path: pathlib.Path, shape: tuple, **options) -
     """
     spec = tf.TensorSpec((1, *shape), network.inputs[0].dtype, name="image")
     try:
-        network.export(
-            str(path), format="litert", input_signature=[spec], verbose=False, **options
-        )
+        network.export(str(path), format="litert", input_signature=[spec], verbose=False, **options)
     # The converter's ConverterError is an Exception and nothing closer.
     except Exception as error:
         reason = str(error).strip().splitlines()[0]

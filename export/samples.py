@@ -9,9 +9,10 @@ from keras_imaging.data.degradations import luma
 from keras_imaging.data.images import sample_image
 from keras_imaging.ops.resize import imresize
 
-# Calibration runs on plain kernels: small parts of many pictures say more in the same time.
+# Calibration runs on slow kernels: small parts of many pictures say more in the same time.
 _SIDE = 96
-_DEFAULT_COUNT = 16
+_SAMPLE_SIDE = 48
+_SAMPLE_PIXELS = 16 * _SAMPLE_SIDE**2
 
 
 def calibration_samples(
@@ -36,10 +37,25 @@ def calibration_samples(
                 "activations on. Received: None"
             )
         calibration = sample_parts(model, *shape[:2])
-    images = [image for batch in calibration for image in _images(np.asarray(batch), shape[-1])]
+    return [fit(image, shape)[None] for image in as_inputs(calibration, shape[-1], "calibration")]
+
+
+def as_inputs(arrays: Iterable[np.ndarray], channels: int, name: str) -> list[np.ndarray]:
+    """Float32 arrays `(height, width, channels)` of what was given in any of the accepted forms.
+
+    Args:
+        arrays: `(height, width)` or `(height, width, channels)`, with or without a batch axis;
+            integers are divided by their largest value.
+        channels: expected.
+        name: of the argument, for the messages.
+
+    Raises:
+        ValueError: if there are none, or one has another number of channels, or is not finite.
+    """
+    images = [image for array in arrays for image in _split(np.asarray(array), channels, name)]
     if not images:
-        raise ValueError("Expected at least one array in `calibration`. Received none.")
-    return [_fit(image, shape)[None] for image in images]
+        raise ValueError(f"Expected at least one array in `{name}`. Received none.")
+    return images
 
 
 def is_enhancer(model: keras.Model) -> bool:
@@ -47,49 +63,59 @@ def is_enhancer(model: keras.Model) -> bool:
     return hasattr(model, "scale") and model.input_shape[-1] in (1, 3)
 
 
-def sample_pictures(model: keras.Model) -> tuple[np.ndarray, np.ndarray]:
-    """The sample picture as an enlarging network sees it: small one and truth, float32 in 0..1."""
+def sample_pictures(
+    model: keras.Model, height: int | None = None, width: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The sample picture for an enlarging network: small one and truth, float32 in 0..1.
+
+    The small picture has 8 bits, like those in files. `height` and `width` are its sides, where
+    they are fixed.
+    """
     picture = sample_image()
     if model.input_shape[-1] == 1:
         picture = luma(picture)[..., None]
-    side = 24 * (min(picture.shape[:2]) // 24)
-    truth = picture[:side, :side] / 255.0
-    return imresize(truth, 1 / model.scale).astype("float32"), truth.astype("float32")
+    sides = [
+        model.scale * (fixed or own // model.scale)
+        for fixed, own in zip((height, width), picture.shape, strict=False)
+    ]
+    truth = fit(picture, sides)
+    small = imresize(truth, 1 / model.scale)
+    return small / np.float32(255), truth / np.float32(255)
 
 
 def sample_parts(model: keras.Model, height: int | None, width: int | None) -> list[np.ndarray]:
     """Random parts of the small sample picture."""
     small, _ = sample_pictures(model)
-    height = min(height or _SIDE // 2, small.shape[0])
-    width = min(width or _SIDE // 2, small.shape[1])
+    height = min(height or _SAMPLE_SIDE, small.shape[0])
+    width = min(width or _SAMPLE_SIDE, small.shape[1])
+    count = max(1, _SAMPLE_PIXELS // (height * width))
     rng = np.random.default_rng(0)
     corners = zip(
-        rng.integers(0, small.shape[0] - height + 1, _DEFAULT_COUNT),
-        rng.integers(0, small.shape[1] - width + 1, _DEFAULT_COUNT),
+        rng.integers(0, small.shape[0] - height + 1, count),
+        rng.integers(0, small.shape[1] - width + 1, count),
         strict=True,
     )
     return [small[top : top + height, left : left + width] for top, left in corners]
 
 
-def _images(array, channels):
-    """Split what was given into float images `(height, width, channels)`."""
+def _split(array, channels, name):
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim == 3:
         array = array[None]
     if array.ndim != 4 or array.shape[-1] != channels or 0 in array.shape:
         raise ValueError(
-            f"Expected `calibration` of arrays (height, width, {channels}). "
+            f"Expected `{name}` of arrays (height, width, {channels}). "
             f"Received shape {array.shape}."
         )
     if array.dtype.kind == "u":
         return array / np.float32(np.iinfo(array.dtype).max)
     if not np.isfinite(array).all():
-        raise ValueError("Expected finite values in `calibration`. Received NaN or infinity.")
+        raise ValueError(f"Expected finite values in `{name}`. Received NaN or infinity.")
     return array.astype("float32")
 
 
-def _fit(image, shape):
+def fit(image: np.ndarray, shape: tuple) -> np.ndarray:
     """Cut from the middle, or continue by reflection, to the sides that are fixed."""
     for axis, side in enumerate(shape[:2]):
         length = image.shape[axis]

@@ -86,8 +86,9 @@ def super_resolution(
             the model's, or protocol A meets a network of three channels.
 
     Example:
-        >>> scores = super_resolution(RDIDN.from_preset("rdidn_x2"), "Set5")
-        >>> scores.mean.psnr, scores.images["bird.png"].ssim
+        >>> model = keras_imaging.models.RDIDN.from_preset("rdidn_small_x2")
+        >>> scores = super_resolution(model, "Set5")  # doctest: +SKIP
+        >>> scores.mean.psnr, scores.images["bird.png"].ssim  # doctest: +SKIP
     """
     score = _check(model, scale, protocol)
     scale = model.scale

@@ -56,7 +56,7 @@ def upscale(
             `overlap` out of range.
 
     Example:
-        >>> model = keras_imaging.models.RDIDN.from_preset("rdidn_x2")
+        >>> model = keras_imaging.models.RDIDN.from_preset("rdidn_small_x2")
         >>> upscale(model, keras_imaging.data.sample_image()).shape
         (768, 768, 3)
     """

@@ -164,7 +164,10 @@ class PSNR(_ImageMetric):
         dtype: dtype of the mean.
 
     Example:
-        >>> model.compile("adam", "mae", metrics=[PSNR(border=2)])
+        >>> metric = PSNR()
+        >>> metric.update_state(np.zeros((1, 16, 16, 1)), np.full((1, 16, 16, 1), 0.1))
+        >>> round(float(metric.result()), 3)
+        20.0
     """
 
     def __init__(self, border=0, y_channel=False, max_val=1.0, name="psnr", dtype=None):

@@ -13,10 +13,14 @@ def mended_fit(model: keras.Model, strategy) -> Iterator[None]:
     Keras 3.15 builds the model from a reduction over whole batches that TensorFlow refuses, and
     reduces scalar metrics along an axis they have not (keras-team/keras issue 20585). Keras' own
     way is tried first each time, so where the fault is gone this changes nothing.
+
+    Raises:
+        ConnectionError: if another worker is lost.
     """
     if not is_multi_worker(strategy):
         yield
         return
+    import tensorflow as tf
     from keras.src.backend.tensorflow import trainer
 
     build, reduce = model._maybe_symbolic_build, trainer.reduce_per_replica
@@ -43,6 +47,11 @@ def mended_fit(model: keras.Model, strategy) -> Iterator[None]:
     trainer.reduce_per_replica = reduce_scalars_too
     try:
         yield
+    except tf.errors.UnavailableError as error:
+        raise ConnectionError(
+            "Another worker stopped or cannot be reached. Start all workers again: the run "
+            "continues from its last checkpoint."
+        ) from error
     finally:
         del model._maybe_symbolic_build
         trainer.reduce_per_replica = reduce

@@ -79,7 +79,7 @@ def train(
     strategy = make_strategy(strategy)
     rows_per_replica(recipe.batch_size, strategy)
     with scope(strategy):
-        model = _compiled(recipe, strategy)
+        model = compiled(recipe, strategy)
     run = Run(recipe, model, out, is_chief(strategy), validate, progress)
     run.resume()
     check_same_step(strategy, run.step)
@@ -109,10 +109,11 @@ def train(
     return TrainingResult(averaged, out / WEIGHTS, card, run.history)
 
 
-def _compiled(recipe, strategy):
+def compiled(recipe, strategy=None) -> keras.Model:
+    """The recipe's model with its optimizer, built."""
     model = recipe.build_model()
     optimizer = AveragedAdam(
-        _schedule(recipe), global_clipnorm=recipe.clip_norm, ema_momentum=recipe.ema
+        make_schedule(recipe), global_clipnorm=recipe.clip_norm, ema_momentum=recipe.ema
     )
     if recipe.dtype == "mixed_float16":
         optimizer = LossScaleOptimizer(optimizer)
@@ -126,7 +127,8 @@ def _compiled(recipe, strategy):
     return model
 
 
-def _schedule(recipe):
+def make_schedule(recipe) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Linear warm-up, then cosine decay."""
     warmup = max(1, round(recipe.warmup * recipe.steps))
     return keras.optimizers.schedules.CosineDecay(
         0.0,

@@ -54,7 +54,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", module=r"keras\.")
     try:
         app(prog_name="keras-imaging")
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         # Some messages, Keras' above all, go over many lines.
         typer.echo(f"error: {' '.join(str(error).split())}", err=True)
         sys.exit(2)

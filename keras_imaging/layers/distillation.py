@@ -24,7 +24,9 @@ class InformationDistillationBlock(keras.layers.Layer):
     Output shape:
         as the input.
     Example:
-        >>> InformationDistillationBlock(residual=True)(np.zeros((1, 8, 8, 64), "float32")).shape
+        >>> block = InformationDistillationBlock(residual=True)
+        >>> tuple(block(np.zeros((1, 8, 8, 64), "float32")).shape)
+        (1, 8, 8, 64)
     Reference:
         IDN: Hui, Wang, Gao, CVPR 2018. The residual form is our reconstruction from the published
         description of RD-IDN (Chen et al.).

@@ -36,7 +36,8 @@ class EnhancementUnit(keras.layers.Layer):
     Raises:
         ValueError: if a width is not positive or not a multiple of `groups`.
     Example:
-        >>> EnhancementUnit()(np.zeros((1, 8, 8, 64), "float32")).shape
+        >>> tuple(EnhancementUnit()(np.zeros((1, 8, 8, 64), "float32")).shape)
+        (1, 8, 8, 80)
     Reference:
         Hui, Wang, Gao, "Fast and Accurate Single Image Super-Resolution via Information
         Distillation Network", CVPR 2018, section 3.2.

@@ -33,7 +33,9 @@ class GroupedConv2D(keras.layers.Conv2D):
     Raises:
         ValueError: if `implementation` is unknown, or `groups` does not divide the channels.
     Example:
-        >>> GroupedConv2D(8, 3, groups=4, padding="same")(np.ones((1, 5, 5, 12), "float32")).shape
+        >>> layer = GroupedConv2D(8, 3, groups=4, padding="same")
+        >>> tuple(layer(np.ones((1, 5, 5, 12), "float32")).shape)
+        (1, 5, 5, 8)
     """
 
     def __init__(self, filters, kernel_size, groups=1, implementation="auto", **kwargs):

@@ -24,6 +24,9 @@ class InterpolationUpsample(keras.layers.Layer):
         `(batch, factor * height, factor * width, channels)`.
     Raises:
         ValueError: on an unknown method or a factor below 2.
+    Example:
+        >>> tuple(InterpolationUpsample(3, "bicubic")(np.ones((1, 5, 7, 1), "float32")).shape)
+        (1, 15, 21, 1)
     """
 
     def __init__(self, factor: int, method: str = "nearest", **kwargs):

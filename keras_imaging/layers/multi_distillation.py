@@ -24,6 +24,10 @@ class ContrastAwareChannelAttention(keras.layers.Layer):
         as the input.
     Raises:
         ValueError: if `reduction` does not divide the channels.
+    Example:
+        >>> attention = ContrastAwareChannelAttention(reduction=4)
+        >>> tuple(attention(np.ones((1, 8, 8, 16), "float32")).shape)
+        (1, 8, 8, 16)
     Reference:
         Hui et al., "Lightweight Image Super-Resolution with Information Multi-distillation
         Network", ACM MM 2019, section 3.3.
@@ -90,7 +94,9 @@ class InformationMultiDistillationBlock(keras.layers.Layer):
     Raises:
         ValueError: if `filters * distillation_rate` is not an integer between 1 and `filters` - 1.
     Example:
-        >>> InformationMultiDistillationBlock()(np.zeros((1, 8, 8, 64), "float32")).shape
+        >>> block = InformationMultiDistillationBlock()
+        >>> tuple(block(np.zeros((1, 8, 8, 64), "float32")).shape)
+        (1, 8, 8, 64)
     Reference:
         Hui et al., ACM MM 2019, section 3.2.
     """

@@ -32,6 +32,11 @@ class SubPixelUpsample(keras.layers.Layer):
         `(batch, height, width, channels)`.
     Output shape:
         `(batch, factor * height, factor * width, filters)`.
+    Raises:
+        ValueError: if `factor` or `filters` is out of its range.
+    Example:
+        >>> tuple(SubPixelUpsample(2, filters=3)(np.ones((1, 5, 7, 8), "float32")).shape)
+        (1, 10, 14, 3)
     Reference:
         Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
         Convolutional Neural Network", CVPR 2016, equation 4. Channels are ordered (row phase,
@@ -89,6 +94,15 @@ class TransposedUpsample(keras.layers.Layer):
         `(batch, height, width, channels)`.
     Output shape:
         `(batch, factor * height, factor * width, filters)`.
+    Raises:
+        ValueError: if an argument is out of its range.
+    Example:
+        >>> layer = TransposedUpsample(2, filters=3)
+        >>> x = np.ones((1, 5, 7, 8), "float32")
+        >>> tuple(layer(x).shape)
+        (1, 10, 14, 3)
+        >>> np.allclose(layer(x), layer.to_subpixel()(x), atol=1e-5)
+        True
     """
 
     def __init__(

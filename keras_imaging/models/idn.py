@@ -36,7 +36,8 @@ class IDN(PretrainedModel):
     Raises:
         ValueError: if an argument is out of its range, on integer input, or for unknown weights.
     Example:
-        >>> IDN(scale=3)(np.zeros((1, 8, 9, 1), "float32")).shape
+        >>> tuple(IDN(scale=3)(np.zeros((1, 8, 9, 1), "float32")).shape)
+        (1, 24, 27, 1)
     Reference:
         Hui, Wang, Gao, "Fast and Accurate Single Image Super-Resolution via Information
         Distillation Network", CVPR 2018.

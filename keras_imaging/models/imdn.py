@@ -29,7 +29,8 @@ class IMDN(PretrainedModel):
     Raises:
         ValueError: if an argument is out of its range, on integer input, or for unknown weights.
     Example:
-        >>> IMDN(scale=4)(np.zeros((1, 8, 9, 3), "float32")).shape
+        >>> tuple(IMDN(scale=4)(np.zeros((1, 8, 9, 3), "float32")).shape)
+        (1, 32, 36, 3)
     Reference:
         Hui, Gao, Yang, Wang, "Lightweight Image Super-Resolution with Information
         Multi-distillation Network", ACM MM 2019.

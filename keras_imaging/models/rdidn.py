@@ -51,8 +51,9 @@ class RDIDN(PretrainedModel):
         ValueError: if an argument is out of its range, on integer input, or for unknown weights.
     Example:
         >>> model = RDIDN(scale=2)
-        >>> model(np.zeros((1, 24, 32, 1), "float32")).shape
-        >>> model = RDIDN.from_preset("rdidn_x2")  # trained
+        >>> tuple(model(np.zeros((1, 24, 32, 1), "float32")).shape)
+        (1, 48, 64, 1)
+        >>> model = RDIDN.from_preset("rdidn_small_x2")  # trained
     Reference:
         Chen, Li, Duan, Pu, Deng, Wang, "Residual Dense Information Distillation Network for Single
         Image Super-Resolution".

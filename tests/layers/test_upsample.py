@@ -11,7 +11,17 @@ def test_subpixel_harness():
 
 
 def test_transposed_harness():
-    check_layer(TransposedUpsample, {"factor": 3, "filters": 2}, noise(2, 5, 7, 4), edge=True)
+    arguments = {"factor": 2, "filters": 3, "kernel_size": 5, "crop": 2}
+    check_layer(TransposedUpsample, arguments, noise(2, 5, 7, 4), edge=True)
+
+
+@pytest.mark.parametrize(("kernel_size", "crop"), [(17, 7), (5, 3)])
+def test_subpixel_form_of_any_kernel(kernel_size, crop):
+    image = noise(2, 5, 7, 4)
+    layer = TransposedUpsample(2, 3, kernel_size, crop)
+    layer.build(image.shape)
+    disturb_weights(layer)
+    close(to_numpy(layer.to_subpixel()(image)), to_numpy(layer(image)), 1e-6)
 
 
 @pytest.mark.parametrize("factor", [2, 3])
@@ -59,6 +69,12 @@ def test_three_forms_are_equal(factor, size):
 def test_bad_arguments(layer_class, arguments, message):
     with pytest.raises(ValueError, match=message):
         layer_class(*arguments)
+
+
+@pytest.mark.parametrize(("kernel_size", "crop"), [(1, None), (6, -1), (6, 5)])
+def test_bad_kernels(kernel_size, crop):
+    with pytest.raises(ValueError, match="kernel_size >= factor"):
+        TransposedUpsample(2, 4, kernel_size, crop)
 
 
 def test_to_subpixel_needs_weights():

@@ -9,7 +9,7 @@ import sys
 import time
 
 SCRIPT = pathlib.Path(__file__).with_name("tiny.py")
-LIMIT = 240.0
+LIMIT = 400.0
 
 
 def start(out, strategy, environment=None, script=SCRIPT, **fields):

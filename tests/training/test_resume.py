@@ -12,6 +12,10 @@ import pytest
 import tiny
 
 from keras_imaging.training import checkpoint, train
+from keras_imaging.training.run import Run
+from keras_imaging.training.runner import compiled
+
+pytestmark = pytest.mark.tensorflow
 
 
 def run(out, **arguments):
@@ -60,7 +64,6 @@ def assert_same_end(result, reference):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-8)
 
 
-@pytest.mark.tensorflow
 def test_sigkill_at_a_random_moment(tmp_path, reference):
     out = tmp_path / "run"
     process = processes.start(out, "one", seconds_per_step=0.3)
@@ -75,10 +78,16 @@ def test_sigkill_at_a_random_moment(tmp_path, reference):
 
 
 def test_continues_without_what_was_lost(stopped, reference):
+    leftover = stopped / ".checkpoint-00000010.npz.4242.partial"
+    leftover.write_bytes(b"half")
+    (stopped / "checkpoint-00000010.npz").write_bytes(b"torn")
     seen = []
     result = run(stopped, progress=lambda step, loss: seen.append(step))
     assert seen == [9, 10]
     assert_same_end(result, reference)
+    assert not leftover.exists()
+    names = sorted(path.name for path in stopped.glob("checkpoint-*"))
+    assert names == ["checkpoint-00000008.npz", "checkpoint-00000010.npz"]
 
 
 @pytest.mark.parametrize("kept", [0, 100, 0.5, 0.999])
@@ -97,16 +106,6 @@ def test_damaged_byte_is_noticed(stopped):
     content[len(content) // 2] ^= 1
     (stopped / "checkpoint-00000010.npz").write_bytes(content)
     assert checkpoint.read(stopped)[1]["step"] == 8
-
-
-def test_leftovers_of_a_kill_are_removed(stopped, reference):
-    leftover = stopped / ".checkpoint-00000010.npz.4242.partial"
-    leftover.write_bytes(b"half")
-    (stopped / "checkpoint-00000010.npz").write_bytes(b"torn")
-    assert_same_end(run(stopped), reference)
-    assert not leftover.exists()
-    names = sorted(path.name for path in stopped.glob("checkpoint-*"))
-    assert names == ["checkpoint-00000008.npz", "checkpoint-00000010.npz"]
 
 
 def test_complete_run_asks_for_no_images(tmp_path, reference):
@@ -129,21 +128,24 @@ def test_another_recipe_is_refused(stopped):
     assert checkpoint.read(stopped)[1] == before
 
 
-def test_recipe_saved_before_a_field_existed(stopped, reference):
-    rewrite_state(stopped, lambda state: state["recipe"].pop("init"))
-    assert_same_end(run(stopped), reference)
-
-
-def test_recipe_saved_before_a_field_existed_had_its_default(stopped):
-    rewrite_state(stopped, lambda state: state["recipe"].pop("clip_norm"))
-    with pytest.raises(ValueError, match=r"holds a run with clip_norm=1\.0"):
-        run(stopped)
+@pytest.mark.parametrize(("field", "refused"), [("init", False), ("clip_norm", True)])
+def test_recipe_saved_before_a_field_existed_had_its_default(stopped, field, refused):
+    # tiny.recipe has the default of `init`, and a `clip_norm` of its own.
+    rewrite_state(stopped, lambda state: state["recipe"].pop(field))
+    resume = Run(tiny.recipe(), compiled(tiny.recipe()), stopped, True, None, None)
+    if refused:
+        with pytest.raises(ValueError, match=r"holds a run with clip_norm=1\.0"):
+            resume.resume()
+    else:
+        resume.resume()
+        assert resume.step == 8
 
 
 def test_checkpoint_of_another_network(stopped):
     rewrite_state(stopped, lambda state: state["recipe"].update(preset="rdidn_small_x2"))
+    recipe = tiny.recipe(preset="rdidn_small_x2")
     with pytest.raises(ValueError, match="of another model or optimizer"):
-        run(stopped, fields={"preset": "rdidn_small_x2"})
+        Run(recipe, compiled(recipe), stopped, True, None, None).resume()
 
 
 def test_foreign_weights_are_left_alone(tmp_path):

@@ -14,6 +14,9 @@ import tiny
 from keras_imaging.models import RDIDN
 from keras_imaging.models.pretrained import load_weights_file
 from keras_imaging.training import card, checkpoint, logs, train
+from keras_imaging.training.runner import make_schedule
+
+pytestmark = pytest.mark.tensorflow
 
 
 def test_loss_falls_and_steps_are_exact(reference):
@@ -32,9 +35,7 @@ def test_learning_rate_ends_where_the_recipe_says(reference):
 
 
 def test_warmup_is_linear_and_decay_a_cosine():
-    from keras_imaging.training.runner import _schedule
-
-    schedule = _schedule(tiny.recipe(steps=1000, warmup=0.1, learning_rate=0.4))
+    schedule = make_schedule(tiny.recipe(steps=1000, warmup=0.1, learning_rate=0.4))
     rates = [float(keras.ops.convert_to_numpy(schedule(step))) for step in (0, 50, 100, 550, 1000)]
     np.testing.assert_allclose(rates, [0, 0.2, 0.4, 0.2, 1e-6], atol=1e-6)
 
@@ -51,7 +52,6 @@ def test_csv_log_with_a_column_that_came_later(tmp_path):
     assert (tmp_path / "log.csv").read_text().split() == ["step,psnr", "1,", "2,30.5"]
 
 
-@pytest.mark.tensorflow
 def test_tensorboard_log(reference):
     import tensorflow as tf
 

@@ -1,6 +1,7 @@
 """Where training images come from."""
 
-import keras
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -31,8 +32,8 @@ def test_unreadable_files_are_named_and_skipped(folder):
     (folder / "text.png").write_text("no picture")
     skipped = []
     assert len(list(folder_images(folder, on_skip=skipped.append))) == 3
-    assert [name in line for name, line in zip(("broken", "empty", "text"), skipped, strict=True)]
-    assert all(name in line for name, line in zip(("broken", "empty", "text"), skipped, strict=True))
+    for name, line in zip(("broken.png", "empty.jpg", "text.png"), skipped, strict=True):
+        assert name in line
 
 
 def test_unreadable_file_is_an_error_if_nobody_listens(folder):
@@ -85,11 +86,6 @@ def test_data_set_without_images():
 
 
 def test_tensorflow_datasets_is_optional(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "tensorflow_datasets", None)
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     with pytest.raises(ValueError, match=r"pip install 'keras-imaging\[train\]'"):
         tfds_images("div2k")
-
-
-def test_gpu_is_left_to_the_backend():
-    if keras.backend.backend() == "tensorflow":
-        pytest.skip("TensorFlow is the backend")

@@ -1,0 +1,59 @@
+"""Time and memory of a LiteRT file, in a process that holds nothing else.
+
+    python -m keras_imaging.export.measure FILE THREADS RUNS HEIGHT WIDTH
+
+Prints one JSON object. `verify` calls it.
+"""
+
+import json
+import pathlib
+import statistics
+import sys
+import time
+
+import numpy as np
+
+from keras_imaging.export.runtime import LiteRTModel
+
+_ENOUGH_SECONDS = 10.0
+_LEAST_RUNS = 3
+
+
+def measure(path: str, threads: int, runs: int, height: int, width: int) -> dict:
+    """Median latency, and how far loading and running the file raises the memory of the process.
+
+    Returns:
+        `latency_ms`, and `peak_memory_bytes` (None where the system does not tell).
+    """
+    before = _memory("VmRSS")
+    model = LiteRTModel(path, threads)
+    shape = (1, height, width, model.input_shape[-1])
+    model.set_input(np.random.default_rng(0).random(shape, dtype="float32"))
+    model.invoke()
+    times = []
+    began = time.perf_counter()
+    while len(times) < runs:
+        start = time.perf_counter()
+        model.invoke()
+        end = time.perf_counter()
+        times.append(end - start)
+        if end - began > _ENOUGH_SECONDS and len(times) >= _LEAST_RUNS:
+            break
+    peak = _memory("VmHWM")
+    return {
+        "latency_ms": 1000 * statistics.median(times),
+        "peak_memory_bytes": None if peak is None else peak - before,
+    }
+
+
+def _memory(field):
+    """Bytes, from Linux. `getrusage` would not do: its peak is inherited from the parent."""
+    status = pathlib.Path("/proc/self/status")
+    if not status.exists():
+        return None
+    line = next(line for line in status.read_text().splitlines() if line.startswith(field))
+    return 1024 * int(line.split()[1])
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(sys.argv[1], *(int(argument) for argument in sys.argv[2:]))))

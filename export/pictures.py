@@ -1,0 +1,86 @@
+"""Picture files in, picture files out, inside a TensorFlow graph."""
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from keras_imaging.layers import InterpolationUpsample
+from keras_imaging.ops.color import rgb_to_ycbcr, ycbcr_to_rgb
+
+
+def encoded_pictures(model: keras.Model) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """A function from a batch of PNG or JPEG files to a batch of enlarged PNG files.
+
+    Args:
+        model: a super-resolution network of 1 or 3 channels.
+    """
+    bicubic = InterpolationUpsample(model.scale, "bicubic", name="bicubic")
+
+    def network(image):
+        return model(image[None], training=False)[0]
+
+    def colours(image):
+        if model.input_shape[-1] == 3:
+            return network(image)
+        ycbcr = rgb_to_ycbcr(image)
+        luma, chroma = network(ycbcr[..., :1]), bicubic(ycbcr[None, ..., 1:])[0]
+        return ycbcr_to_rgb(tf.concat([luma, chroma], axis=-1))
+
+    def grey(image):
+        if model.input_shape[-1] == 1:
+            return network(image)
+        return tf.reduce_mean(network(tf.repeat(image, 3, axis=-1)), axis=-1, keepdims=True)
+
+    def enlarge(file):
+        image = tf.cast(_decode(file), "float32") / 255.0
+        channels = tf.shape(image)[-1]
+        # The branches differ in their channels, which are therefore unknown outside.
+        shown = tf.cond(
+            channels >= 3,
+            lambda: _any_channels(colours(tf.ensure_shape(image[..., :3], (None, None, 3)))),
+            lambda: _any_channels(grey(tf.ensure_shape(image[..., :1], (None, None, 1)))),
+        )
+        result = tf.cond(
+            channels % 2 == 0,
+            lambda: tf.concat(
+                [shown, bicubic(tf.ensure_shape(image[..., -1:], (None, None, 1))[None])[0]], -1
+            ),
+            lambda: shown,
+        )
+        pixels = tf.floor(tf.clip_by_value(result, 0.0, 1.0) * 255.0 + 0.5)
+        return tf.io.encode_png(tf.cast(pixels, "uint8"))
+
+    def function(image_bytes):
+        # One by one: pictures of a batch differ in size.
+        return {
+            "image_bytes": tf.map_fn(
+                enlarge, image_bytes, fn_output_signature=tf.TensorSpec((), tf.string)
+            )
+        }
+
+    return function
+
+
+def _any_channels(image):
+    return tf.ensure_shape(image, (None, None, None))
+
+
+def _decode(file):
+    """uint8 `(height, width, channels)`; grey, grey with alpha, RGB or RGBA."""
+    return tf.cond(
+        tf.io.is_jpeg(file),
+        lambda: _decode_jpeg(file),
+        lambda: tf.io.decode_png(file, channels=0),
+    )
+
+
+def _decode_jpeg(file):
+    # INTEGER_ACCURATE is what libjpeg, and so everybody else, does. CMYK is asked for as RGB.
+    def decode(channels):
+        return _any_channels(
+            tf.io.decode_jpeg(file, channels=channels, dct_method="INTEGER_ACCURATE")
+        )
+
+    is_grey = tf.equal(tf.io.extract_jpeg_shape(file)[-1], 1)
+    return tf.cond(is_grey, lambda: decode(1), lambda: decode(3))

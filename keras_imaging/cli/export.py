@@ -1,0 +1,195 @@
+"""`keras-imaging export`: models into files for phones and servers."""
+
+import contextlib
+import enum
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from keras_imaging.cli import options
+from keras_imaging.cli.output import check_outputs, print_json
+from keras_imaging.cli.quiet import quiet_start
+
+# Calibration is slow, and more pictures than these change little.
+_CALIBRATION_PICTURES = 32
+
+
+class Format(enum.StrEnum):
+    """What to write."""
+
+    LITERT = "litert"
+    SAVED_MODEL = "saved_model"
+
+
+class Quantization(enum.StrEnum):
+    """How numbers are stored in a LiteRT file, see `keras_imaging.export.to_litert`."""
+
+    FLOAT16 = "float16"
+    DYNAMIC = "dynamic"
+    INT8 = "int8"
+    INT16X8 = "int16x8"
+
+
+def export(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            help="Named network, such as rdidn_x2, or a .keras file.",
+            show_default="the shipped network for scale 2",
+        ),
+    ] = None,
+    format: Annotated[
+        Format, typer.Option(help="LiteRT file for phones, or SavedModel folder for servers.")
+    ] = Format.LITERT,
+    quantization: Annotated[
+        Quantization | None,
+        typer.Option(help="Smaller numbers in a LiteRT file.", show_default="float32"),
+    ] = None,
+    height: Annotated[
+        int | None,
+        typer.Option(min=1, help="Fixed height of the input.", show_default="any"),
+    ] = None,
+    width: Annotated[
+        int | None,
+        typer.Option(min=1, help="Fixed width of the input.", show_default="any"),
+    ] = None,
+    calibration: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            help="Folder of pictures like those to be enlarged, for int8 and int16x8.",
+            show_default="the sample picture",
+        ),
+    ] = None,
+    weights: options.Weights = None,
+    threads: Annotated[int, typer.Option(min=1, help="Of the timed runs.")] = 1,
+    out: options.Out = None,
+    as_json: options.Json = False,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Write a network as a LiteRT file or a SavedModel, proved equal to the Keras model.
+
+    The report is made on the sample picture. Pictures for calibration that cannot be read are named
+    and skipped; the exit code is then 1.
+    """
+    if format is Format.SAVED_MODEL:
+        _refuse(quantization=quantization, height=height, width=width, calibration=calibration)
+    if calibration is not None and quantization not in (Quantization.INT8, Quantization.INT16X8):
+        raise ValueError("--calibration is for --quantization int8 or int16x8.")
+    skipped = []
+    with _quietly(f"Exporting {model or 'the network'}"):
+        network = _load(model, weights)
+        out = out or _default_path(network.name, format, quantization)
+        if format is Format.SAVED_MODEL:
+            # An existing SavedModel is a folder, which `check_outputs` refuses.
+            check_outputs([out / "saved_model.pb" if out.is_dir() else out], overwrite)
+            result, shown = _saved_model(network.model, out)
+        else:
+            check_outputs([out], overwrite)
+            shape = (height, width, network.model.input_shape[-1])
+            samples, skipped = _calibration_pictures(calibration, shape[-1])
+            result, shown = _litert(network.model, out, quantization, shape, samples, threads)
+    if as_json:
+        print_json({"model": network.name, "format": format.value, **result})
+    else:
+        _print(shown)
+    for line in [network.remark, *(f"Skipped: {reason}" for reason in skipped)]:
+        if line:
+            typer.echo(line, err=True)
+    if skipped:
+        raise typer.Exit(1)
+
+
+def _refuse(**given):
+    names = [f"--{name}" for name, value in given.items() if value is not None]
+    if names:
+        raise ValueError(f"{', '.join(names)}: only for --format litert.")
+
+
+@contextlib.contextmanager
+def _quietly(text: str) -> Iterator[None]:
+    """Show that something is going on, in place of what the converters write on stderr."""
+    from rich.console import Console
+
+    with os.fdopen(os.dup(2), "w") as stderr:
+        try:
+            with Console(file=stderr).status(text), quiet_start():
+                yield
+        except ImportError as error:
+            raise ValueError(str(error)) from error
+
+
+def _load(model, weights):
+    from keras_imaging.cli.networks import load_network
+
+    if model is not None and model.endswith(".keras"):
+        return load_network(weights=model)
+    return load_network(preset=model, weights=weights)
+
+
+def _default_path(name, format, quantization):
+    stem = name.split(" ")[0].removesuffix(".keras")
+    if format is Format.SAVED_MODEL:
+        return pathlib.Path(stem)
+    return pathlib.Path(f"{stem}{f'_{quantization.value}' if quantization else ''}.tflite")
+
+
+def _calibration_pictures(folder, channels):
+    """Inputs made of the pictures of a folder, and why some were left out."""
+    if folder is None:
+        return None, []
+    import numpy as np
+
+    from keras_imaging.data.degradations import luma
+    from keras_imaging.data.images import list_images, read_image
+
+    paths = list_images(folder)
+    pictures, skipped = [], []
+    for path in paths[:: -(-len(paths) // _CALIBRATION_PICTURES)]:
+        try:
+            picture = read_image(path)
+        except ValueError as error:
+            skipped.append(str(error))
+            continue
+        if picture.dtype == np.uint16:
+            picture = (picture // 257).astype("uint8")
+        if channels == 1:
+            pictures.append(luma(picture)[..., None])
+        else:
+            pictures.append(np.atleast_3d(picture)[..., :3] * np.ones(3, "uint8"))
+    if not pictures:
+        raise ValueError(f"No picture in {str(folder)!r} can be read: {'; '.join(skipped)}")
+    return pictures, skipped
+
+
+def _litert(model, out, quantization, shape, samples, threads):
+    from keras_imaging.export import to_litert, verify
+    from keras_imaging.export.samples import sample_pictures
+
+    name = quantization.value if quantization else None
+    to_litert(model, out, name, input_shape=shape, calibration=samples)
+    small, truth = sample_pictures(model, *shape[:2])
+    report = verify(model, out, [small], [truth], threads=threads)
+    return report.to_dict(), report
+
+
+def _saved_model(model, out):
+    from keras_imaging.export import to_saved_model
+
+    to_saved_model(model, out)
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    result = {"path": out, "size_bytes": size, "signatures": ["serving_default", "encoded"]}
+    return result, (
+        f"Wrote {out} ({size / 1e6:.2f} MB), with the signatures\n"
+        "  serving_default  float batches in and out\n"
+        "  encoded          PNG or JPEG files in, PNG files out\n"
+        f"Serve it with: keras-imaging serve {out}"
+    )
+
+
+def _print(shown):
+    from rich.console import Console
+
+    Console(highlight=False).print(shown, markup=False)
