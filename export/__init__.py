@@ -6,6 +6,7 @@ _HOMES = {
     "Report": "verification",
     "plain_graph": "graph",
     "quantization_aware": "qat",
+    "quantization_aware_to_litert": "qat",
     "to_litert": "litert",
     "to_saved_model": "saved_model",
     "verify": "verification",

@@ -4,7 +4,7 @@ import pathlib
 
 import keras
 
-from keras_imaging import models
+from keras_imaging.models import model_of_preset
 from keras_imaging.models.pretrained import PretrainedModel
 
 
@@ -34,14 +34,7 @@ def _find(name):
         if not path.is_file():
             raise ValueError(f"There is no file {str(name)!r}.")
         return keras.saving.load_model(path, compile=False)
-    classes = [c for c in vars(models).values() if isinstance(c, type)]
-    for model_class in classes:
-        if issubclass(model_class, PretrainedModel) and name in model_class.presets:
-            return model_class.from_preset(name)
-    presets = sorted(p for c in classes for p in getattr(c, "presets", ()))
-    raise ValueError(
-        f"Expected a model, the path of a .keras file, or one of {presets}. Received: {name!r}"
-    )
+    return model_of_preset(str(name)).from_preset(str(name))
 
 
 def _float32(model):

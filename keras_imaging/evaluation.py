@@ -16,7 +16,12 @@ from keras_imaging.ops.resize import imresize
 
 @dataclass(frozen=True)
 class Scores:
-    """PSNR (dB) and SSIM of a network, and of bicubic interpolation, on one image or on average."""
+    """PSNR and SSIM on one image or on average.
+
+    Attributes:
+        psnr, ssim: of a network; PSNR in dB.
+        bicubic_psnr, bicubic_ssim: of bicubic interpolation.
+    """
 
     psnr: float
     ssim: float

@@ -26,6 +26,18 @@ def low_resolution(image: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarra
     """Mod-crop a uint8 image and shrink it: `(low, high)`, float64 in 0..1.
 
     The low-resolution image is neither rounded nor clipped, as in the published protocol for luma.
+
+    Args:
+        image: uint8, `(height, width)` or `(height, width, channels)`.
+        scale: high-resolution size over low-resolution size, a positive integer.
+
+    Raises:
+        ValueError: if the image is smaller than `scale`.
+
+    Example:
+        >>> low, high = low_resolution(np.zeros((9, 11), "uint8"), scale=2)
+        >>> low.shape, high.shape
+        ((4, 5), (8, 10))
     """
     high = modcrop(image, scale) / 255.0
     return imresize(high, 1 / scale), high

@@ -23,6 +23,8 @@ class InformationDistillationBlock(keras.layers.Layer):
         `(batch, height, width, filters)`.
     Output shape:
         as the input.
+    Raises:
+        ValueError: if a width is not positive or not a multiple of `groups`.
     Example:
         >>> block = InformationDistillationBlock(residual=True)
         >>> tuple(block(np.zeros((1, 8, 8, 64), "float32")).shape)

@@ -11,6 +11,9 @@ MODELS = (RDIDN, IDN, IMDN)
 def model_of_preset(preset: str) -> type[PretrainedModel]:
     """The class that has a preset.
 
+    Args:
+        preset: such as `"rdidn_x2"`.
+
     Raises:
         ValueError: if no class has it.
     """
