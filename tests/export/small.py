@@ -7,7 +7,7 @@ from keras_imaging.models import RDIDN
 
 TINY = {
     "filters": 8,
-    "num_blocks": 2,
+    "num_blocks": 1,
     "channel_step": 2,
     "distilled": 2,
     "groups": 2,

@@ -14,7 +14,7 @@ from keras_imaging.inference import upscale
 
 @pytest.fixture(scope="module")
 def luma():
-    return tiny(num_blocks=1)
+    return tiny()
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_pictures_of_a_batch_may_differ(loaded):
 
 
 def test_networks_of_three_channels(tmp_path):
-    model = tiny(num_blocks=1, channels=3, scale=3)
+    model = tiny(channels=3, scale=3)
     loaded = tf.saved_model.load(to_saved_model(model, tmp_path / "rgb"))
     for array in (colours(), colours()[..., 0]):
         (result,) = send(loaded, encode(array, "PNG"))
@@ -101,7 +101,7 @@ def test_replaces_a_saved_model_and_nothing_else(luma, tmp_path, monkeypatch):
     (path / "saved_model.pb").write_text("old")
 
     def lose_weights(model, folder):
-        write(tiny(num_blocks=1, filters=16), folder)
+        write(tiny(filters=16), folder)
 
     write = saved_model._write
     monkeypatch.setattr(saved_model, "_write", lose_weights)

@@ -12,7 +12,7 @@ from keras_imaging.metrics import psnr
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory):
-    model = tiny(num_blocks=1)
+    model = tiny()
     path = tmp_path_factory.mktemp("verify") / "a.tflite"
     return model, to_litert(model, path, "dynamic")
 
@@ -52,7 +52,7 @@ def test_prints_and_writes_json(report, capsys):
 
 def test_a_wrong_model_shows(case):
     _, path = case
-    other = tiny(num_blocks=1)
+    other = tiny()
     other.get_layer("tail").set_weights([-w for w in other.get_layer("tail").get_weights()])
     assert verify(other, path, [picture(16, 20)], runs=1).psnr_keras < 30
 
@@ -75,7 +75,7 @@ def test_bad_arguments(case, tmp_path):
 
 
 def test_fixed_size_is_asked_for(tmp_path):
-    model = tiny(num_blocks=1)
+    model = tiny()
     path = to_litert(model, tmp_path / "a.tflite", input_shape=(8, 10, 1))
     with pytest.raises(ValueError, match=r"takes inputs of shape \(8, 10, 1\)"):
         verify(model, path, [picture(8, 8)])
