@@ -1,6 +1,7 @@
 """Quantization after training."""
 
 import pathlib
+import warnings
 
 import keras
 import numpy as np
@@ -127,7 +128,10 @@ def _ranges(float_file, recipe, samples):
     ranges = {}
     for sample in samples:
         quantizer = Quantizer(str(float_file), recipe)
-        found = quantizer.calibrate({"serving_default": [{"image": sample}]}, num_threads=2)
+        with warnings.catch_warnings():
+            # It keeps all tensors, and warns that this is for debugging only.
+            warnings.simplefilter("ignore")
+            found = quantizer.calibrate({"serving_default": [{"image": sample}]}, num_threads=2)
         for tensor, values in found.items():
             known = ranges.setdefault(tensor, values)
             if values:

@@ -1,6 +1,7 @@
 """tf.distribute strategies by name."""
 
 import contextlib
+import functools
 import os
 
 import keras
@@ -31,25 +32,29 @@ def make_strategy(name: str = "auto"):
             f"strategy={name!r} is tf.distribute's and needs KERAS_BACKEND=tensorflow. "
             f"The backend is {keras.backend.backend()}."
         )
+    if name == "auto":
+        name = _find()
+    if name == "multi_worker" and "TF_CONFIG" not in os.environ:
+        raise ValueError("strategy='multi_worker' needs the cluster in TF_CONFIG; it is not set.")
+    return None if name == "one" else _of_this_process(name)
+
+
+@functools.cache
+def _of_this_process(name):
+    # A second strategy in the same process would number its collective operations as the first.
     import tensorflow as tf
 
-    if name == "auto":
-        name = _find(tf)
-    if name == "one":
-        return None
     if name == "mirrored":
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in devices])
     if name == "multi_worker":
-        if "TF_CONFIG" not in os.environ:
-            raise ValueError(
-                "strategy='multi_worker' needs the cluster in TF_CONFIG; it is not set."
-            )
         return tf.distribute.MultiWorkerMirroredStrategy()
     return _tpu(tf)
 
 
-def _find(tf):
+def _find():
+    import tensorflow as tf
+
     if "TF_CONFIG" in os.environ:
         return "multi_worker"
     if "TPU_NAME" in os.environ or tf.config.list_physical_devices("TPU"):

@@ -12,6 +12,8 @@ import typer
 
 import keras_imaging
 from keras_imaging.cli.evaluate import evaluate
+from keras_imaging.cli.export import export
+from keras_imaging.cli.serve import serve
 from keras_imaging.cli.train import train
 from keras_imaging.cli.upscale import upscale
 from keras_imaging.cli.weights import weights
@@ -45,6 +47,8 @@ def _root(
 app.command()(upscale)
 app.add_typer(evaluate, name="evaluate")
 app.command()(train)
+app.command()(export)
+app.command()(serve)
 app.command()(weights)
 
 

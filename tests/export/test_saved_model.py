@@ -108,8 +108,13 @@ def test_replaces_a_saved_model_and_nothing_else(luma, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="does not compute what the model computes"):
         to_saved_model(luma, path)
     assert (path / "saved_model.pb").read_text() == "old"
-    monkeypatch.undo()
 
+    def write_quickly(model, folder):
+        folder.mkdir()
+        (folder / "saved_model.pb").write_text("new")
+
+    monkeypatch.setattr(saved_model, "_write", write_quickly)
+    monkeypatch.setattr(saved_model, "_check", lambda model, folder: None)
     real_replace = os.replace
 
     def fail_at_last(source, target):
@@ -120,10 +125,11 @@ def test_replaces_a_saved_model_and_nothing_else(luma, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", fail_at_last)
     with pytest.raises(OSError, match="Permission denied"):
         to_saved_model(luma, path)
-    monkeypatch.undo()
+    monkeypatch.setattr(os, "replace", real_replace)
     assert (path / "letters.txt").read_text() == "keep"
     assert os.listdir(tmp_path) == ["net"]
 
     to_saved_model(luma, path)
-    assert not (path / "letters.txt").exists()
+    assert os.listdir(path) == ["saved_model.pb"]
+    assert (path / "saved_model.pb").read_text() == "new"
     assert os.listdir(tmp_path) == ["net"]

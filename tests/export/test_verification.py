@@ -1,5 +1,6 @@
 import json
 
+import keras
 import numpy as np
 import pytest
 import rich
@@ -75,8 +76,10 @@ def test_bad_arguments(case, tmp_path):
 
 
 def test_fixed_size_is_asked_for(tmp_path):
-    model = tiny()
-    path = to_litert(model, tmp_path / "a.tflite", input_shape=(8, 10, 1))
+    image = keras.Input((8, 10, 1))
+    model = keras.Model(image, keras.layers.Conv2D(2, 3)(image))
+    path = to_litert(model, tmp_path / "a.tflite")
+    assert verify(model, path, [picture(8, 10)], runs=1).psnr_keras > 100
     with pytest.raises(ValueError, match=r"takes inputs of shape \(8, 10, 1\)"):
         verify(model, path, [picture(8, 8)])
 

@@ -9,11 +9,12 @@ import tensorflow as tf
 import tiny
 
 from keras_imaging.training.optimizer import AveragedAdam, LossScaleOptimizer
+from keras_imaging.training.strategy import make_strategy
 
 
 def overflow():
     """Weights, loss scale and step after an overflow in replica 1, in replica 0, and in none."""
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = make_strategy("mirrored")
     with strategy.scope():
         weight = keras.Variable([1.0, 2.0])
         optimizer = LossScaleOptimizer(AveragedAdam(0.1), initial_scale=8.0)
@@ -31,9 +32,11 @@ def overflow():
     for replica in (1, 0, -1):
         step(tf.constant(replica))
         yield {
-            "copies": [c.numpy().tolist() for c in strategy.experimental_local_results(weight.value)],
-            "scale": float(optimizer.dynamic_scale.value),
-            "step": int(optimizer.iterations.value),
+            "copies": [
+                c.numpy().tolist() for c in strategy.experimental_local_results(weight.value)
+            ],
+            "scale": float(keras.ops.convert_to_numpy(optimizer.dynamic_scale)),
+            "step": int(keras.ops.convert_to_numpy(optimizer.iterations)),
         }
 
 

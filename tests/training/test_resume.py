@@ -51,9 +51,7 @@ def rewrite_state(out, change):
 
 
 def assert_same_end(result, reference):
-    for ours, theirs in zip(
-        result.model.get_weights(), reference.model.get_weights(), strict=True
-    ):
+    for ours, theirs in zip(result.model.get_weights(), reference.model.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-7)
     assert [r["loss"] for r in result.history] == pytest.approx(
         [r["loss"] for r in reference.history], rel=1e-6

@@ -104,9 +104,7 @@ def test_not_a_number_names_the_step(tmp_path):
                 kernel.assign(np.full(kernel.shape, np.nan))
 
     with pytest.raises(FloatingPointError, match=r"loss is nan at step 7\..*lower learning rate"):
-        train(
-            tiny.recipe(), tiny.images(), tmp_path / "run", strategy="one", callbacks=[Poison()]
-        )
+        train(tiny.recipe(), tiny.images(), tmp_path / "run", strategy="one", callbacks=[Poison()])
     arrays, state = checkpoint.read(tmp_path / "run")
     assert state["step"] == 4
     assert all(np.isfinite(array).all() for array in arrays)
@@ -120,9 +118,7 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
                 kernel.assign(np.full(kernel.shape, np.inf))
 
     with pytest.raises(FloatingPointError, match="not finite after step 8"):
-        train(
-            tiny.recipe(), tiny.images(), tmp_path / "run", strategy="one", callbacks=[Poison()]
-        )
+        train(tiny.recipe(), tiny.images(), tmp_path / "run", strategy="one", callbacks=[Poison()])
     assert checkpoint.read(tmp_path / "run")[1]["step"] == 4
 
 

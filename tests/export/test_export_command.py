@@ -1,0 +1,82 @@
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import typer
+from small import picture, tiny
+from typer.testing import CliRunner
+
+from keras_imaging.cli.export import export
+from keras_imaging.data.images import write_image
+from keras_imaging.export.runtime import LiteRTModel
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run the command in an empty folder that holds tiny.keras."""
+    monkeypatch.chdir(tmp_path)
+    tiny().save("tiny.keras")
+    app = typer.Typer()
+    app.command()(export)
+    return lambda *arguments: CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def test_litert_with_calibration(run, tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    write_image(folder / "grey.png", np.uint8(255 * picture(40, 30)[..., 0]))
+    write_image(folder / "colour.png", np.uint16(65535 * picture(20, 30, 3)))
+    (folder / "text.png").write_text("no picture")
+    arguments = ("--quantization", "int8", "--height", 16, "--width", 18)
+    result = run("tiny.keras", *arguments, "--calibration", folder, "--json")
+    assert result.exit_code == 1
+    assert "Skipped" in result.stderr and "text.png" in result.stderr
+    report = json.loads(result.stdout)
+    assert report["path"] == "tiny_int8.tflite"
+    assert report["format"] == "litert"
+    assert report["input"] == "uint8, scale 1/255, zero point 0"
+    assert report["measured_shape"] == [1, 16, 18, 1]
+    assert report["psnr_keras"] > 30
+    assert LiteRTModel("tiny_int8.tflite").input_shape == (1, 16, 18, 1)
+
+    before = (tmp_path / "tiny_int8.tflite").read_bytes()
+    again = run("tiny.keras", *arguments)
+    assert isinstance(again.exception, ValueError)
+    assert "exists; give --overwrite" in str(again.exception)
+    assert (tmp_path / "tiny_int8.tflite").read_bytes() == before
+
+
+def test_saved_model(run, tmp_path):
+    result = run("tiny.keras", "--format", "saved_model", "--out", "served")
+    assert result.exit_code == 0
+    assert "keras-imaging serve served" in result.stdout
+    assert set(tf.saved_model.load("served").signatures) == {"serving_default", "encoded"}
+
+    again = run("tiny.keras", "--format", "saved_model", "--out", "served")
+    assert "exists; give --overwrite" in str(again.exception)
+    replaced = run(
+        "tiny.keras", "--format", "saved_model", "--out", "served", "--overwrite", "--json"
+    )
+    assert replaced.exit_code == 0
+    result = json.loads(replaced.stdout)
+    assert result["size_bytes"] > 10_000
+    assert result["signatures"] == ["serving_default", "encoded"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("no.keras",), "There is no file 'no.keras'"),
+        (("rdidn_x7",), "Unknown preset 'rdidn_x7'"),
+        (("tiny.keras", "--calibration", "."), "--calibration is for --quantization int8"),
+        (("tiny.keras", "--quantization", "int8", "--calibration", "."), "There is no picture"),
+        (("tiny.keras", "--format", "saved_model", "--height", 8), "--height: only for --format"),
+        (("tiny.keras", "--out", "nowhere/a.tflite"), "no folder 'nowhere'"),
+        (("tiny.keras", "--out", "a.onnx"), "ends with .tflite. Received: 'a.onnx'"),
+    ],
+)
+def test_bad_arguments(run, arguments, message):
+    result = run(*arguments)
+    assert isinstance(result.exception, ValueError)
+    assert message in str(result.exception)

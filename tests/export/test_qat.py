@@ -1,0 +1,72 @@
+import keras
+import numpy as np
+import pytest
+import tf_keras
+from small import picture, tiny
+
+from keras_imaging.export import quantization_aware, quantization_aware_to_litert
+from keras_imaging.export.runtime import LiteRTModel, operators
+
+
+@pytest.fixture(scope="module")
+def case():
+    model = tiny()
+    samples = [picture(16, 16, seed=seed) for seed in range(4)]
+    return model, quantization_aware(model, calibration=samples)
+
+
+def error_to(expected, result):
+    return float(np.sqrt(np.mean(np.square(np.clip(expected, 0, 1) - result))))
+
+
+def test_computes_as_the_network_with_8_bits(case):
+    model, network = case
+    x = picture(12, 20, seed=7)[None]
+    result = network(x, training=False).numpy()
+    assert error_to(model(x), result) < 0.02
+    # 256 steps from 0 to 1.
+    np.testing.assert_allclose(255 * result, np.round(255 * result), atol=1e-3)
+    assert len(network.trainable_weights) == len(model.trainable_weights) + 5
+
+
+def test_trains_and_becomes_an_int8_file(case, tmp_path):
+    _, network = case
+    x = np.stack([picture(16, 16, seed=seed) for seed in range(8)])
+    # Something new to learn, which only trained weights give.
+    y = np.clip(0.6 * x.repeat(2, 1).repeat(2, 2), 0, 1)
+    network.compile(tf_keras.optimizers.Adam(3e-3), "mae")
+    before = network.evaluate(x, y, verbose=0)
+    network.fit(x, y, batch_size=4, epochs=15, verbose=0)
+    after = network.evaluate(x, y, verbose=0)
+    assert after < 0.7 * before
+
+    path = quantization_aware_to_litert(network, tmp_path / "a.tflite")
+    file = LiteRTModel(path)
+    for end in (file.input, file.output):
+        assert end["dtype"] is np.uint8
+        assert end["quantization"] == (np.float32(1 / 255), 0)
+    assert {name for name, _ in operators(path)} == {
+        "CONV_2D",
+        "LEAKY_RELU",
+        "ADD",
+        "CONCATENATION",
+        "DEPTH_TO_SPACE",
+        "QUANTIZE",
+    }
+    assert file.partitions() == (1, {"QUANTIZE": 2})
+    result = file(x[:1])
+    assert np.mean(np.abs(result - y[:1])) < 0.8 * before
+    assert error_to(network(x[:1], training=False), result) < 0.01
+
+
+def test_bad_arguments(case, tmp_path):
+    _, network = case
+    with pytest.raises(ValueError, match=r"ends with \.tflite"):
+        quantization_aware_to_litert(network, tmp_path / "a.onnx")
+    with pytest.raises(ValueError, match="`io_dtype` must be"):
+        quantization_aware_to_litert(network, tmp_path / "a.tflite", io_dtype="float32")
+    with pytest.raises(ValueError, match="knows no InterpolationUpsample"):
+        quantization_aware(tiny(global_skip="bicubic"), calibration=[picture(8, 8)])
+    image = keras.Input((8, 8, 1))
+    with pytest.raises(ValueError, match="Expected a super-resolution network"):
+        quantization_aware(keras.Model(image, keras.layers.Conv2D(1, 3)(image)))
