@@ -35,7 +35,7 @@ class Report:
         psnr_keras: dB against Keras, mean over the inputs; infinite if equal.
         psnr_truth, keras_psnr_truth: dB of the file and of Keras against the truth, if given.
         threads: of the interpreter.
-        latency_ms: median.
+        latency_ms, cpu_ms: median time of a run, and of the processors in it.
         measured_shape: of the input for which latency and memory hold.
         peak_memory_bytes: what loading and running added to the process; None where unknown.
     """
@@ -56,6 +56,7 @@ class Report:
     keras_psnr_truth: float | None
     threads: int
     latency_ms: float
+    cpu_ms: float
     measured_shape: tuple
     peak_memory_bytes: int | None
 
@@ -98,7 +99,8 @@ class Report:
             )
         yield (
             "latency",
-            f"{self.latency_ms:.1f} ms at {_sides(self.measured_shape)}, {self.threads} thread(s)",
+            f"{self.latency_ms:.1f} ms ({self.cpu_ms:.1f} ms of processor time) at "
+            f"{_sides(self.measured_shape)}, {self.threads} thread(s)",
         )
         if self.peak_memory_bytes is not None:
             yield "peak memory", f"{self.peak_memory_bytes / 1e6:.1f} MB"
@@ -111,12 +113,13 @@ def verify(
     truth: Iterable[np.ndarray] | None = None,
     threads: int = 1,
     runs: int = 20,
+    timed_size: tuple[int, int] | None = None,
 ) -> Report:
     """Run a LiteRT file and its model on the same inputs.
 
     The outputs of super-resolution networks are compared as pictures: clipped to 0..1, and against
     the truth rounded to 8 bits and without `scale` pixels at each border. Latency and memory are
-    measured on the size of the first input, in a process of their own.
+    measured in a process of their own.
 
     Args:
         model: a Keras model, the name of a preset, or the path of a `.keras` file.
@@ -126,6 +129,8 @@ def verify(
         truth: what the outputs should be, in the same order; for super-resolution networks.
         threads: of the interpreter.
         runs: timed runs, fewer if they are slow.
+        timed_size: height and width for which latency and memory hold, in a file that takes any;
+            None for those of the first input.
 
     Raises:
         ValueError: if there is no input, one does not fit the file, or `truth` does not fit `data`.
@@ -152,6 +157,7 @@ def verify(
     peak = 1.0 if pictures else max(np.ptp(keras_own) for _, keras_own in pairs)
     scores = _against_truth(pairs, truth, model) if truth is not None else (None, None)
     partitions, left_out = file.partitions()
+    timed_shape = (*(timed_size or inputs[0].shape[:2]), inputs[0].shape[-1])
     return Report(
         path=str(path),
         size_bytes=pathlib.Path(path).stat().st_size,
@@ -168,8 +174,8 @@ def verify(
         psnr_truth=scores[0],
         keras_psnr_truth=scores[1],
         threads=threads,
-        measured_shape=(1, *inputs[0].shape),
-        **_measure(path, threads, runs, inputs[0].shape),
+        measured_shape=(1, *timed_shape),
+        **_measure(path, threads, runs, timed_shape),
     )
 
 

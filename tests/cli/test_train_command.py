@@ -18,7 +18,10 @@ TINY = {
     "groups": 2,
     "upsample_filters": 4,
 }
-SHORT = "--preset rdidn_tiny_x2 --batch-size 2 --patch-size 8 --no-jit --shrink 1".split()
+SHORT = [
+    *("--preset", "rdidn_tiny_x2", "--batch-size", 2, "--patch-size", 8),
+    *("--shrink", 1, "--no-jit"),
+]
 
 pytestmark = pytest.mark.tensorflow
 

@@ -38,6 +38,7 @@ def test_compares_and_measures(case, report):
     assert report.operators["CONV_2D"] == 17
     assert (report.delegate_partitions, report.outside_delegate) == (1, {})
     assert report.latency_ms > 0
+    assert report.cpu_ms > 0
     assert report.measured_shape == (1, 16, 20, 1)
     assert report.threads == 2
     assert 1e5 < report.peak_memory_bytes < 1e9

@@ -48,6 +48,7 @@ def test_end_of_fit_leaves_the_weights():
     np.testing.assert_array_equal(numpy_of(variable), before)
 
 
+@pytest.mark.tensorflow  # elsewhere `apply` runs inside `fit` only
 def test_overflow_skips_the_step_and_halves_the_scale():
     variable = keras.Variable([1.0, 2.0])
     optimizer = LossScaleOptimizer(AveragedAdam(0.1), initial_scale=8.0)

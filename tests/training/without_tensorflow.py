@@ -13,10 +13,9 @@ class Refuse(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
-sys.meta_path.insert(0, Refuse())
-
-import tiny
-
 if __name__ == "__main__":
+    sys.meta_path.insert(0, Refuse())
+    import tiny
+
     tiny.main(sys.argv[1], sys.argv[2], json.loads(sys.argv[3]))
     assert "tensorflow" not in sys.modules
