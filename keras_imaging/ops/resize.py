@@ -150,7 +150,7 @@ def _resize_axis(image, weights, index, axis):
     result = 0.0
     for tap in range(index.shape[1]):
         weight = keras.ops.convert_to_tensor(weights[:, tap].reshape(shape), dtype=image.dtype)
-        result = result + weight * keras.ops.take(image, index[:, tap], axis=axis)
+        result = result + keras.ops.take(image, index[:, tap], axis=axis) * weight
     return result
 
 
