@@ -3,7 +3,7 @@ import json
 import keras
 import numpy as np
 import pytest
-import rich
+from rich.console import Console
 from small import picture, tiny
 
 from keras_imaging.export import to_litert, verify
@@ -45,7 +45,7 @@ def test_compares_and_measures(case, report):
 
 
 def test_prints_and_writes_json(report, capsys):
-    rich.print(report)
+    Console(width=120).print(report)
     printed = capsys.readouterr().out
     for text in ("17 CONV_2D", "1 partition(s)", "PSNR to truth", "peak memory", "2 thread(s)"):
         assert text in printed
