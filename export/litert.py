@@ -10,10 +10,11 @@ import numpy as np
 
 from keras_imaging.data.images import replacing
 from keras_imaging.export.conversion import convert
+from keras_imaging.export.emulation import is_plain
 from keras_imaging.export.graph import is_functional, plain_graph
 from keras_imaging.export.quantization import QUANTIZATIONS, bytes_per_weight, quantize
 from keras_imaging.export.runtime import LiteRTModel, check_builtin_operators
-from keras_imaging.export.samples import calibration_samples, is_enhancer
+from keras_imaging.export.samples import calibration_samples, fit, is_enhancer
 from keras_imaging.export.source import resolve_model
 
 IO_DTYPES = ("uint8", "int8", "float32")
@@ -77,16 +78,19 @@ def to_litert(
     _check_arguments(path, quantization, io_dtype)
     model = resolve_model(model)
     shape = _input_shape(model, input_shape)
-    needs_samples = quantization in ("int8", "int16x8")
-    samples = calibration_samples(model, shape, calibration) if needs_samples else None
     network = _edge_network(model, shape, expand_groups) if edge else model
+    samples = None
+    if quantization in ("int8", "int16x8"):
+        any_size = quantization == "int8" and is_plain(network)
+        sample_shape = (None, None, shape[-1]) if any_size else shape
+        samples = calibration_samples(model, sample_shape, calibration)
 
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder) / "float.tflite"
         convert(network, file, shape)
         check_builtin_operators(file)
         _check_size(file, network, None)
-        probe = _probe(shape) if samples is None else samples[0]
+        probe = _probe(shape) if samples is None else fit(samples[0][0], shape)[None]
         expected = keras.ops.convert_to_numpy(model(probe, training=False))
         _check_float_output(file, probe, expected)
         if quantization is not None:

@@ -14,9 +14,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_imaging.data.images import replacing
+from keras_imaging.export.emulation import INPUT, is_depth_to_space, is_plain, measure_ranges
 from keras_imaging.export.graph import plain_graph
 from keras_imaging.export.runtime import LiteRTModel, check_builtin_operators
-from keras_imaging.export.samples import calibration_samples, full_range, is_enhancer
+from keras_imaging.export.samples import calibration_samples, is_enhancer
 from keras_imaging.export.source import resolve_model
 
 try:
@@ -36,10 +37,11 @@ _TOLERANCE = 3 / 255
 
 
 class _EightBits(QuantizeConfig):
-    """Kernels by channel, biases in float, and the output with the range that was seen."""
+    """Kernels by channel, biases in float, and the output between two limits."""
 
-    def __init__(self, fixed_range: bool = False):
-        self.fixed_range = fixed_range
+    def __init__(self, low: float, high: float):
+        self.low = low
+        self.high = high
 
     def get_weights_and_quantizers(self, layer):
         if not isinstance(layer, tf_keras.layers.Conv2D):
@@ -60,16 +62,10 @@ class _EightBits(QuantizeConfig):
         pass
 
     def get_output_quantizers(self, layer):
-        if self.fixed_range:
-            return [quantizers.FixedQuantizer(8, init_min=0.0, init_max=1.0, narrow_range=False)]
-        return [
-            quantizers.AllValuesQuantizer(
-                num_bits=8, per_axis=False, symmetric=False, narrow_range=False
-            )
-        ]
+        return [quantizers.FixedQuantizer(8, self.low, self.high, narrow_range=False)]
 
     def get_config(self):
-        return {"fixed_range": self.fixed_range}
+        return {"low": self.low, "high": self.high}
 
 
 class _DepthToSpace(tf_keras.layers.Layer):
@@ -101,10 +97,10 @@ def quantization_aware(
         model: a super-resolution network of convolutions, such as RDIDN with `global_skip`
             `"nearest"` or None; the name of a preset; or the path of a `.keras` file.
         input_shape: `(height, width, channels)`; None keeps the model's own.
-        calibration: as in `to_litert`; the ranges of the activations begin with what is seen here.
+        calibration: as in `to_litert`; the limits of the activations are measured on it and stay.
 
     Raises:
-        ValueError: if the network has layers that cannot be rebuilt; they are named.
+        ValueError: if the network has layers that cannot be rebuilt; all are named.
 
     Example:
         >>> network = quantization_aware("rdidn_small_x2")
@@ -113,70 +109,70 @@ def quantization_aware(
         >>> quantization_aware_to_litert(network, "small.tflite")
     """
     model = resolve_model(model)
-    if not is_enhancer(model):
-        raise ValueError(f"Expected a super-resolution network. Received: {type(model).__name__}")
     shape = tuple(model.input_shape[1:]) if input_shape is None else tuple(input_shape)
-    if hasattr(model, "edge_form"):
-        model = model.edge_form(input_shape=shape)
-    samples = calibration_samples(model, shape, calibration)
-    network = _rebuild(plain_graph(model, shape))
-    for sample in [*samples, full_range(samples)]:
-        network(sample, training=True)
-    return network
+    graph = plain_graph(model, shape)
+    if not is_enhancer(model) or not is_plain(graph):
+        raise ValueError(
+            "Expected a super-resolution network of convolutions, LeakyReLU, sums, concatenations "
+            f"and depth-to-space. Received: {type(model).__name__} with "
+            f"{sorted({type(operation).__name__ for operation in graph.operations})}"
+        )
+    samples = calibration_samples(model, (None, None, shape[-1]), calibration)
+    return _rebuild(graph, measure_ranges(graph, samples, pixels=True))
 
 
-def _rebuild(model):
-    """The tf-keras twin of a plain graph, with its weights."""
-    image = tf_keras.Input(model.input_shape[1:], name="image")
-    quantized_image = _quantized(tf_keras.layers.Activation("linear", name="pixels"), True)(image)
-    twins, last = {}, model.operations[-1]
+def _rebuild(graph, ranges):
+    """The tf-keras twin of a plain graph, with its weights, and rounding after each layer."""
+    image = tf_keras.Input(graph.input_shape[1:], name="image")
+    pixels = tf_keras.layers.Activation("linear", name="pixels")
+    rounded_image = _rounded(pixels, ranges[INPUT])(image)
+    twins = {}
 
-    def call(layer, x, **kwargs):
-        result = layer(x, **kwargs)
-        own = [twins.get(id(t), (None, quantized_image))[1] for t in keras.tree.flatten(x)]
-        twin = _twin(layer, layer is last)
+    def call(operation, x, **kwargs):
+        result = operation(x, **kwargs)
+        own = keras.tree.map_structure(lambda t: twins.get(id(t), (t, rounded_image))[1], x)
+        twin = _twin(operation)
+        if operation.name in ranges:
+            twin = _rounded(twin, ranges[operation.name])
         # The tensor is kept with its twin, so that its identity stays its own.
-        twins[id(result)] = (result, twin(own if isinstance(x, list | tuple) else own[0]))
+        twins[id(result)] = (result, twin(own))
         return result
 
-    clone = keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
-    return tf_keras.Model(image, twins[id(clone.outputs[0])][1], name=model.name)
+    clone = keras.models.clone_model(graph, clone_function=lambda layer: layer, call_function=call)
+    return tf_keras.Model(image, twins[id(clone.outputs[0])][1], name=graph.name)
 
 
-def _quantized(layer, fixed_range=False):
-    return QuantizeWrapperV2(layer, _EightBits(fixed_range))
+def _rounded(layer, limits):
+    return QuantizeWrapperV2(layer, _EightBits(*limits))
 
 
-def _twin(layer, is_last):
-    name = layer.name
-    if isinstance(layer, keras.layers.Conv2D) and layer.groups == 1 and layer.padding == "same":
-        activation = layer.activation.__name__
-        if activation in ("linear", "relu") and layer.strides == (1, 1):
-            twin = tf_keras.layers.Conv2D(
-                layer.filters,
-                layer.kernel_size,
-                padding="same",
-                dilation_rate=layer.dilation_rate,
-                use_bias=layer.use_bias,
-                activation=activation,
-                name=name,
-            )
-            # Before it is wrapped: the wrapper puts quantized kernels in place of the variables.
-            twin.build((None, None, None, layer.kernel.shape[2]))
-            twin.set_weights(layer.get_weights())
-            return _quantized(twin, is_last)
-    if isinstance(layer, keras.layers.LeakyReLU):
-        twin = tf_keras.layers.LeakyReLU(alpha=float(layer.negative_slope), name=name)
-        return _quantized(twin, is_last)
-    if isinstance(layer, keras.layers.Add):
-        return _quantized(tf_keras.layers.Add(name=name), is_last)
-    if isinstance(layer, keras.layers.Concatenate):
-        return _quantized(tf_keras.layers.Concatenate(name=name), is_last)
-    if type(layer).__name__ == "DepthToSpace":
-        return _DepthToSpace(layer.block_size, name=name)
-    raise ValueError(
-        f"Quantization-aware training knows no {type(layer).__name__} (layer {name!r})."
+def _twin(operation):
+    name = operation.name
+    if is_depth_to_space(operation):
+        return _DepthToSpace(operation.block_size, name=name)
+    if not isinstance(operation, keras.layers.Conv2D):
+        return getattr(tf_keras.layers, type(operation).__name__).from_config(_config(operation))
+    twin = tf_keras.layers.Conv2D(
+        operation.filters,
+        operation.kernel_size,
+        strides=operation.strides,
+        padding=operation.padding,
+        dilation_rate=operation.dilation_rate,
+        groups=operation.groups,
+        use_bias=operation.use_bias,
+        activation=operation.activation.__name__,
+        name=name,
     )
+    # Before it is wrapped: the wrapper puts quantized kernels in place of the variables.
+    twin.build((None, None, None, operation.kernel.shape[2] * operation.groups))
+    twin.set_weights(operation.get_weights())
+    return twin
+
+
+def _config(layer):
+    if isinstance(layer, keras.layers.LeakyReLU):
+        return {"name": layer.name, "alpha": float(layer.negative_slope)}
+    return {"name": layer.name}
 
 
 def quantization_aware_to_litert(

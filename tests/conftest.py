@@ -10,6 +10,8 @@ if os.environ.get("KERAS_BACKEND") == "jax":
 import keras
 import pytest
 
+pytest.register_assert_rewrite("harness")
+
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "tensorflow: runs on the TensorFlow backend only")

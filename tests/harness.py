@@ -39,7 +39,8 @@ def check_layer(
     """
     layer = layer_class(**arguments)
     output = layer(inputs)
-    assert tuple(output.shape) == tuple(layer.compute_output_shape(_shapes(inputs)))
+    promised = tuple(layer.compute_output_shape(_shapes(inputs)))
+    assert promised == tuple(output.shape), "compute_output_shape differs from the output's shape"
 
     config = layer.get_config()
     _check_config_is_complete(layer_class, config)

@@ -93,7 +93,7 @@ def test_a_sound_layer_passes():
     ("layer_class", "message"),
     [
         (ForgetsAnArgument, "lacks 'gain'"),
-        (PromisesAnotherShape, "assert"),
+        (PromisesAnotherShape, "compute_output_shape differs"),
         (HidesState, "not equal"),
         (HasAnIdleWeight, "without influence"),
         (HasAnInfiniteSlope, "not finite"),

@@ -24,21 +24,17 @@ def _print_table(cards):
     from rich.console import Console
     from rich.table import Table
 
-    table = Table()
-    for column in ("name", "model", "scale", "file"):
-        table.add_column(column)
-    metrics = list(dict.fromkeys(key for card in cards.values() for key in card.get("metrics", {})))
-    for key in metrics:
-        table.add_column(key, justify="right")
+    tests = list(
+        dict.fromkeys(
+            name
+            for card in cards.values()
+            for name, figures in card["metrics"].items()
+            if isinstance(figures, dict)
+        )
+    )
+    table = Table("name", "parameters", *tests, caption="PSNR in dB / SSIM; the cards say how")
     for name, card in cards.items():
-        row = [name, card["model"], f"x{card['config']['scale']}", card["file"]]
-        table.add_row(*row, *(_text(card.get("metrics", {}).get(key)) for key in metrics))
+        scores = (card["metrics"].get(test) for test in tests)
+        cells = (f"{f['psnr']:.2f} / {f['ssim']:.4f}" if f else "" for f in scores)
+        table.add_row(name, f"{card['parameters']:,}", *cells)
     Console().print(table)
-
-
-def _text(value):
-    if isinstance(value, dict):
-        return " ".join(f"{key} {_text(item)}" for key, item in value.items())
-    if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 10 else f"{value:.2f}"
-    return "" if value is None else str(value)

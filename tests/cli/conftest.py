@@ -55,6 +55,7 @@ def shipped(monkeypatch, tmp_path_factory):
             "model": "RDIDN",
             "config": {"scale": scale, **TINY},
             "file": f"{name}.weights.h5",
+            "parameters": model.count_params(),
             "metrics": {"Set5": {"psnr": 33.25, "ssim": 0.9312}},
         }
         (folder / f"{name}.json").write_text(json.dumps(card))
