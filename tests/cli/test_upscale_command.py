@@ -8,7 +8,7 @@ from PIL import Image
 
 from keras_imaging.data import read_image, sample_image, write_image
 from keras_imaging.inference import upscale
-from keras_imaging.models import IDN, RDIDN, shipped_weights
+from keras_imaging.models import IDN, RDIDN
 
 
 @pytest.fixture
@@ -139,8 +139,6 @@ def test_sample(run, network):
 
 
 def test_sample_with_the_shipped_weights(run):
-    if "rdidn_x2" not in shipped_weights():
-        pytest.skip("rdidn_x2 is not shipped")
     code, out, err = run("upscale", "--json")
     assert code == 0, err
     report = json.loads(out)
