@@ -65,7 +65,7 @@ def test_bad_arguments(case, tmp_path):
         quantization_aware_to_litert(network, tmp_path / "a.onnx")
     with pytest.raises(ValueError, match="`io_dtype` must be"):
         quantization_aware_to_litert(network, tmp_path / "a.tflite", io_dtype="float32")
-    with pytest.raises(ValueError, match="with .*InterpolationUpsample"):
+    with pytest.raises(ValueError, match=r"with .*InterpolationUpsample"):
         quantization_aware(tiny(global_skip="bicubic"), calibration=[picture(8, 8)])
     image = keras.Input((8, 8, 1))
     with pytest.raises(ValueError, match="Expected a super-resolution network"):
