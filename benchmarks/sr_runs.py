@@ -19,7 +19,7 @@ SAME_RECIPE = ("steps", "batch_size", "patch_size", "learning_rate", "data")
 
 
 def score(run, benchmarks):
-    card = json.loads((run / "card.json").read_text())
+    card = json.loads((run / "model.json").read_text())
     model = getattr(models, card["model"])(**card["config"], weights=str(run / "model.weights.h5"))
     recipe = card["recipe"]
     return {

@@ -15,7 +15,8 @@ _SIGMA = 1.5
 _K1, _K2 = 0.01, 0.03
 
 
-def _gaussian() -> np.ndarray:
+def gaussian_window() -> np.ndarray:
+    """The 11 normalised weights of SSIM's window along one axis."""
     t = np.arange(_WINDOW) - _WINDOW // 2
     weights = np.exp(-(t**2) / (2 * _SIGMA**2))
     return weights / weights.sum()
@@ -78,12 +79,33 @@ def ssim(a: np.ndarray, b: np.ndarray, border: int = 0, max_val: float = 255.0) 
     """
     _check_shapes(a, b)
     _check_window(a.shape[:2], border)
-    a = shave(a, border).astype("float64") / max_val
-    b = shave(b, border).astype("float64") / max_val
-    return float(np.mean(_ssim_map(a, b, _filter_numpy)))
+    return float(np.mean(local_ssim(shave(a, border), shave(b, border), max_val)))
 
 
-def _ssim_map(a, b, local_mean):
+def local_ssim(a: np.ndarray, b: np.ndarray, max_val: float = 255.0) -> np.ndarray:
+    """Structural similarity around every pixel where the whole window fits, see `ssim`.
+
+    Args:
+        a, b, max_val: as in `ssim`.
+
+    Returns:
+        float64, five pixels less than the images on each side.
+
+    Raises:
+        ValueError: if the shapes differ, or a side is shorter than 11.
+    """
+    _check_shapes(a, b)
+    _check_window(a.shape[:2], 0)
+    return ssim_map(a.astype("float64") / max_val, b.astype("float64") / max_val, _filter_numpy)
+
+
+def ssim_map(a, b, local_mean):
+    """Structural similarity at every place of the window.
+
+    Args:
+        a, b: images of one shape, 0..1.
+        local_mean: averages an image under the window.
+    """
     c1, c2 = _K1**2, _K2**2
     mean_a, mean_b = local_mean(a), local_mean(b)
     variances = local_mean(a * a + b * b) - mean_a * mean_a - mean_b * mean_b
@@ -96,14 +118,14 @@ def _filter_numpy(x):
     for axis in (0, 1):
         length = x.shape[axis] - _WINDOW + 1
         taps = (np.take(x, range(k, k + length), axis) for k in range(_WINDOW))
-        x = sum(weight * tap for weight, tap in zip(_gaussian(), taps, strict=True))
+        x = sum(weight * tap for weight, tap in zip(gaussian_window(), taps, strict=True))
     return x
 
 
 def _filter(x):
     channels = x.shape[-1]
     for shape in ((_WINDOW, 1, 1, 1), (1, _WINDOW, 1, 1)):
-        kernel = np.tile(_gaussian().reshape(shape), (1, 1, channels, 1))
+        kernel = np.tile(gaussian_window().reshape(shape), (1, 1, channels, 1))
         x = keras.ops.depthwise_conv(
             x, keras.ops.convert_to_tensor(kernel, dtype=x.dtype), padding="valid"
         )
@@ -194,4 +216,10 @@ class SSIM(_ImageMetric):
 
     def _compare(self, a, b):
         _check_window(a.shape[1:3], 0)
-        return keras.ops.mean(_ssim_map(a, b, _filter), axis=(1, 2, 3))
+        return keras.ops.mean(ssim_map(a, b, _filter), axis=(1, 2, 3))
+
+
+def nmse_db(estimate: np.ndarray, codes: np.ndarray) -> float:
+    """10 log10(sum |estimate - codes|^2 / sum |codes|^2), sums over all samples: dB."""
+    estimate, codes = np.asarray(estimate, "float64"), np.asarray(codes, "float64")
+    return float(10 * np.log10(np.sum((estimate - codes) ** 2) / np.sum(codes**2)))

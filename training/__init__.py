@@ -6,11 +6,17 @@ Nothing is loaded before it is used: the command line reads a recipe's fields wi
 import importlib
 
 _HOMES = {
+    "AdversarialInpainting": "adversarial_inpainting",
+    "FaceGuardRecipe": "faceguard",
+    "InpaintingRecipe": "inpainting",
+    "Recipe": "recipe",
+    "SparseRecoveryRecipe": "sparse_recovery",
     "SuperResolutionRecipe": "super_resolution",
     "TrainingResult": "runner",
     "folder_images": "sources",
     "tfds_images": "sources",
     "train": "runner",
+    "train_stagewise": "stagewise",
 }
 
 __all__ = sorted(_HOMES)

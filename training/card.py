@@ -11,11 +11,19 @@ import numpy as np
 import keras_imaging
 from keras_imaging.data.images import replacing
 
-WEIGHTS = "model.weights.h5"
-CARD = "card.json"
+
+def weights_file(network: str) -> str:
+    """Name of a network's weights file in the folder of its run."""
+    return f"{network}.weights.h5"
+
+
+def card_file(network: str) -> str:
+    """Name of the card beside it."""
+    return f"{network}.json"
 
 
 def make_card(
+    network: str,
     model: keras.Model,
     recipe: dict,
     data: str,
@@ -27,6 +35,7 @@ def make_card(
     """Describe weights.
 
     Args:
+        network: its name in the run.
         model: with its averaged weights.
         recipe: fields of the recipe.
         data: name of the training data.
@@ -39,7 +48,7 @@ def make_card(
     return {
         "model": type(model).__name__,
         "config": {k: v for k, v in model.get_config().items() if k not in ("name", "dtype")},
-        "file": WEIGHTS,
+        "file": weights_file(network),
         "parameters": model.count_params(),
         "data": data,
         "recipe": recipe,
@@ -57,19 +66,20 @@ def make_card(
     }
 
 
-def write_weights(folder: pathlib.Path, model: keras.Model, card: dict) -> None:
+def write_weights(folder: pathlib.Path, network: str, model: keras.Model, card: dict) -> None:
     """Write weights and card; older files stay whole until the new ones are.
 
     Raises:
         OSError: if they cannot be written.
     """
-    temporary = folder / f".partial.{WEIGHTS}"
+    target = folder / weights_file(network)
+    temporary = folder / f".partial.{target.name}"
     try:
         model.save_weights(temporary)
-        temporary.replace(folder / WEIGHTS)
+        temporary.replace(target)
     except RuntimeError as error:  # of HDF5, when the disk is full
-        raise OSError(f"Cannot write {folder / WEIGHTS}: {error}") from error
+        raise OSError(f"Cannot write {target}: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
-    with replacing(folder / CARD) as file:
+    with replacing(folder / card_file(network)) as file:
         file.write((json.dumps(card, indent=2) + "\n").encode())

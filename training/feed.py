@@ -34,17 +34,19 @@ def _dataset(sampler, first_step, last_step, rows, first_replica, local_replicas
     """One element per step and local replica."""
     import tensorflow as tf
 
+    example = sampler.batch(first_step, slice(0, rows))
+    specs = [tf.TensorSpec(array.shape, array.dtype) for array in tf.nest.flatten(example)]
+
     def load(step, replica):
         first = int(replica) * rows
-        return sampler.batch(int(step), slice(first, first + rows))
-
-    shapes = [array.shape for array in sampler.batch(first_step, slice(0, rows))]
+        return tf.nest.flatten(sampler.batch(int(step), slice(first, first + rows)))
 
     def load_tensors(number):
         step = first_step + number // local_replicas
         replica = first_replica + number % local_replicas
-        arrays = tf.numpy_function(load, [step, replica], [tf.float32, tf.float32])
-        return tuple(tf.ensure_shape(a, shape) for a, shape in zip(arrays, shapes, strict=True))
+        arrays = tf.numpy_function(load, [step, replica], [spec.dtype for spec in specs])
+        arrays = [tf.ensure_shape(a, spec.shape) for a, spec in zip(arrays, specs, strict=True)]
+        return tf.nest.pack_sequence_as(example, arrays)
 
     count = (last_step - first_step) * local_replicas
     return tf.data.Dataset.range(count).map(load_tensors).prefetch(2)

@@ -20,7 +20,7 @@ class Run(keras.callbacks.Callback):
     """Counts the steps of `fit`, and writes checkpoint, logs and weights.
 
     Args:
-        recipe: a dataclass.
+        recipe: a `Recipe`.
         model: compiled, its optimizer built.
         out: folder of the run.
         writes: whether this process writes files.
@@ -34,6 +34,7 @@ class Run(keras.callbacks.Callback):
 
     def __init__(self, recipe, model, out: pathlib.Path, writes: bool, validate, progress):
         super().__init__()
+        self._networks = recipe.deployed(model)
         self._recipe = dataclasses.asdict(recipe)
         self._defaults = dataclasses.asdict(type(recipe)())
         self._trained = model
@@ -62,11 +63,12 @@ class Run(keras.callbacks.Callback):
             self._prepare_folder()
         found = checkpoint.read(self._out)
         if found is None:
-            if (self._out / card.WEIGHTS).exists():
-                raise ValueError(
-                    f"{self._out} holds {card.WEIGHTS} but no checkpoint of the run that made it. "
-                    "Choose another folder."
-                )
+            for name in map(card.weights_file, self._networks):
+                if (self._out / name).exists():
+                    raise ValueError(
+                        f"{self._out} holds {name} but no checkpoint of the run that made it. "
+                        "Choose another folder."
+                    )
             return
         arrays, state = found
         self._check_recipe(state["recipe"])
@@ -114,7 +116,7 @@ class Run(keras.callbacks.Callback):
         figures = (self.step, float(logs["loss"]), float(learning_rate), round(steps / elapsed, 3))
         record = dict(zip(_COLUMNS, figures, strict=True))
         if self._writes and self._validate is not None:
-            record.update(self._validate(self.averaged_model()))
+            record.update(self._validate(*self.averaged_networks().values()))
         self.history.append(record)
         if self._writes:
             self._save()
@@ -138,24 +140,36 @@ class Run(keras.callbacks.Callback):
             f"{self._out} are from before."
         )
 
-    def averaged_model(self) -> keras.Model:
-        """A float32 twin of the model with the averaged weights."""
+    def averaged_networks(self) -> dict[str, keras.Model]:
+        """Float32 twins of the networks that users get, with the averaged weights."""
         if self._averaged is None:
-            config = {**self._trained.get_config(), "dtype": "float32"}
-            self._averaged = type(self._trained)(**config)
+            self._averaged = {
+                name: type(network).from_config({**network.get_config(), "dtype": "float32"})
+                for name, network in self._networks.items()
+            }
         optimizer = getattr(self._trained.optimizer, "inner_optimizer", self._trained.optimizer)
-        for target, average in zip(
-            self._averaged.trainable_variables, optimizer.averages, strict=True
-        ):
-            target.assign(keras.ops.convert_to_numpy(average))
+        trained = map(id, self._trained.trainable_variables)
+        average = dict(zip(trained, optimizer.averages, strict=True))
+        for name, network in self._networks.items():
+            twins = self._averaged[name].variables
+            for target, variable in zip(twins, network.variables, strict=True):
+                # What is not trained, such as the statistics of a batch normalisation, is as it is.
+                value = average.get(id(variable), variable)
+                target.assign(keras.ops.convert_to_numpy(value))
         return self._averaged
 
-    def finish(self, data_name: str, notes: dict) -> tuple[keras.Model, dict]:
-        """Write weights and card; return the averaged model and the card."""
-        model = self.averaged_model()
+    def finish(self, data_name: str, notes: dict) -> tuple[dict, dict]:
+        """Write weights and cards; return the averaged networks and the cards by their names."""
+        networks = self.averaged_networks()
         last = self.history[-1]
         metrics = {name: value for name, value in last.items() if name not in _COLUMNS}
-        written = card.make_card(model, self._recipe, data_name, self.seconds, last, metrics, notes)
+        cards = {
+            name: card.make_card(
+                name, network, self._recipe, data_name, self.seconds, last, metrics, notes
+            )
+            for name, network in networks.items()
+        }
         if self._writes:
-            card.write_weights(self._out, model, written)
-        return model, written
+            for name, network in networks.items():
+                card.write_weights(self._out, name, network, cards[name])
+        return networks, cards

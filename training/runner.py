@@ -3,12 +3,12 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from typing import Any
 
 import keras
-import numpy as np
 
-from keras_imaging.training.card import WEIGHTS
+from keras_imaging.training.card import weights_file
 from keras_imaging.training.feed import feed
 from keras_imaging.training.multi_worker import check_same_step, mended_fit
 from keras_imaging.training.optimizer import AveragedAdam, LossScaleOptimizer
@@ -21,24 +21,34 @@ class TrainingResult:
     """What a run left behind.
 
     Attributes:
-        model: with its averaged weights.
-        weights: the file that holds them; the card lies beside it.
-        card: what the weights are and how they came to be.
+        models: the networks that users get, by name, with their averaged weights.
+        weights: the files that hold them, by the same names; the cards lie beside them.
+        cards: what the weights are and how they came to be.
         history: one record per line of the log.
     """
 
-    model: keras.Model
-    weights: pathlib.Path
-    card: dict
+    models: dict[str, keras.Model]
+    weights: dict[str, pathlib.Path]
+    cards: dict[str, dict]
     history: list[dict]
+
+    @property
+    def model(self) -> keras.Model:
+        """The first of the networks, for most recipes the only one."""
+        return next(iter(self.models.values()))
+
+    @property
+    def card(self) -> dict:
+        """Its card."""
+        return next(iter(self.cards.values()))
 
 
 def train(
     recipe,
-    images: Iterable[np.ndarray],
+    data: Any,
     out: str | os.PathLike,
     strategy: str = "auto",
-    validate: Callable[[keras.Model], dict[str, float]] | None = None,
+    validate: Callable[..., dict[str, float]] | None = None,
     data_name: str = "arrays",
     callbacks: list[keras.callbacks.Callback] | None = None,
     progress: Callable[[int, float], None] | None = None,
@@ -51,11 +61,13 @@ def train(
 
     Args:
         recipe: such as `SuperResolutionRecipe`.
-        images: uint8 training images; not asked for if the run in `out` is complete.
+        data: what the recipe's sampler takes, uint8 images for most; not asked for if the run in
+            `out` is complete.
         out: folder of the run: checkpoints, `log.csv`, TensorBoard events, at the end the averaged
             weights and their card. Several workers share it, and the first of them writes.
         strategy: see `make_strategy`.
-        validate: takes the model with averaged weights, returns figures for the log and the card.
+        validate: takes the networks with averaged weights, each an argument, and returns figures
+            for the log and the card.
         data_name: what the card says of the data.
         callbacks: further Keras callbacks.
         progress: called after each step with the step and the mean loss since the last checkpoint.
@@ -63,7 +75,7 @@ def train(
             says what the figures of `validate` mean.
 
     Returns:
-        The model with its averaged weights, and what was written.
+        The networks with their averaged weights, and what was written.
 
     Raises:
         ValueError: if `out` holds a run of another recipe, on unusable data or arguments.
@@ -85,7 +97,7 @@ def train(
     check_same_step(strategy, run.step)
 
     if run.step < recipe.steps:
-        sampler = recipe.build_sampler(images, model)
+        sampler = recipe.build_sampler(data, model)
         every = min(recipe.checkpoint_every, recipe.steps)
         full = recipe.steps // every
         # Whole intervals are epochs of one fit; what remains is one short epoch more.
@@ -105,8 +117,9 @@ def train(
                         shuffle=False,
                         callbacks=[run, *(callbacks or [])],
                     )
-    averaged, card = run.finish(data_name, notes or {})
-    return TrainingResult(averaged, out / WEIGHTS, card, run.history)
+    networks, cards = run.finish(data_name, notes or {})
+    weights = {name: out / weights_file(name) for name in networks}
+    return TrainingResult(networks, weights, cards, run.history)
 
 
 def compiled(recipe, strategy=None) -> keras.Model:
@@ -119,9 +132,9 @@ def compiled(recipe, strategy=None) -> keras.Model:
         optimizer = LossScaleOptimizer(optimizer)
     model.compile(
         optimizer,
-        loss="mean_absolute_error",
         jit_compile=strategy is None if recipe.jit is None else recipe.jit,
         auto_scale_loss=False,
+        **recipe.compile_arguments(),
     )
     optimizer.build(model.trainable_variables)
     return model

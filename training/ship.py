@@ -49,7 +49,7 @@ def ship(
     """Evaluate a run by protocol A and store its averaged weights under `name`.
 
     Args:
-        run: folder with `model.weights.h5` and `card.json`.
+        run: folder with `model.weights.h5` and `model.json`.
         name: of the shipped weights.
         benchmarks: folders of test images by name.
         data: what the card says of the training data; None leaves the run's word.
@@ -59,7 +59,7 @@ def ship(
         The card.
     """
     run, folder = pathlib.Path(run), pathlib.Path(folder)
-    card = json.loads((run / "card.json").read_text())
+    card = json.loads((run / "model.json").read_text())
     model = getattr(models, card["model"])(**card["config"])
     target = folder / f"{name}.weights.h5"
     temporary = folder / f"tmp_{os.getpid()}.weights.h5"

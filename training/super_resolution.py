@@ -5,36 +5,26 @@ import json
 import pathlib
 from typing import TYPE_CHECKING
 
+from keras_imaging.training.recipe import Recipe
+
 if TYPE_CHECKING:
     import keras
 
     from keras_imaging.data.patches import PatchSampler
 
-DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
-
 
 @dataclasses.dataclass
-class SuperResolutionRecipe:
-    """How to train RDIDN, IDN or IMDN: one stage, mean absolute error, Adam, cosine decay.
+class SuperResolutionRecipe(Recipe):
+    """How to train RDIDN, IDN or IMDN: one stage, mean absolute error.
 
     Args:
         preset: named variant, such as `"rdidn_x2"`; fixes the architecture and the scale.
         global_skip: of RDIDN, overrides the preset's: `"nearest"`, `"bicubic"` or `"none"`.
         init: weights to start from: a shipped name or a path. Layers of other shapes (those of
             another scale's upsampler) keep their initial values.
-        steps: training steps.
-        batch_size: global batch.
         patch_size: side of the low-resolution patch.
-        learning_rate: peak; cosine decay to `final_learning_rate` after a linear warm-up.
-        final_learning_rate: at the last step.
-        warmup: part of the steps.
-        ema: decay of the averaged weights, which are what is evaluated and shipped.
-        clip_norm: bound of the global gradient norm.
         shrink: factors by which every image is also shrunk first, see `data.PatchSampler`.
-        dtype: dtype policy: `"float32"`, `"mixed_bfloat16"`, `"mixed_float16"` (with loss scaling).
-        jit: compile the step with XLA; None compiles where one device computes it.
-        checkpoint_every: steps between checkpoints, log lines and validation.
-        seed: of initialisation and data.
+        **fields: of `Recipe`.
 
     Raises:
         ValueError: if a value is out of its range.
@@ -46,35 +36,17 @@ class SuperResolutionRecipe:
     preset: str = "rdidn_x2"
     global_skip: str | None = None
     init: str | None = None
-    steps: int = 200_000
-    batch_size: int = 16
     patch_size: int = 48
-    learning_rate: float = 5e-4
-    final_learning_rate: float = 1e-6
-    warmup: float = 0.01
-    ema: float = 0.999
-    clip_norm: float = 1.0
     shrink: tuple[float, ...] = (1.0, 0.9, 0.8, 0.7, 0.6)
-    dtype: str = "float32"
-    jit: bool | None = None
-    checkpoint_every: int = 500
-    seed: int = 0
+    steps: int = 200_000
+    learning_rate: float = 5e-4
 
     def __post_init__(self):
+        super().__post_init__()
         self.shrink = tuple(self.shrink)
-        for name in ("steps", "batch_size", "patch_size", "checkpoint_every"):
-            self._require(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("learning_rate", "clip_norm"):
-            self._require(name, getattr(self, name) > 0, "positive")
-        for name in ("warmup", "ema"):
-            self._require(name, 0 <= getattr(self, name) < 1, "in [0, 1)")
+        self._require("patch_size", self.patch_size >= 1, "at least 1")
         in_range = all(0 < factor <= 1 for factor in self.shrink)
         self._require("shrink", self.shrink and in_range, "factors in (0, 1]")
-        self._require("dtype", self.dtype in DTYPES, f"one of {DTYPES}")
-
-    def _require(self, name, condition, expected):
-        if not condition:
-            raise ValueError(f"`{name}` must be {expected}. Received: {name}={getattr(self, name)}")
 
     @property
     def model_class(self) -> type:
@@ -113,7 +85,7 @@ class SuperResolutionRecipe:
 
         card = shipped_weights(type(model).__name__).get(self.init)
         path = pathlib.Path(self.init)
-        beside = path.with_name("card.json")
+        beside = path.with_name(path.name.replace(".weights.h5", ".json"))
         if card is None and beside.is_file():
             found = json.loads(beside.read_text())
             if (found.get("file"), found.get("model")) == (path.name, type(model).__name__):

@@ -13,13 +13,15 @@ import typer
 import keras_imaging
 from keras_imaging.cli.evaluate import evaluate
 from keras_imaging.cli.export import export
+from keras_imaging.cli.inpaint import inpaint
 from keras_imaging.cli.serve import serve
 from keras_imaging.cli.train import train
 from keras_imaging.cli.upscale import upscale
+from keras_imaging.cli.watermark import watermark
 from keras_imaging.cli.weights import weights
 
 app = typer.Typer(
-    help="Imaging networks in Keras: enlarge pictures, score, train and export.",
+    help="Imaging networks in Keras: enlarge pictures, fill their holes, score, train and export.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -45,10 +47,12 @@ def _root(
 
 
 app.command()(upscale)
+app.command()(inpaint)
 app.add_typer(evaluate, name="evaluate")
-app.command()(train)
+app.add_typer(train, name="train")
 app.command()(export)
 app.command()(serve)
+app.add_typer(watermark, name="watermark")
 app.command()(weights)
 
 

@@ -40,13 +40,13 @@ def load_network(
 
 def _find(scale, preset, weights):
     path = pathlib.Path(weights) if weights is not None else None
-    cards = shipped_weights()
+    cards = {n: card for n, card in shipped_weights().items() if card["model"] in _CLASSES}
     if weights in cards:
         _refuse_preset(preset, weights)
         return _from_card(weights, cards[weights])
     if path is not None and path.suffix == ".keras":
         _refuse_preset(preset, weights)
-        return Network(_load_keras(path), path.name)
+        return Network(load_keras(path, MODELS), path.name)
     if path is not None and path.suffix == ".caffemodel":
         _refuse_preset(preset, weights)
         return Network(IDN.load_caffemodel(weights, 2 if scale is None else scale), path.name)
@@ -82,7 +82,12 @@ def _refuse_preset(preset, weights):
         raise ValueError(f"{weights!r} says itself what network it is; leave out --preset.")
 
 
-def _load_keras(path):
+def load_keras(path: pathlib.Path, classes: tuple[type, ...]) -> keras.Model:
+    """A model of one of the classes from a `.keras` file.
+
+    Raises:
+        ValueError: naming the file, if it holds none.
+    """
     if not path.is_file():
         raise ValueError(f"There is no file {str(path)!r}.")
     try:
@@ -90,9 +95,9 @@ def _load_keras(path):
     except (ValueError, TypeError, KeyError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f"Cannot load a model from {str(path)!r}: {reason}") from error
-    if not isinstance(model, MODELS):
+    if not isinstance(model, classes):
         raise ValueError(
-            f"Expected a model of {', '.join(_CLASSES)} in {str(path)!r}. "
+            f"Expected a model of {', '.join(cls.__name__ for cls in classes)} in {str(path)!r}. "
             f"Received: {type(model).__name__}"
         )
     return model

@@ -5,7 +5,7 @@ import os
 import pathlib
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import resources
 from typing import BinaryIO
 
@@ -91,9 +91,9 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         ValueError: naming the file, if it is missing, empty, truncated, too large or no picture.
     """
     path = pathlib.Path(path)
-    with _named_errors(path), _open(path) as image:
+    with named_errors(path), open_image(path) as image:
         if png16.raw_mode(image):
-            with _open(path) as twin:
+            with open_image(path) as twin:
                 array = png16.combine(image, twin)
             # Asked for last: looking for EXIF decodes the picture.
             orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
@@ -108,7 +108,7 @@ def read_icc_profile(path: str | os.PathLike) -> bytes | None:
         ValueError: as `read_image`.
     """
     path = pathlib.Path(path)
-    with _named_errors(path), _open(path) as image:
+    with named_errors(path), open_image(path) as image:
         return None if image.mode in _CONVERTED_MODES else image.info.get("icc_profile")
 
 
@@ -161,8 +161,17 @@ def check_writable_as(path: str | os.PathLike, shape: tuple[int, ...], dtype: np
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
+def replacing(
+    path: str | os.PathLike,
+    permissions: int | None = None,
+    rename: Callable[[pathlib.Path, pathlib.Path], None] = os.replace,
+) -> Iterator[BinaryIO]:
     """Open a file to write beside `path` and rename it to `path` once it is complete.
+
+    Args:
+        path: the file to write.
+        permissions: of the file from its first byte on, such as 0o600; the usual ones by default.
+        rename: called with the complete file and `path`, to do more than rename.
 
     Raises:
         OSError: if it cannot be written; what stood at `path` is untouched then.
@@ -170,11 +179,11 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
     path = pathlib.Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with open(partial, "wb") as stream:
+        with _create(partial, permissions) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(partial, path)
+        rename(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
@@ -187,8 +196,18 @@ def sample_image() -> np.ndarray:
         return read_image(path)
 
 
+def _create(path, permissions):
+    if permissions is None:
+        return open(path, "wb")
+    # What an earlier process of the same number left there may be open to others.
+    path.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags, permissions)
+    return open(descriptor, "wb")
+
+
 @contextlib.contextmanager
-def _named_errors(path):
+def named_errors(path):
     try:
         with warnings.catch_warnings():
             # Damaged metadata around sound pixels is no concern of the reader.
@@ -207,7 +226,7 @@ def _named_errors(path):
         raise ValueError(f"Cannot read {str(path)!r}: {reason}") from error
 
 
-def _open(path):
+def open_image(path):
     with _limit_lock:
         before = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = MAX_PIXELS

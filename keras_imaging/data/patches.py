@@ -52,7 +52,7 @@ class PatchSampler:
         n_images = 0
         for image in images:
             n_images += 1
-            image = _with_channels(image, channels)
+            image = with_channels(image, channels)
             largest = max(largest, image.shape[:2], key=min)
             for factor in shrink:
                 size = [round(side * factor) for side in image.shape[:2]]
@@ -100,7 +100,12 @@ class PatchSampler:
         )
 
 
-def _with_channels(image, channels):
+def with_channels(image: np.ndarray, channels: int) -> np.ndarray:
+    """A uint8 image as `(height, width, channels)`: its luma (repeated), or its RGB.
+
+    Raises:
+        ValueError: on another type or rank.
+    """
     if image.dtype != np.uint8 or image.ndim not in (2, 3):
         raise ValueError(
             "Expected uint8 images of shape (height, width) or (height, width, channels). "

@@ -46,7 +46,12 @@ def combine(image: Image.Image, twin: Image.Image) -> np.ndarray:
     return samples
 
 
-def write(stream: BinaryIO, array: np.ndarray, icc_profile: bytes | None = None) -> None:
+def write(
+    stream: BinaryIO,
+    array: np.ndarray,
+    icc_profile: bytes | None = None,
+    exif: bytes | None = None,
+) -> None:
     """Write uint16 `(height, width)` or `(height, width, 3 or 4)` as a PNG.
 
     Rows are stored as differences from the pixel to the left (filter "Sub").
@@ -58,6 +63,8 @@ def write(stream: BinaryIO, array: np.ndarray, icc_profile: bytes | None = None)
     _write_chunk(stream, b"IHDR", header)
     if icc_profile:
         _write_chunk(stream, b"iCCP", b"ICC profile\0\0" + zlib.compress(icc_profile))
+    if exif:
+        _write_chunk(stream, b"eXIf", exif.removeprefix(b"Exif\0\0"))
     compressor = zlib.compressobj()
     for top in range(0, height, _ROWS_PER_CHUNK):
         rows = array[top : top + _ROWS_PER_CHUNK]

@@ -1,9 +1,42 @@
 """Whole networks, one paper a file."""
 
+from keras_imaging.models.compressive_sensing import CompressiveSensing
+from keras_imaging.models.conv_lista import ConvLISTA
+from keras_imaging.models.faceguard import FaceGuard
+from keras_imaging.models.faceguard_nets import FaceGuardDecoder, FaceGuardEncoder
+from keras_imaging.models.ffc_resnet import FFCResNet
+from keras_imaging.models.hidden import HiDDeNDecoder, HiDDeNDiscriminator, HiDDeNEncoder
 from keras_imaging.models.idn import IDN
 from keras_imaging.models.imdn import IMDN
+from keras_imaging.models.inpainting import InpaintingLoss, InpaintingModel
+from keras_imaging.models.lama import LaMaGenerator
+from keras_imaging.models.lista import ALISTA, LISTA, tilista
+from keras_imaging.models.patch_discriminator import PatchDiscriminator
 from keras_imaging.models.presets import MODELS, model_of_preset
 from keras_imaging.models.pretrained import shipped_weights
 from keras_imaging.models.rdidn import RDIDN
 
-__all__ = ["IDN", "IMDN", "MODELS", "RDIDN", "model_of_preset", "shipped_weights"]
+__all__ = [
+    "ALISTA",
+    "IDN",
+    "IMDN",
+    "LISTA",
+    "MODELS",
+    "RDIDN",
+    "CompressiveSensing",
+    "ConvLISTA",
+    "FFCResNet",
+    "FaceGuard",
+    "FaceGuardDecoder",
+    "FaceGuardEncoder",
+    "HiDDeNDecoder",
+    "HiDDeNDiscriminator",
+    "HiDDeNEncoder",
+    "InpaintingLoss",
+    "InpaintingModel",
+    "LaMaGenerator",
+    "PatchDiscriminator",
+    "model_of_preset",
+    "shipped_weights",
+    "tilista",
+]

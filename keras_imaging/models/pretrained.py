@@ -11,7 +11,15 @@ import keras
 WEIGHTS_DIR = pathlib.Path(__file__).parent.parent / "weights"
 
 # Arguments that change how a model is computed or named, not what its weights mean.
-_NOT_ARCHITECTURE = {"name", "dtype", "input_shape", "upsampler", "groups_implementation"}
+_NOT_ARCHITECTURE = {
+    "name",
+    "dtype",
+    "input_shape",
+    "upsampler",
+    "groups_implementation",
+    "fft_method",
+    "return_all_layers",
+}
 
 # Attribute of our weights files that says what network they are of: shapes alone do not.
 _ATTRIBUTE = "keras_imaging"
@@ -104,6 +112,11 @@ class PretrainedModel(keras.Model):
                 file.attrs[_ATTRIBUTE] = json.dumps([type(self).__name__, self.architecture])
 
     def call(self, inputs, training=None, mask=None):
+        self.check_inputs(inputs)
+        return super().call(inputs, training=training, mask=mask)
+
+    def check_inputs(self, inputs) -> None:
+        """Raise ValueError on what the network would take for something else; here, images."""
         dtype = keras.backend.standardize_dtype(inputs.dtype)
         if "float" not in dtype:
             raise ValueError(
@@ -116,7 +129,6 @@ class PretrainedModel(keras.Model):
                 f"{type(self).__name__} takes a batch of images, (batch, height, width, "
                 f"{self.input_shape[-1]}). Received shape {tuple(inputs.shape)}."
             )
-        return super().call(inputs, training=training, mask=mask)
 
     def get_config(self):
         return {**self._config, "name": self.name}

@@ -2,13 +2,44 @@
 
 from keras_imaging.ops.color import rgb_to_ycbcr, ycbcr_to_rgb
 from keras_imaging.ops.crop import modcrop, shave
+from keras_imaging.ops.fourier import (
+    fft2c,
+    fftshift,
+    ifft2c,
+    ifftshift,
+    irfft,
+    irfft2,
+    irfft2_planar,
+    irfft3,
+    rfft,
+    rfft2,
+    rfft2_planar,
+    rfft3,
+)
+from keras_imaging.ops.image_patches import extract_patches, merge_patches
+from keras_imaging.ops.jpeg import jpeg_round_trip
 from keras_imaging.ops.resize import bicubic_phases, imresize
 from keras_imaging.ops.upsample_kernels import transposed_to_subpixel_kernel
 
 __all__ = [
     "bicubic_phases",
+    "extract_patches",
+    "fft2c",
+    "fftshift",
+    "ifft2c",
+    "ifftshift",
     "imresize",
+    "irfft",
+    "irfft2",
+    "irfft2_planar",
+    "irfft3",
+    "jpeg_round_trip",
+    "merge_patches",
     "modcrop",
+    "rfft",
+    "rfft2",
+    "rfft2_planar",
+    "rfft3",
     "rgb_to_ycbcr",
     "shave",
     "transposed_to_subpixel_kernel",

@@ -29,10 +29,20 @@ def _triangle(t: np.ndarray) -> np.ndarray:
 _KERNELS = {"bicubic": (_cubic, 4.0), "bilinear": (_triangle, 2.0)}
 
 
-def _taps(
+def axis_taps(
     in_length: int, out_length: int, scale: float, method: str, antialias: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weights and source indices, both `(out_length, taps)`, of one axis."""
+    """Weights and source indices, both `(out_length, taps)`, of one axis of a resize.
+
+    Beyond the ends the axis is mirrored.
+
+    Args:
+        in_length: samples there are.
+        out_length: samples wanted.
+        scale: output length over input length.
+        method: `"bicubic"` or `"bilinear"`.
+        antialias: stretch the kernel when shrinking.
+    """
     kernel, width = _KERNELS[method]
     stretch = scale if antialias and scale < 1 else 1.0
     width /= stretch
@@ -126,7 +136,7 @@ def imresize(
 
     result = image.astype("float64") if is_array else image
     for axis, length, axis_scale in _plan(size, scale, output_size):
-        weights, index = _taps(size[axis], length, axis_scale, method, antialias)
+        weights, index = axis_taps(size[axis], length, axis_scale, method, antialias)
         resize_axis = _resize_axis_numpy if is_array else _resize_axis
         result = resize_axis(result, weights, index, first + axis)
         if dtype == "uint8":
@@ -164,7 +174,7 @@ def bicubic_phases(scale: int) -> np.ndarray:
         scale: integer of 1 or more.
     """
     # An axis long enough that its middle sample sees no border.
-    weights, index = _taps(9, 9 * scale, float(scale), "bicubic", True)
+    weights, index = axis_taps(9, 9 * scale, float(scale), "bicubic", True)
     bank = np.zeros((5, scale))
     for phase in range(scale):
         row = 4 * scale + phase

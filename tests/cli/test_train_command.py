@@ -44,7 +44,7 @@ def pictures(tmp_path):
 
 
 def test_help_names_every_field_of_the_recipe(run):
-    code, out, _ = run("train", "--help")
+    code, out, _ = run("train", "rdidn", "--help")
     assert code == 0
     for field in dataclasses.fields(SuperResolutionRecipe):
         assert f"--{field.name.replace('_', '-')}" in out
@@ -61,7 +61,7 @@ def test_trains_validates_and_continues(run, pictures, tmp_path):
     assert (code, err.count("\n")) == (0, 1), err
     assert "step 4 of 4" in err
     report = json.loads(out)
-    card = json.loads((tmp_path / "run" / "card.json").read_text())
+    card = json.loads((tmp_path / "run" / "model.json").read_text())
     assert report == {**card, "out": "run", "weights": "run/model.weights.h5", "skipped": []}
     recipe = SuperResolutionRecipe(**card["recipe"])
     assert recipe == SuperResolutionRecipe(

@@ -31,6 +31,6 @@ def test_jax_without_tensorflow_makes_the_same_losses(tmp_path):
         processes.finish(process)
     assert tiny.losses(out) == pytest.approx([r["loss"] for r in result.history], rel=1e-4)
     assert not (out / "tensorboard").exists()
-    versions = json.loads((out / "card.json").read_text())["versions"]
+    versions = json.loads((out / "model.json").read_text())["versions"]
     assert "jax" in versions
     assert "tensorflow" not in versions

@@ -34,7 +34,7 @@ def stopped(tmp_path, reference):
     """Folder of a run that lost what came after its second checkpoint."""
     out = tmp_path / "run"
     shutil.copytree(reference.out, out)
-    for name in ("checkpoint-00000010.npz", "model.weights.h5", "card.json", "log.csv"):
+    for name in ("checkpoint-00000010.npz", "model.weights.h5", "model.json", "log.csv"):
         (out / name).unlink()
     return out
 
@@ -56,7 +56,7 @@ def assert_same_end(result, reference):
     assert [r["loss"] for r in result.history] == pytest.approx(
         [r["loss"] for r in reference.history], rel=1e-6
     )
-    assert tiny.steps(result.weights.parent) == [4, 8, 10]
+    assert tiny.steps(result.weights["model"].parent) == [4, 8, 10]
     ours, theirs = (checkpoint.read(r.weights.parent)[0] for r in (result, reference))
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-8)
@@ -71,7 +71,7 @@ def test_sigkill_at_a_random_moment(tmp_path, reference):
         assert process.poll() is None
     finally:
         processes.stop(process)
-    assert not (out / "card.json").exists()
+    assert not (out / "model.json").exists()
     assert_same_end(run(out), reference)
 
 

@@ -67,7 +67,7 @@ def test_tensorboard_log(reference):
 
 
 def test_card(reference):
-    written = json.loads((reference.out / "card.json").read_text())
+    written = json.loads((reference.out / "model.json").read_text())
     assert written == json.loads(json.dumps(reference.card))
     assert written["model"] == "RDIDN"
     assert written["parameters"] == reference.model.count_params()

@@ -21,7 +21,7 @@ def assert_same_run(out, reference):
     for a, b in zip(ours, theirs, strict=True):
         # Adam magnifies what float32 rounds differently.
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-5)
-    assert json.loads((out / "card.json").read_text())["last"]["mean_weight"] == pytest.approx(
+    assert json.loads((out / "model.json").read_text())["last"]["mean_weight"] == pytest.approx(
         reference.card["last"]["mean_weight"], rel=1e-5
     )
 
@@ -55,7 +55,7 @@ def test_two_workers_equal_one_even_if_one_is_killed(tmp_path, reference):
         processes.wait_for_checkpoints(out, 1, chief)
     finally:
         processes.stop(other, chief)
-    assert not (out / "card.json").exists()
+    assert not (out / "model.json").exists()
     processes.finish(*processes.start_workers(out))
     assert_same_run(out, reference)
 

@@ -1,0 +1,241 @@
+"""`keras-imaging inpaint`: fill the holes of a picture, or of a sample."""
+
+import pathlib
+import time
+from typing import Annotated
+
+import typer
+
+from keras_imaging.cli import options
+from keras_imaging.cli.output import check_outputs, print_json
+from keras_imaging.cli.quiet import quiet_start
+
+_DEFAULT = "lama_small"
+
+
+def inpaint(
+    source: Annotated[
+        pathlib.Path | None,
+        typer.Argument(
+            help="A picture. Without it holes are cut into a sample picture, filled, and compared "
+            "with the truth.",
+            show_default=False,
+        ),
+    ] = None,
+    mask: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            help="A picture of the same size, bright where the other one is to be filled.",
+            show_default=False,
+        ),
+    ] = None,
+    box: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="X,Y,W,H",
+            help="A box to fill: left, top, width and height in pixels. May be given again.",
+            show_default=False,
+        ),
+    ] = None,
+    out: options.Out = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Named network of a .weights.h5 file.", show_default=_DEFAULT),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of shipped weights, or a file: .weights.h5 (of the preset) or .keras.",
+            show_default="those shipped",
+        ),
+    ] = None,
+    as_json: options.Json = False,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Fill the holes of a picture with a trained network; what lies outside them stays as it is.
+
+    Writes PICTURE_inpainted.png beside the picture, unless --out says otherwise. Holes are given
+    by --mask, by --box, or by both.
+    """
+    if source is None:
+        _refuse_holes(mask, box)
+    elif mask is None and not box:
+        raise ValueError("Say what is to be filled: give --mask PICTURE or --box X,Y,W,H.")
+    boxes = [_parsed(text) for text in box or []]
+    default = pathlib.Path("sample.png") if source is None else source
+    target = _target(out, default.with_name(f"{default.stem}_inpainted.png"))
+
+    if source is None:
+        report = _fill_sample(target, preset, weights, overwrite)
+    else:
+        report = _fill_file(source, mask, boxes, target, preset, weights, overwrite)
+    if as_json:
+        print_json(report)
+    else:
+        _tell(report)
+
+
+def _fill_file(source, mask, boxes, target, preset, weights, overwrite):
+    with quiet_start():
+        from keras_imaging.data.images import (
+            check_writable_as,
+            read_icc_profile,
+            read_image,
+            write_image,
+        )
+    check_outputs([target], overwrite)
+    image = read_image(source)
+    check_writable_as(target, image.shape, image.dtype)
+    hole = _hole(image.shape[:2], mask, boxes)
+    network, name = _load(preset, weights)
+    result, seconds = _fill(network, image, hole)
+    write_image(target, result, read_icc_profile(source))
+    return _report(name, source, target, hole, seconds)
+
+
+def _fill_sample(target, preset, weights, overwrite):
+    with quiet_start():
+        from keras_imaging.cli.comparison import most_improved, side_by_side
+        from keras_imaging.data import random_inpainting_masks, sample_image, write_image
+        from keras_imaging.evaluation_inpainting import hole_scores
+
+    comparison = target.with_name(f"{target.stem}_comparison.png")
+    check_outputs([target, comparison], overwrite)
+    network, name = _load(preset, weights)
+    truth = sample_image()
+    hole = random_inpainting_masks(1, truth.shape[:2], "medium", seed=3)[0, ..., 0] > 0
+    broken = truth.copy()
+    broken[hole] = 255
+    result, seconds = _fill(network, broken, hole)
+    scores = hole_scores(result, truth, hole)
+    panels = {
+        "with holes": broken,
+        f"{name}   {scores.hole_psnr:.2f} dB in the holes": result,
+        "truth": truth,
+    }
+    write_image(target, result)
+    write_image(comparison, side_by_side(panels, most_improved(result, broken, truth)))
+    return {
+        **_report(name, "the sample picture", target, hole, seconds),
+        "comparison": comparison,
+        "hole_psnr": scores.hole_psnr,
+        "hole_ssim": scores.hole_ssim,
+    }
+
+
+def _fill(network, image, hole):
+    from keras_imaging.inference import inpaint as fill
+
+    began = time.monotonic()
+    result = fill(network, image, hole)
+    return result, round(time.monotonic() - began, 2)
+
+
+def _report(name, source, target, hole, seconds):
+    return {
+        "weights": name,
+        "input": source,
+        "output": target,
+        "height": hole.shape[0],
+        "width": hole.shape[1],
+        "filled": round(float(hole.mean()), 4),
+        "seconds": seconds,
+    }
+
+
+def _refuse_holes(mask, box):
+    if mask is not None or box:
+        raise ValueError("--mask and --box need a picture; the sample has holes of its own.")
+
+
+def _parsed(text):
+    parts = text.split(",")
+    try:
+        left, top, width, height = (int(part) for part in parts)
+    except ValueError as error:
+        raise ValueError(
+            f"Expected --box X,Y,W,H of four whole numbers. Received: --box {text}"
+        ) from error
+    if min(left, top) < 0 or min(width, height) < 1:
+        raise ValueError(
+            f"--box wants X and Y of 0 or more, W and H of 1 or more. Received: --box {text}"
+        )
+    return left, top, width, height
+
+
+def _hole(size, mask, boxes):
+    """Where the picture is to be filled."""
+    import numpy as np
+
+    hole = np.zeros(size, bool)
+    if mask is not None:
+        hole |= _read_mask(mask, size)
+    for left, top, width, height in boxes:
+        if top + height > size[0] or left + width > size[1]:
+            raise ValueError(
+                f"--box {left},{top},{width},{height} reaches out of the picture of {size[1]} x "
+                f"{size[0]} pixels."
+            )
+        hole[top : top + height, left : left + width] = True
+    if not hole.any():
+        raise ValueError(f"{str(mask)!r} has no bright pixel: there is nothing to fill.")
+    return hole
+
+
+def _read_mask(path, size):
+    from keras_imaging.data import luma, read_image
+
+    picture = read_image(path)
+    if picture.shape[:2] != size:
+        raise ValueError(
+            f"Expected a mask of the picture's size, {size[1]} x {size[0]} pixels. Received: "
+            f"{picture.shape[1]} x {picture.shape[0]} in {str(path)!r}."
+        )
+    if picture.dtype != "uint8":
+        picture = (picture // 257).astype("uint8")
+    return luma(picture) >= 128
+
+
+def _load(preset, weights):
+    """The network and what to call it."""
+    with quiet_start():
+        from keras_imaging.cli.networks import load_keras
+        from keras_imaging.models import LaMaGenerator, shipped_weights
+    cards = shipped_weights("LaMaGenerator")
+    from_file = weights is not None and weights not in cards
+    path = pathlib.Path(weights or "")
+    if from_file and path.suffix != ".keras":
+        name = preset or _DEFAULT
+        return LaMaGenerator.from_preset(name, weights=weights), f"{name} ({path.name})"
+    if preset is not None and weights is not None:
+        raise ValueError(f"{weights!r} says itself what network it is; leave out --preset.")
+    if from_file:
+        return load_keras(path, (LaMaGenerator,)), path.name
+    if preset is not None:
+        return LaMaGenerator.from_preset(preset), preset
+    if not cards:
+        raise ValueError(
+            "No weights for inpainting are shipped. Train some with `keras-imaging train`, and "
+            "give the file as --weights."
+        )
+    name = weights or (_DEFAULT if _DEFAULT in cards else next(iter(cards)))
+    return LaMaGenerator(**{**cards[name]["config"], "weights": name}), name
+
+
+def _target(out, default):
+    if out is None:
+        return default
+    return out / default.name if out.is_dir() else out
+
+
+def _tell(report):
+    typer.echo(
+        f"Wrote {report['output']}: {report['width']} x {report['height']} pixels, "
+        f"{100 * report['filled']:.1f} % of them filled by {report['weights']} in "
+        f"{report['seconds']} s."
+    )
+    if "comparison" in report:
+        typer.echo(
+            f"Wrote {report['comparison']}: with holes, {report['weights']} and the truth; in the "
+            f"holes {report['hole_psnr']:.2f} dB."
+        )

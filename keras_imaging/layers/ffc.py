@@ -1,0 +1,413 @@
+"""Fast Fourier convolution."""
+
+import keras
+
+from keras_imaging.layers.ffc_split import check_ratio, global_channels, is_pair
+from keras_imaging.layers.fourier_unit import he_fan_out, normalization_layer
+from keras_imaging.layers.grouped_conv import GroupedConv2D
+from keras_imaging.layers.spectral_transform import SpectralTransform, strided, strides_of
+from keras_imaging.typing import Tensor
+
+PADDING_MODES = {"zeros": "constant", "reflect": "reflect"}
+
+
+@keras.saving.register_keras_serializable(package="keras_imaging")
+class FFC(keras.layers.Layer):
+    """Convolution of local and global channels, the latter with the whole image.
+
+        y_l = local_to_local(x_l) + global_to_local(x_g)
+        y_g = local_to_global(x_l) + spectral_transform(x_g)
+
+    The first three are ordinary convolutions. `int(channels * ratio)` channels are global. Input
+    and output are a pair (local, global), or one tensor where the other has no channels.
+
+    Args:
+        filters: output channels, local and global together.
+        kernel_size: odd integer.
+        ratio_in: part of the input channels that is global, 0..1.
+        ratio_out: part of the output channels that is global, 0..1.
+        strides: 1 or 2.
+        padding_mode: `"zeros"`, or `"reflect"` as in LaMa; (kernel_size - 1) / 2 pixels, dilated.
+        dilation_rate: of the convolutions.
+        groups: of the convolutions; the spectral transform has half as many. Above 1 it must
+            divide the channels of every part, and be even if there is a spectral transform.
+        use_bias: of the convolutions.
+        use_lfu: whether the spectral transform has a local Fourier unit.
+        gated: scale what passes between local and global by two gates made from the input, as an
+            option of LaMa has it. For strides 1 and both parts on both sides.
+        normalization: `"batch"` or None, inside the spectral transform.
+        unit_options: further arguments of its `FourierUnit`.
+        fft_method: see `FourierUnit`.
+
+    Input shape:
+        `(batch, height, width, channels)`, or a pair of them.
+    Output shape:
+        `(batch, ceil(height / strides), ceil(width / strides), channels)`, or a pair of them.
+    Raises:
+        ValueError: if an argument is out of its range, the input's parts do not agree with
+            `ratio_in` or with each other, or a part's channels cannot be grouped or halved.
+    Example:
+        >>> pair = FFC(16, 3, ratio_in=0)(np.zeros((1, 8, 8, 3), "float32"))
+        >>> [tuple(part.shape) for part in pair]
+        [(1, 8, 8, 8), (1, 8, 8, 8)]
+    Reference:
+        Chi, Jiang, Mu, "Fast Fourier Convolution", NeurIPS 2020, equations 1 and 2.
+    """
+
+    axes = 2
+    conv_class = GroupedConv2D
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        ratio_in: float = 0.5,
+        ratio_out: float = 0.5,
+        strides: int = 1,
+        padding_mode: str = "zeros",
+        dilation_rate: int = 1,
+        groups: int = 1,
+        use_bias: bool = False,
+        use_lfu: bool = True,
+        gated: bool = False,
+        normalization: str | None = "batch",
+        unit_options: dict | None = None,
+        fft_method: str = "auto",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if filters < 1:
+            raise ValueError(f"`filters` must be at least 1. Received: filters={filters}")
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(
+                f"`kernel_size` must be odd and positive. Received: kernel_size={kernel_size}"
+            )
+        each = strides_of(strides, self.axes)
+        if len(each) != self.axes or not {*each} <= {1, 2}:
+            raise ValueError(f"`strides` must be 1 or 2. Received: strides={strides}")
+        if padding_mode not in PADDING_MODES:
+            raise ValueError(
+                f"`padding_mode` must be one of {sorted(PADDING_MODES)}. "
+                f"Received: padding_mode={padding_mode!r}"
+            )
+        if gated and max(each) > 1:
+            raise ValueError(f"`gated` needs strides=1. Received: strides={strides}")
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.ratio_in = check_ratio("ratio_in", ratio_in)
+        self.ratio_out = check_ratio("ratio_out", ratio_out)
+        self.strides = tuple(strides) if isinstance(strides, list) else strides
+        self.padding_mode = padding_mode
+        self.dilation_rate = dilation_rate
+        self.groups = groups
+        self.use_bias = use_bias
+        self.use_lfu = use_lfu
+        self.gated = gated
+        self.normalization = normalization
+        self.unit_options = dict(unit_options or {})
+        self.fft_method = fft_method
+        self.global_filters = global_channels(filters, ratio_out)
+        self.local_filters = filters - self.global_filters
+
+    def build(self, input_shape):
+        local_shape, global_shape = self._parts(input_shape, lambda shape: tuple(shape))
+        self._channels = tuple(0 if s is None else s[-1] for s in (local_shape, global_shape))
+        into_local, into_global = self.local_filters, self.global_filters
+        self._check_groups()
+        self.local_to_local = self._conv(into_local, local_shape, "local_to_local")
+        self.local_to_global = self._conv(into_global, local_shape, "local_to_global")
+        self.global_to_local = self._conv(into_local, global_shape, "global_to_local")
+        self.spectral_transform = None
+        if global_shape is not None and into_global:
+            self.spectral_transform = SpectralTransform(
+                into_global,
+                self.strides,
+                max(self.groups // 2, 1),
+                self.use_lfu,
+                self.normalization,
+                self.unit_options,
+                self.fft_method,
+                dtype=self.dtype_policy,
+                name="spectral_transform",
+            )
+            self.spectral_transform.build(global_shape)
+        if self.gated:
+            if not all((*self._channels, into_local, into_global)):
+                raise ValueError(
+                    f"`gated` needs local and global channels on both sides. {self.name} has "
+                    f"{self._channels} in and {(into_local, into_global)} out."
+                )
+            self.gate = keras.layers.Conv2D(
+                2, 1, activation="sigmoid", dtype=self.dtype_policy, name="gate"
+            )
+            self.gate.build((*local_shape[:-1], sum(self._channels)))
+
+    def _conv(self, filters, input_shape, name):
+        if input_shape is None or not filters:
+            return None
+        conv = self.conv_class(
+            filters,
+            self.kernel_size,
+            strides=self.strides,
+            padding="same" if self._same else "valid",
+            dilation_rate=self.dilation_rate,
+            groups=self.groups,
+            use_bias=self.use_bias,
+            kernel_initializer=he_fan_out(),
+            data_format="channels_last",
+            dtype=self.dtype_policy,
+            name=name,
+        )
+        pad = 0 if self._same else 2 * self._pad
+        sides = (None if n is None else n + pad for n in input_shape[1:-1])
+        conv.build((input_shape[0], *sides, input_shape[-1]))
+        return conv
+
+    @property
+    def _pad(self):
+        return self.dilation_rate * (self.kernel_size - 1) // 2
+
+    @property
+    def _same(self):
+        """Whether Keras' "same" pads as we do: both sides alike."""
+        unstrided = max(strides_of(self.strides, self.axes)) == 1
+        return self.kernel_size == 1 or (self.padding_mode == "zeros" and unstrided)
+
+    def _check_groups(self):
+        channels = (*self._channels, self.local_filters, self.global_filters)
+        spectral = self._channels[1] and self.global_filters
+        bad = any(n % self.groups for n in channels) or (self.groups % 2 and spectral)
+        if self.groups < 1 or (self.groups > 1 and bad):
+            raise ValueError(
+                "`groups` must divide the channels of every part, and be even where global "
+                f"channels meet. Received: groups={self.groups}; {self.name} has "
+                f"{self._channels} local and global channels in and {channels[2:]} out."
+            )
+
+    def call(self, inputs: Tensor | tuple, training: bool | None = None) -> Tensor | tuple:
+        x_l, x_g = self._parts(inputs, lambda tensor: tuple(tensor.shape))
+        for x, channels in zip((x_l, x_g), self._channels, strict=True):
+            if x is not None and x.shape[-1] != channels:
+                raise ValueError(
+                    f"{self.name} was built for {self._channels} local and global channels. "
+                    f"Received shape {tuple(x.shape)}."
+                )
+        y_l, y_g = self._from_local(x_l)
+        from_global = None
+        if self.global_to_local is not None:
+            from_global = self.global_to_local(self._padded(x_g))
+        if self.gated:
+            gates = self.gate(keras.ops.concatenate([x_l, x_g], axis=-1))
+            from_global = from_global * gates[..., :1]
+            y_g = y_g * gates[..., 1:]
+        y_l = _sum(y_l, from_global)
+        if self.spectral_transform is not None:
+            y_g = _sum(y_g, self.spectral_transform(x_g, training=training))
+        return _one_or_pair(y_l, y_g)
+
+    def _from_local(self, x):
+        """What the local channels give to both; one convolution where that is possible."""
+        if x is None:
+            return None, None
+        x = self._padded(x)
+        convs = self.local_to_local, self.local_to_global
+        if self.groups > 1 or None in convs:
+            return tuple(None if conv is None else conv(x) for conv in convs)
+        kernels = [keras.ops.convert_to_tensor(conv.kernel) for conv in convs]
+        y = keras.ops.conv(
+            x,
+            keras.ops.concatenate(kernels, axis=-1),
+            strides=self.strides,
+            padding=convs[0].padding,
+            data_format="channels_last",
+            dilation_rate=self.dilation_rate,
+        )
+        if self.use_bias:
+            y = y + keras.ops.concatenate([conv.bias for conv in convs], axis=0)
+        return y[..., : self.local_filters], y[..., self.local_filters :]
+
+    def _padded(self, x):
+        if self._same:
+            return x
+        pad = ((0, 0), *((self._pad, self._pad),) * self.axes, (0, 0))
+        return keras.ops.pad(x, pad, mode=PADDING_MODES[self.padding_mode])
+
+    def _parts(self, inputs, shape_of):
+        """Local and global part of the input or its shape; None for one without channels."""
+        if is_pair(inputs):
+            shapes = [shape_of(part) for part in inputs]
+            channels = sum(shape[-1] for shape in shapes)
+            if shapes[1][-1] != global_channels(channels, self.ratio_in):
+                raise ValueError(
+                    f"{self.name} has ratio_in={self.ratio_in}: of {channels} channels "
+                    f"{global_channels(channels, self.ratio_in)} are global. Received shapes "
+                    f"{shapes}."
+                )
+            if len(shapes[0]) != len(shapes[1]) or _differ(shapes):
+                raise ValueError(
+                    f"{self.name} takes local and global channels of equal size. Received shapes "
+                    f"{shapes}."
+                )
+            result = tuple(inputs)
+        else:
+            shapes = [shape_of(inputs)]
+            channels = shapes[0][-1]
+            number = global_channels(channels, self.ratio_in)
+            if number not in (0, channels):
+                raise ValueError(
+                    f"{self.name} has ratio_in={self.ratio_in} and takes a pair of local and "
+                    f"global channels. Received one tensor of shape {shapes[0]}; see FFCSplit."
+                )
+            result = (None, inputs) if number else (inputs, None)
+        if len(shapes[0]) != self.axes + 2:
+            raise ValueError(
+                f"{self.name} takes tensors of rank {self.axes + 2}. Received shapes {shapes}."
+            )
+        reach = self._pad if self.padding_mode == "reflect" else 0
+        if any(n is not None and n <= reach for n in shapes[0][1:-1]):
+            raise ValueError(
+                f"{self.name} needs sides of more than {reach} pixels. Received shapes {shapes}."
+            )
+        return result
+
+    def compute_output_shape(self, input_shape):
+        first = input_shape[0] if is_pair(input_shape) else input_shape
+        rest = first[0], *strided(first[1:-1], self.strides)
+        channels = self.local_filters, self.global_filters
+        return _one_or_pair(*((*rest, n) if n else None for n in channels))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "ratio_in": self.ratio_in,
+            "ratio_out": self.ratio_out,
+            "strides": self.strides,
+            "padding_mode": self.padding_mode,
+            "dilation_rate": self.dilation_rate,
+            "groups": self.groups,
+            "use_bias": self.use_bias,
+            "use_lfu": self.use_lfu,
+            "gated": self.gated,
+            "normalization": self.normalization,
+            "unit_options": self.unit_options,
+            "fft_method": self.fft_method,
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_imaging")
+class FFCBNAct(keras.layers.Layer):
+    """`FFC`, then batch normalization and activation of each part.
+
+    Args:
+        filters: see `FFC`, as all others not named here.
+        activation: name of an activation, or None.
+        normalization: `"batch"`, or None, here and inside `FFC`; without it the convolutions have
+            biases.
+
+    Input shape:
+        as `FFC`.
+    Output shape:
+        as `FFC`.
+    Raises:
+        ValueError: as `FFC`.
+    Example:
+        >>> tuple(FFCBNAct(8, 3, 0, 0)(np.zeros((1, 5, 7, 3), "float32")).shape)
+        (1, 5, 7, 8)
+    Reference:
+        Chi, Jiang, Mu, NeurIPS 2020, section 3.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        ratio_in: float = 0.5,
+        ratio_out: float = 0.5,
+        strides: int = 1,
+        padding_mode: str = "zeros",
+        dilation_rate: int = 1,
+        groups: int = 1,
+        use_lfu: bool = True,
+        gated: bool = False,
+        activation: str | None = "relu",
+        normalization: str | None = "batch",
+        unit_options: dict | None = None,
+        fft_method: str = "auto",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.activation = activation
+        self.ffc = FFC(
+            filters,
+            kernel_size,
+            ratio_in=ratio_in,
+            ratio_out=ratio_out,
+            strides=strides,
+            padding_mode=padding_mode,
+            dilation_rate=dilation_rate,
+            groups=groups,
+            use_bias=normalization is None,
+            use_lfu=use_lfu,
+            gated=gated,
+            normalization=normalization,
+            unit_options=unit_options,
+            fft_method=fft_method,
+            dtype=self.dtype_policy,
+            name="ffc",
+        )
+        self.norm_local = self.norm_global = None
+        if self.ffc.local_filters:
+            self.norm_local = normalization_layer(normalization, self.dtype_policy, "norm_local")
+        if self.ffc.global_filters:
+            self.norm_global = normalization_layer(normalization, self.dtype_policy, "norm_global")
+
+    def build(self, input_shape):
+        self.ffc.build(input_shape)
+        output_shape = self.ffc.compute_output_shape(input_shape)
+        shapes = output_shape if is_pair(output_shape) else [output_shape]
+        norms = [norm for norm in (self.norm_local, self.norm_global) if norm is not None]
+        for norm, shape in zip(norms, shapes, strict=False):
+            norm.build(shape)
+
+    def call(self, inputs: Tensor | tuple, training: bool | None = None) -> Tensor | tuple:
+        outputs = self.ffc(inputs, training=training)
+        if is_pair(outputs):
+            return tuple(
+                self._finish(part, norm, training)
+                for part, norm in zip(outputs, (self.norm_local, self.norm_global), strict=True)
+            )
+        norm = self.norm_local if self.ffc.local_filters else self.norm_global
+        return self._finish(outputs, norm, training)
+
+    def _finish(self, x, norm, training):
+        if norm is not None:
+            x = norm(x, training=training)
+        return keras.activations.get(self.activation)(x)
+
+    def compute_output_shape(self, input_shape):
+        return self.ffc.compute_output_shape(input_shape)
+
+    def get_config(self):
+        config = self.ffc.get_config()
+        del config["use_bias"]
+        return {**config, **super().get_config(), "activation": self.activation}
+
+
+def _differ(shapes):
+    """Whether two shapes differ in more than channels."""
+    pairs = zip(shapes[0][:-1], shapes[1][:-1], strict=True)
+    return any(None not in pair and pair[0] != pair[1] for pair in pairs)
+
+
+def _sum(a, b):
+    if a is None or b is None:
+        return b if a is None else a
+    return a + b
+
+
+def _one_or_pair(local, global_):
+    if local is None or global_ is None:
+        return global_ if local is None else local
+    return local, global_

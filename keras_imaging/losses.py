@@ -1,0 +1,112 @@
+"""Differences of images that can be minimised."""
+
+import keras
+import numpy as np
+
+from keras_imaging.metrics import gaussian_window, ssim_map
+from keras_imaging.ops.separable import apply_separable
+from keras_imaging.typing import Tensor
+
+
+def structural_similarity(a: Tensor, b: Tensor, max_val: float = 1.0) -> Tensor:
+    """SSIM of each pair of images, differentiable; the same quantity as `metrics.ssim`.
+
+    Args:
+        a, b: `(batch, height, width, channels)`, sides known and at least 11.
+        max_val: the largest value an image can have.
+
+    Returns:
+        `(batch,)`.
+
+    Raises:
+        ValueError: if the shapes differ, or a side is unknown or shorter than 11.
+
+    Example:
+        >>> x = keras.ops.ones((2, 16, 16, 3))
+        >>> [round(float(v), 4) for v in structural_similarity(x, x)]
+        [1.0, 1.0]
+
+    Reference:
+        Wang, Bovik, Sheikh, Simoncelli, IEEE TIP 2004.
+    """
+    shape = _common_shape(a, b)
+    if None in shape[1:] or min(shape[1:3]) < len(gaussian_window()):
+        raise ValueError(
+            f"SSIM needs known sides of at least {len(gaussian_window())} pixels. "
+            f"Received shape {shape}."
+        )
+    # A banded matrix product is several times faster than a depthwise convolution on a CPU.
+    rows, columns = (_window_matrix(length) for length in shape[1:3])
+    similarity = ssim_map(a / max_val, b / max_val, lambda x: apply_separable(x, rows, columns))
+    return keras.ops.mean(similarity, axis=(1, 2, 3))
+
+
+def laplacian_distance(a: Tensor, b: Tensor, levels: int = 3) -> Tensor:
+    """Mean squared difference of Laplacian pyramids, averaged over their levels.
+
+    Args:
+        a, b: `(batch, height, width, channels)`, sides known.
+        levels: of the pyramid, the last one the low-pass remainder.
+
+    Returns:
+        `(batch,)`.
+
+    Raises:
+        ValueError: if the shapes differ, `levels` is less than 1, or a side is unknown or too short
+            to be halved `levels - 1` times.
+
+    Example:
+        >>> x = keras.ops.ones((1, 8, 8, 1))
+        >>> float(laplacian_distance(x, x)[0])
+        0.0
+
+    Reference:
+        Burt, Adelson, "The Laplacian Pyramid as a Compact Image Code", IEEE Trans. Comm. 1983.
+    """
+    shape = _common_shape(a, b)
+    if levels < 1:
+        raise ValueError(f"`levels` must be at least 1. Received: levels={levels}")
+    if None in shape[1:] or min(shape[1:3]) < 2**levels:
+        raise ValueError(
+            f"A pyramid of {levels} levels needs known sides of at least {2**levels} pixels. "
+            f"Received shape {shape}."
+        )
+    # A pyramid is linear: that of the difference is the difference of the pyramids.
+    level, total = a - b, 0.0
+    for _ in range(levels - 1):
+        shrink = [_half_matrix(length) for length in level.shape[1:3]]
+        small = apply_separable(level, *shrink)
+        enlarge = [m.T / m.T.sum(axis=1, keepdims=True) for m in shrink]
+        detail = level - apply_separable(small, *enlarge)
+        total = total + keras.ops.mean(keras.ops.square(detail), axis=(1, 2, 3))
+        level = small
+    return (total + keras.ops.mean(keras.ops.square(level), axis=(1, 2, 3))) / levels
+
+
+def _common_shape(a, b):
+    shapes = tuple(a.shape), tuple(b.shape)
+    if len(shapes[0]) != 4 or shapes[0][1:] != shapes[1][1:]:
+        raise ValueError(
+            "Expected two batches (batch, height, width, channels) of one shape. "
+            f"Received shapes {shapes[0]} and {shapes[1]}."
+        )
+    return shapes[0]
+
+
+def _window_matrix(length):
+    """Local means under the SSIM window, where the whole window fits."""
+    window = gaussian_window()
+    matrix = np.zeros((length - len(window) + 1, length), "float32")
+    for i, row in enumerate(matrix):
+        row[i : i + len(window)] = window
+    return matrix
+
+
+def _half_matrix(length):
+    """Every other sample after the binomial filter (1, 4, 6, 4, 1) / 16, the border reflected."""
+    matrix = np.zeros((-(-length // 2), length), "float32")
+    for i, row in enumerate(matrix):
+        for offset, weight in zip(range(-2, 3), (1, 4, 6, 4, 1), strict=True):
+            source = abs(2 * i + offset)
+            row[source if source < length else 2 * (length - 1) - source] += weight / 16
+    return matrix

@@ -1,0 +1,43 @@
+"""What models that hide a message share: their two inputs."""
+
+import keras
+
+from keras_imaging.models.pretrained import PretrainedModel
+
+NAMES = ("image", "bits")
+
+
+def message_inputs(shape: tuple, message_length: int, dtype: str) -> dict[str, keras.KerasTensor]:
+    """Symbolic inputs `{"image", "bits"}`."""
+    return {
+        "image": keras.Input(shape, dtype=dtype, name="image"),
+        "bits": keras.Input((message_length,), dtype=dtype, name="bits"),
+    }
+
+
+class MessageModel(PretrainedModel):
+    """A model of `{"image": ..., "bits": ...}`, or of the list `[image, bits]`."""
+
+    def __call__(self, inputs, *args, **kwargs):
+        return super().__call__(self._named(inputs), *args, **kwargs)
+
+    def call(self, inputs, training=None, mask=None):
+        inputs = self._named(inputs)
+        dtype = keras.backend.standardize_dtype(inputs["image"].dtype)
+        if "float" not in dtype:
+            raise ValueError(
+                f"{type(self).__name__} expected `image` as float. Received dtype {dtype}: divide "
+                "by 255 first."
+            )
+        # Past the parent's check of a single image.
+        return super(PretrainedModel, self).call(inputs, training=training, mask=mask)
+
+    def _named(self, inputs):
+        if isinstance(inputs, list | tuple) and len(inputs) == 2:
+            inputs = dict(zip(NAMES, inputs, strict=True))
+        if not isinstance(inputs, dict) or set(inputs) != set(NAMES):
+            raise ValueError(
+                f"{type(self).__name__} expected the inputs {{'image': ..., 'bits': ...}} or "
+                f"[image, bits]. Received: {inputs}"
+            )
+        return inputs

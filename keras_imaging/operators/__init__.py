@@ -1,0 +1,32 @@
+"""Linear forward models: A x, the adjoint A^H y, and the norm."""
+
+from keras_imaging.operators.analytic_weight import (
+    solve_analytic_weight,
+    solve_analytic_weight_conv,
+)
+from keras_imaging.operators.coherence import generalized_mutual_coherence, mutual_coherence
+from keras_imaging.operators.convolution import Blur, Convolution, gaussian_kernel
+from keras_imaging.operators.finite_difference import FiniteDifference
+from keras_imaging.operators.fourier import MaskedFourier
+from keras_imaging.operators.linear_operator import Identity, LinearOperator, power_iteration
+from keras_imaging.operators.matrix import Matrix
+from keras_imaging.operators.sampling import Sampling
+from keras_imaging.operators.synthesis import ConvolutionalSynthesis
+
+__all__ = [
+    "Blur",
+    "Convolution",
+    "ConvolutionalSynthesis",
+    "FiniteDifference",
+    "Identity",
+    "LinearOperator",
+    "MaskedFourier",
+    "Matrix",
+    "Sampling",
+    "gaussian_kernel",
+    "generalized_mutual_coherence",
+    "mutual_coherence",
+    "power_iteration",
+    "solve_analytic_weight",
+    "solve_analytic_weight_conv",
+]

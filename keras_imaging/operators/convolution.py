@@ -1,0 +1,131 @@
+"""Convolution of images with a kernel: blur."""
+
+import numpy as np
+from keras import ops
+
+from keras_imaging.operators.linear_operator import LinearOperator
+
+BOUNDARIES = ("circular", "zero")
+
+
+class Convolution(LinearOperator):
+    """y = k * x for every channel, of the size of x.
+
+    The kernel's centre is at index `size // 2` on both axes.
+
+    Args:
+        kernel: `(kernel_height, kernel_width)`, the same for all channels, as mathematics
+            convolves: turned by 180 degrees against the cross-correlation of networks.
+        image_shape: `(height, width, channels)`; None for an unknown height or width.
+        boundary: `"circular"`: the image repeats; `"zero"`: there is nothing beyond it.
+        dtype: of the images, a float type.
+
+    Input shape: `(batch, height, width, channels)`.
+    Output shape: the same.
+
+    Raises:
+        ValueError: on an unknown boundary, a kernel that has not two axes, holds NaN, or, where
+            the image repeats, is larger than the image.
+
+    Example:
+        >>> A = Convolution(np.ones((5, 5)) / 25, (64, 64, 1))
+    """
+
+    def __init__(
+        self,
+        kernel: np.ndarray,
+        image_shape: tuple[int | None, int | None, int],
+        boundary: str = "circular",
+        dtype: str = "float32",
+    ):
+        kernel = np.asarray(kernel, dtype)
+        if kernel.ndim != 2 or not np.isfinite(kernel).all():
+            raise ValueError(
+                f"`kernel` must have two axes and finite values. Received shape {kernel.shape}."
+            )
+        if boundary not in BOUNDARIES:
+            raise ValueError(f"`boundary` must be one of {BOUNDARIES}. Received: {boundary!r}")
+        if boundary == "circular" and any(
+            size is not None and side > size
+            for side, size in zip(kernel.shape, image_shape[:2], strict=True)
+        ):
+            raise ValueError(
+                f"A kernel of {kernel.shape} is larger than the repeating image of {image_shape}."
+            )
+        super().__init__(image_shape, image_shape, dtype)
+        self.kernel, self.boundary = kernel, boundary
+
+    def _forward(self, x):
+        before = [side - 1 - side // 2 for side in self.kernel.shape]
+        return self._correlate(x, self.kernel[::-1, ::-1], before)
+
+    def _adjoint(self, y):
+        return self._correlate(y, self.kernel, [side // 2 for side in self.kernel.shape])
+
+    def _correlate(self, x, kernel, before):
+        """Cross-correlation whose window begins `before` pixels up and left of each pixel."""
+        after = [side - 1 - b for side, b in zip(kernel.shape, before, strict=True)]
+        if self.boundary == "zero":
+            x = ops.pad(x, ((0, 0), (before[0], after[0]), (before[1], after[1]), (0, 0)))
+        else:
+            for axis in (1, 2):
+                x = _repeat(x, axis, before[axis - 1], after[axis - 1])
+        weights = np.tile(kernel[:, :, None, None], (1, 1, x.shape[-1], 1))
+        return ops.depthwise_conv(x, ops.cast(weights, x.dtype), padding="valid")
+
+    def _exact_norm(self):
+        if self.boundary == "zero" or None in self.input_shape:
+            return None
+        # A circular convolution is diagonal in the Fourier basis.
+        return np.abs(np.fft.fft2(self.kernel, self.input_shape[:2])).max()
+
+
+class Blur(Convolution):
+    """Convolution with a kernel that keeps the mean: not negative, of sum 1.
+
+    Args:
+        kernel: see `Convolution`; divided by its sum.
+        image_shape: see `Convolution`.
+        boundary: see `Convolution`.
+        dtype: see `Convolution`.
+
+    Raises:
+        ValueError: as `Convolution`, or if the kernel has negative values or no positive one.
+    """
+
+    def __init__(self, kernel, image_shape, boundary="circular", dtype="float32"):
+        kernel = np.asarray(kernel, "float64")
+        if not (kernel >= 0).all() or not kernel.any():
+            raise ValueError(
+                f"A blur kernel must not be negative and not zero. Received values "
+                f"{kernel.min()} ... {kernel.max()}."
+            )
+        super().__init__(kernel / kernel.sum(), image_shape, boundary, dtype)
+
+
+def gaussian_kernel(sigma: float, radius: int | None = None) -> np.ndarray:
+    """Gaussian blur kernel of sum 1.
+
+    Args:
+        sigma: standard deviation in pixels, positive.
+        radius: of the window; None takes `ceil(3 sigma)`.
+
+    Returns:
+        `(2 radius + 1, 2 radius + 1)` float64.
+
+    Raises:
+        ValueError: if sigma is not positive.
+    """
+    if not sigma > 0:
+        raise ValueError(f"`sigma` must be positive. Received: sigma={sigma}")
+    radius = int(np.ceil(3 * sigma)) if radius is None else radius
+    line = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    line /= line.sum()
+    return np.outer(line, line)
+
+
+def _repeat(x, axis, before, after):
+    size = ops.shape(x)[axis]
+    start = [slice(None)] * axis
+    head, tail = x[(*start, slice(size - before, size))], x[(*start, slice(0, after))]
+    return ops.concatenate([head, x, tail], axis=axis)

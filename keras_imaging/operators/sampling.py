@@ -1,0 +1,45 @@
+"""Pixels that are seen and pixels that are not: inpainting."""
+
+import numpy as np
+from keras import ops
+
+from keras_imaging.operators.linear_operator import LinearOperator
+
+
+class Sampling(LinearOperator):
+    """y = M x: entries where the mask is 1 are kept, the others are zero.
+
+    Args:
+        mask: 0 or 1, of the shape of x without the batch axis; axes of length 1 stand for all.
+        shape: of x without the batch axis; None takes the mask's.
+        dtype: of x, float or complex.
+
+    Input shape: `(batch, *shape)`.
+    Output shape: the same.
+
+    Raises:
+        ValueError: if the mask holds other values than 0 and 1, or does not fit the shape.
+
+    Example:
+        >>> A = Sampling(known, shape=(64, 64, 3))  # known: (64, 64, 1), 1 where a pixel is seen
+    """
+
+    def __init__(self, mask: np.ndarray, shape: tuple[int, ...] | None = None, dtype="float32"):
+        mask = np.asarray(mask, "float32")
+        if not np.isin(mask, (0, 1)).all():
+            raise ValueError(f"`mask` must be of 0 and 1. Received values {np.unique(mask)[:5]}.")
+        shape = tuple(shape or mask.shape)
+        if len(shape) != mask.ndim or any(
+            side not in (1, size) for side, size in zip(mask.shape, shape, strict=True)
+        ):
+            raise ValueError(f"A mask of shape {mask.shape} does not fit {shape}.")
+        super().__init__(shape, shape, dtype)
+        self.mask = mask
+
+    def _forward(self, x):
+        return x * ops.cast(self.mask, x.dtype)
+
+    _adjoint = _forward
+
+    def _exact_norm(self):
+        return float(self.mask.any())

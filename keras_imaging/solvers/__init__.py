@@ -1,0 +1,6 @@
+"""Classical methods: steps looped to convergence, with a history."""
+
+from keras_imaging.solvers.ista import amp, fista, ista
+from keras_imaging.solvers.result import NotConvergedWarning, SolverResult
+
+__all__ = ["NotConvergedWarning", "SolverResult", "amp", "fista", "ista"]

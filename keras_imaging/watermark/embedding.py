@@ -1,0 +1,173 @@
+"""Mark a picture of any size with bits, and read bits from one."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from keras_imaging.models.faceguard_nets import STRENGTH
+from keras_imaging.watermark.region import Box, add_enlarged, shrink
+from keras_imaging.watermark.statistics import check_bits
+
+# Less of a picture carries no mark.
+MIN_SIDE = 32
+
+# Rounding may carry a float image this far out of 0..1.
+_TOLERANCE = 1e-3
+
+
+def embed(
+    encoder: Callable,
+    image: np.ndarray,
+    bits: np.ndarray,
+    strength: float = STRENGTH,
+    box: tuple[int, int, int, int] | None = None,
+    support: np.ndarray | None = None,
+) -> np.ndarray:
+    """Add a watermark to a picture or a region of it.
+
+    y = clip(x + strength * r), where the encoder makes the residual r from the region shrunk to its
+    own size, and r is enlarged. The same is added to red, green and blue. Integers are rounded half
+    up. Where in the region r may lie is the encoder's matter (`FaceGuardEncoder(support=...)`).
+
+    Args:
+        encoder: takes `[images (1, S, S, 3) float32 in 0..1, bits (1, n)]` and returns the residual
+            `(1, S, S, 1)` in -1..1; with attributes `image_size` (S) and `message_length` (n).
+        image: `(height, width, 3)` RGB; uint8, uint16, or float in 0..1.
+        bits: `(n,)` of 0 and 1, as from `watermark_bits`.
+        strength: greatest change, as a share of the full range, 0..1.
+        box: region (left, top, right, bottom) in pixels, such as `find_faces` returns; it may reach
+            beyond the picture. None is the whole picture.
+        support: weights `(S, S)` in 0..1 that confine the residual further.
+
+    Returns:
+        The marked picture, of the shape and dtype of `image`.
+
+    Raises:
+        ValueError: if an argument has another shape or range, or the region is under 32 pixels
+            wide or high.
+
+    Example:
+        >>> encoder = keras_imaging.models.FaceGuardEncoder(image_size=64)
+        >>> bits = watermark_bits(secret, "alice", encoder.message_length)
+        >>> stamped = embed(encoder, keras_imaging.data.sample_image(), bits)
+
+    Reference:
+        Yang, Liang, He, Cao, Gong, "FaceGuard: Proactive Deepfake Detection", 2021. How the mark is
+        brought to any size is ours.
+    """
+    box = _checked_box(image, box)
+    bits = check_bits(bits, "bits")
+    if len(bits) != encoder.message_length:
+        raise ValueError(
+            f"The encoder takes {encoder.message_length} bits. Received: bits of length {len(bits)}"
+        )
+    if not 0 < strength <= 1:
+        raise ValueError(f"`strength` must be above 0 and at most 1. Received: {strength}")
+    size = encoder.image_size
+    small = shrink(image, box, (size, size))[None]
+    residual = _run(encoder, [small, bits[None].astype("float32")])[0, ..., 0]
+    if support is not None:
+        residual = residual * _checked_support(support, size)
+    return add_enlarged(image, strength * residual, box)
+
+
+def extract(
+    decoder: Callable, image: np.ndarray, box: tuple[int, int, int, int] | None = None
+) -> np.ndarray:
+    """Read the logits of the bits in a picture or a region of it; a bit is logit > 0.
+
+    Args:
+        decoder: takes images `(1, S, S, 3)`, float32 in 0..1, and returns logits `(1, n)`; with an
+            attribute `image_size` (S).
+        image: as in `embed`.
+        box: as in `embed`.
+
+    Returns:
+        float32 `(n,)`. Every picture has logits: whether they are a key's is for `match_test`.
+
+    Raises:
+        ValueError: as `embed`.
+
+    Example:
+        >>> logits = extract(decoder, stamped)
+        >>> match_test(logits > 0, bits).verified
+        True
+    """
+    size = decoder.image_size
+    small = shrink(image, _checked_box(image, box), (size, size))
+    return _run(decoder, small[None])[0]
+
+
+def least_cover(image: np.ndarray, box: Box) -> int:
+    """Width or height of what a box and a picture have in common, whichever is less."""
+    height, width = image.shape[:2]
+    return min(min(box.right, width) - max(box.left, 0), min(box.bottom, height) - max(box.top, 0))
+
+
+def _run(model, inputs):
+    # `predict_on_batch` compiles on every backend, and keeps what it compiled.
+    call = getattr(model, "predict_on_batch", model)
+    return keras.ops.convert_to_numpy(call(inputs)).astype("float32")
+
+
+def _checked_support(support, size):
+    support = np.asarray(support, "float32")
+    if support.shape != (size, size) or not (support.min() >= 0 and support.max() <= 1):
+        raise ValueError(
+            f"`support` must be weights in 0..1 of shape ({size}, {size}). "
+            f"Received: shape {support.shape}"
+        )
+    return support
+
+
+def _checked_box(image, box):
+    _check_image(image)
+    height, width = image.shape[:2]
+    if box is None:
+        box = (0, 0, width, height)
+    if len(box) != 4 or any(side != int(side) for side in box):
+        raise ValueError(
+            f"`box` must be whole pixels (left, top, right, bottom). Received: {tuple(box)}"
+        )
+    box = Box(*(int(side) for side in box))
+    if min(box.width, box.height) < MIN_SIDE:
+        raise ValueError(
+            f"Expected a region of at least {MIN_SIDE} x {MIN_SIDE} pixels. Received: "
+            f"{box.width} x {box.height}"
+        )
+    # A region twice the picture would be mostly repeated border.
+    if max(box.width - 2 * width, box.height - 2 * height) > 0:
+        raise ValueError(
+            f"`box` must be at most twice as large as the picture of {width} x {height} pixels. "
+            f"Received: {tuple(box)}"
+        )
+    if least_cover(image, box) < MIN_SIDE:
+        raise ValueError(
+            f"`box` must cover at least {MIN_SIDE} x {MIN_SIDE} pixels of the picture of "
+            f"{width} x {height}. Received: {tuple(box)}"
+        )
+    return box
+
+
+def _check_image(image):
+    if not isinstance(image, np.ndarray):
+        raise ValueError(f"`image` must be a NumPy array. Received: {type(image).__name__}")
+    if image.ndim != 3 or image.shape[2] != 3:
+        advice = ""
+        if image.ndim == 2 or image.shape[2:] == (1,):
+            advice = " Repeat a grey channel three times."
+        elif image.shape[2:] == (4,):
+            advice = " Split the alpha channel off."
+        raise ValueError(
+            "Expected one RGB picture of shape (height, width, 3). "
+            f"Received: shape {image.shape}.{advice}"
+        )
+    if image.dtype.kind == "f":
+        low, high = (image.min(), image.max()) if image.size else (0, 0)
+        if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):
+            raise ValueError(
+                f"Expected float values in 0..1 without NaN. Received values from {low} to {high}."
+            )
+    elif image.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"Expected uint8, uint16 or float values. Received: {image.dtype}")

@@ -1,0 +1,259 @@
+"""Stamp and verify picture files."""
+
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_imaging.data.images import check_writable_as, read_image
+from keras_imaging.data.metadata import read_metadata, write_with_metadata
+from keras_imaging.models.faceguard_nets import STRENGTH
+from keras_imaging.watermark.embedding import MIN_SIDE, embed, extract, least_cover
+from keras_imaging.watermark.faces import find_faces
+from keras_imaging.watermark.keys import Key, fingerprint, watermark_bits
+from keras_imaging.watermark.region import Box
+from keras_imaging.watermark.registry import Registry
+from keras_imaging.watermark.sidecar import sidecar_path, write_sidecar
+from keras_imaging.watermark.statistics import DEFAULT_ALPHA, MatchResult, match_test
+
+# How to choose the region to stamp; see `stamp_regions`.
+FACES = ("largest", "all", "one", "none")
+
+# How to choose the regions to read; see `verify_file`.
+_SEARCHES = ("all", "largest", "none")
+
+# Each region tried costs a little of the false-accept rate.
+_MOST_FACES = 8
+
+# Found again in a processed picture, a face's region differs in size by up to a tenth, rarely more.
+_SIZES = (1.0, 0.9, 1.1)
+
+WHOLE = "the whole picture"
+
+
+class Regions(NamedTuple):
+    """Boxes in a picture (None: the whole), what to call each, and a remark for the user."""
+
+    boxes: list[Box | None]
+    names: list[str]
+    remark: str = ""
+
+
+class Stamped(NamedTuple):
+    """What `stamp_file` did: how the mark reads back from the file, and where it lies."""
+
+    picture: pathlib.Path
+    regions: Regions
+    check: MatchResult
+
+
+class Verified(NamedTuple):
+    """What `verify_file` found: the best match, in which region and with which nonce."""
+
+    result: MatchResult
+    region: str
+    box: Box | None
+    nonce: bytes
+    remark: str
+
+
+def stamp_file(
+    networks: tuple[Callable, Callable],
+    source: str | os.PathLike,
+    target: str | os.PathLike,
+    key: Key,
+    nonce: bytes = b"",
+    strength: float = STRENGTH,
+    box: Box | None = None,
+    faces: str = "largest",
+    quality: int = 95,
+    registry: Registry | None = None,
+) -> Stamped:
+    """Stamp a picture file with a key's bits; EXIF and colour profile are kept, upright.
+
+    Picture, sidecar (if there is a nonce) and row of the registry come into being together.
+
+    Args:
+        networks: encoder and decoder, see `embed` and `extract`.
+        source: a file that `read_image` reads.
+        target: .png (8 or 16 bits, lossless) or .jpg; an existing file is replaced.
+        key: whose mark.
+        nonce: of this picture; its sidecar is written beside it.
+        strength: see `embed`.
+        box: region to stamp, instead of a face.
+        faces: see `stamp_regions`.
+        quality: of a JPEG.
+        registry: where to register the picture.
+
+    Raises:
+        ValueError: if the picture cannot be read or stamped, or the nonce was issued before.
+        OSError: if the file cannot be written.
+    """
+    encoder, decoder = networks
+    target = pathlib.Path(target)
+    print_of_key = fingerprint(key.secret)
+    if registry is not None:
+        registry.check_new(print_of_key, nonce)
+    bits = watermark_bits(key.secret, key.identity, encoder.message_length, nonce)
+    image = read_image(source)
+    check_writable_as(target, image.shape, image.dtype)
+    marked = colours(image)
+    regions = stamp_regions(marked, box, faces)
+    for region in regions.boxes:
+        marked = embed(encoder, marked, bits, strength, region)
+    marked = _like(image, marked)
+    del image
+
+    def beside():
+        if nonce:
+            write_sidecar(target, key, nonce)
+        else:
+            # That of a picture which is being replaced.
+            sidecar_path(target).unlink(missing_ok=True)
+
+    def rename(partial, path):
+        if registry is None:
+            beside()
+            os.replace(partial, path)
+        else:
+            registry.issue(key.identity, print_of_key, nonce, partial, path, beside)
+
+    write_with_metadata(target, marked, read_metadata(source), quality, rename)
+    # From the file: a JPEG has lost some of it.
+    written = colours(read_image(target))
+    checks = [match_test(extract(decoder, written, region) > 0, bits) for region in regions.boxes]
+    return Stamped(target, regions, min(checks, key=lambda check: check.matches))
+
+
+def verify_file(
+    decoder: Callable,
+    source: str | os.PathLike,
+    key: Key,
+    nonces: Sequence[bytes] = (b"",),
+    alpha: float = DEFAULT_ALPHA,
+    box: Box | None = None,
+    faces: str = "all",
+) -> Verified:
+    """Look for a key's mark in a picture file.
+
+    Every region is tried with every nonce; the false-accept rate of all of them together is at most
+    alpha (Bonferroni).
+
+    Args:
+        decoder: see `extract`.
+        source: a file that `read_image` reads.
+        key: whose mark.
+        nonces: those that the picture may have, at least one; `b""` is none.
+        alpha: greatest false-accept rate.
+        box: try this region only.
+        faces: `"all"`: every face, its region also a tenth smaller and larger, and the whole
+            picture; `"largest"`: where `stamp_file` puts the mark by default; `"none"`: the whole
+            picture.
+
+    Raises:
+        ValueError: if the picture cannot be read or is too small, or alpha cannot be reached.
+    """
+    if not nonces:
+        raise ValueError("Expected at least one nonce; b'' stands for none. Received: none")
+    image = colours(read_image(source))
+    regions = _search_regions(image, box, faces)
+    tried = [
+        (extract(decoder, image, region) > 0, name, region)
+        for region, name in zip(regions.boxes, regions.names, strict=True)
+    ]
+    candidates = len(tried) * len(nonces)
+    best = None
+    for nonce in nonces:
+        expected = watermark_bits(key.secret, key.identity, len(tried[0][0]), nonce)
+        for bits, name, region in tried:
+            result = match_test(bits, expected, alpha, candidates)
+            if best is None or result.matches > best.result.matches:
+                best = Verified(result, name, region, nonce, regions.remark)
+    return best
+
+
+def stamp_regions(image: np.ndarray, box: Box | None = None, faces: str = "largest") -> Regions:
+    """Where to stamp a picture.
+
+    Args:
+        image: RGB.
+        box: this region, whatever faces there are.
+        faces: `"largest"`: the largest face, the whole picture if there is none; `"all"`: every
+            face; `"one"`: the only face, an error if there is none or more; `"none"`: the whole
+            picture, unsearched.
+
+    Raises:
+        ValueError: as above, or if faces cannot be searched and are demanded.
+    """
+    if faces not in FACES:
+        raise ValueError(f"`faces` must be one of {FACES}. Received: {faces!r}")
+    if box is not None:
+        return Regions([box], ["the box"])
+    if faces == "none":
+        return Regions([None], [WHOLE])
+    found, missing = _faces(image)
+    if missing and faces != "largest":
+        raise ValueError(missing)
+    if faces == "one" and len(found) != 1:
+        raise ValueError(
+            f"Expected exactly one face. Found: {len(found)}. Give a box, or another choice of "
+            "faces."
+        )
+    if not found and faces == "all":
+        raise ValueError("No face was found. Give a box, or stamp the whole picture.")
+    if not found:
+        reason = missing or "No face was found."
+        return Regions([None], [WHOLE], f"{reason} The whole picture was stamped.")
+    if faces == "all" or len(found) == 1:
+        return Regions(found, [f"face {k}" for k in range(1, len(found) + 1)])
+    return Regions(found[:1], ["face 1"], f"{len(found)} faces; the largest was stamped.")
+
+
+def colours(image: np.ndarray) -> np.ndarray:
+    """The RGB of a picture as `read_image` gives it: grey three times, without alpha."""
+    if image.ndim == 2:
+        return np.repeat(image[..., None], 3, axis=2)
+    return image[..., :3]
+
+
+def _like(image, marked):
+    """Marked RGB with the channels of the original."""
+    if image.ndim == 2:
+        return marked[..., 0]
+    if image.shape[2] == 4:
+        return np.concatenate([marked, image[..., 3:]], axis=2)
+    return marked
+
+
+def _search_regions(image, box, faces):
+    if faces not in _SEARCHES:
+        raise ValueError(f"`faces` must be one of {_SEARCHES}. Received: {faces!r}")
+    if box is not None:
+        return Regions([box], ["the box"])
+    found, missing = ([], "") if faces == "none" else _faces(image)
+    found = found[: 1 if faces == "largest" else _MOST_FACES]
+    names = [f"face {k}" for k in range(1, len(found) + 1)]
+    if faces == "all":
+        names = [name for name in names for _ in _SIZES]
+        found = [_resized(face, size) for face in found for size in _SIZES]
+    if faces == "all" or not found:
+        found, names = [*found, None], [*names, WHOLE]
+    return Regions(found, names, f"{missing} The whole picture was read." if missing else "")
+
+
+def _resized(face, size):
+    """A region larger or smaller around the same middle."""
+    more = round(face.width * (size - 1) / 2)
+    return Box(face.left - more, face.top - more, face.right + more, face.bottom + more)
+
+
+def _faces(image):
+    """Faces that can carry a mark, and what is missing to look for them."""
+    try:
+        found = find_faces(image)
+    except ImportError as error:
+        return [], str(error)
+    # With room to look a tenth closer.
+    return [face for face in found if 0.9 * least_cover(image, face) > MIN_SIDE], ""

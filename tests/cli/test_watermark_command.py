@@ -1,0 +1,265 @@
+import json
+import os
+import pathlib
+import sqlite3
+
+import keras
+import numpy as np
+import pytest
+from watermark_stand_ins import Decoder, Encoder, steady_faces
+
+from keras_imaging.data import read_image, sample_image, write_image
+from keras_imaging.models.faceguard_nets import FaceGuardDecoder, FaceGuardEncoder
+from keras_imaging.watermark import registry as registry_module
+
+LOUD = ("--strength", 0.08)
+
+
+@pytest.fixture
+def stand_ins(monkeypatch):
+    monkeypatch.setattr(
+        "keras_imaging.cli.watermark._networks", lambda weights: (Encoder(), Decoder())
+    )
+    monkeypatch.setattr("keras_imaging.watermark.photograph.find_faces", steady_faces)
+
+
+@pytest.fixture
+def call(run, stand_ins):
+    """Run a subcommand where there is a key of Alice and a picture, cat.png."""
+    write_image("cat.png", sample_image())
+    assert run("watermark", "keygen", "Alice")[0] == 0
+    return lambda *args: run("watermark", *args)
+
+
+def test_keygen(run):
+    code, out, err = run("watermark", "keygen", "Alice")
+    assert (code, err) == (0, "")
+    assert "Wrote faceguard.key: a key for Alice" in out
+    assert json.loads(pathlib.Path("faceguard.key").read_text())["identity"] == "Alice"
+    if os.name == "posix":
+        assert os.stat("faceguard.key").st_mode & 0o777 == 0o600
+    code, _, err = run("watermark", "keygen", "Alice")
+    assert code == 2 and "--overwrite" in err
+    code, out, _ = run("watermark", "keygen", "Bob", "--out", "bob.key", "--json")
+    report = json.loads(out)
+    assert (code, report["identity"], len(report["fingerprint"])) == (0, "Bob", 16)
+    assert json.loads(pathlib.Path("bob.key").read_text())["key"] not in out
+    code, _, err = run("watermark", "keygen", "", "--out", "none.key")
+    assert code == 2 and "not empty" in err
+
+
+def test_a_picture(call):
+    code, out, err = call("embed", "cat.png", *LOUD)
+    assert code == 0, err
+    assert "Wrote cat_stamped.png (PNG, lossless): face 1 stamped for Alice" in out
+    code, out, err = call("verify", "cat_stamped.png")
+    assert (code, err) == (0, "")
+    assert out.startswith("cat_stamped.png: verified. ") and "p = " in out
+    code, out, err = call("verify", "cat.png")
+    assert (code, err) == (1, "")
+    assert out.startswith("cat.png: not verified. ")
+    assert "manipulated, never stamped with this key, or processed" in out
+    assert "fake" not in out
+    # Bob's key, and Bob's name.
+    call("keygen", "Bob", "--out", "bob.key")
+    assert call("verify", "cat_stamped.png", "--key", "bob.key")[0] == 1
+    assert call("verify", "cat_stamped.png", "--identity", "Bob")[0] == 1
+    code, out, _ = call("verify", "cat_stamped.png", "--json")
+    (item,) = json.loads(out)["pictures"]
+    assert (code, item["verdict"], item["n"], item["region"]) == (0, "verified", 64, "face 1")
+    assert item["matches"] >= item["threshold"] and item["p_value"] <= 1e-6
+
+
+def test_jpeg_and_names(call):
+    code, out, _ = call("embed", "cat.png", *LOUD, "--format", "jpeg", "--quality", 80)
+    assert code == 0 and "cat_stamped.jpg (JPEG, quality 80)" in out
+    assert call("verify", "cat_stamped.jpg")[0] == 0
+    assert call("embed", "cat.png", *LOUD, "--out", "b.jpg", "--json")[0] == 0
+    os.mkdir("folder")
+    assert call("embed", "cat.png", *LOUD, "--out", "folder")[0] == 0
+    assert os.listdir("folder") == ["cat_stamped.png"]
+    before = read_image("b.jpg")
+    code, _, err = call("embed", "cat.png", *LOUD, "--out", "b.jpg")
+    assert code == 2 and "--overwrite" in err
+    np.testing.assert_array_equal(read_image("b.jpg"), before)
+    assert call("embed", "cat.png", *LOUD, "--out", "b.jpg", "--overwrite")[0] == 0
+
+
+def test_sample(run, stand_ins):
+    code, _, err = run("watermark", "verify")
+    assert code == 2 and "watermark embed" in err
+    code, out, err = run("watermark", "embed", *LOUD)
+    assert code == 0 and "Wrote sample_stamped.png" in out
+    assert "Wrote faceguard.key: a key for the identity 'sample'." in err
+    assert run("watermark", "verify")[0] == 0
+    assert sorted(os.listdir()) == ["faceguard.key", "sample_stamped.png"]
+
+
+def test_a_mark_that_does_not_read_back(call):
+    code, _, err = call("embed", "cat.png", "--strength", 0.001)
+    assert code == 1 and "does not read back" in err
+
+
+def test_regions(call):
+    box = "200,200,330,330"
+    assert call("embed", "cat.png", *LOUD, "--box", box)[0] == 0
+    assert call("verify", "cat_stamped.png")[0] == 1
+    assert call("verify", "cat_stamped.png", "--box", box)[0] == 0
+    write_image("wall.png", np.full((100, 120, 3), 90, "uint8"))
+    code, out, err = call("embed", "wall.png", *LOUD)
+    assert code == 0 and "the whole picture stamped" in out
+    assert "No face was found. The whole picture was stamped." in err
+    assert call("verify", "wall_stamped.png", "--no-faces")[0] == 0
+    code, _, err = call("embed", "wall.png", "--faces", "one", "--overwrite")
+    assert code == 2 and "exactly one face. Found: 0" in err
+    twins = np.concatenate([sample_image(), sample_image()], axis=1)
+    write_image("twins.png", twins)
+    code, _, err = call("embed", "twins.png", "--faces", "one")
+    assert code == 2 and "Found: 2" in err
+    assert "2 faces; the largest" in call("embed", "twins.png", *LOUD)[2]
+    code, out, _ = call("embed", "twins.png", *LOUD, "--faces", "all", "--overwrite")
+    assert code == 0 and "face 1, face 2 stamped" in out
+
+
+def test_nonces(call):
+    assert call("embed", "cat.png", *LOUD, "--nonce", "c0ffee")[0] == 0
+    assert os.path.exists("cat_stamped.png.faceguard.json")
+    assert call("verify", "cat_stamped.png")[0] == 0
+    os.remove("cat_stamped.png.faceguard.json")
+    assert call("verify", "cat_stamped.png")[0] == 1
+    assert call("verify", "cat_stamped.png", "--nonce", "C0FFEE")[0] == 0
+    assert call("embed", "cat.png", *LOUD, "--nonce", "random", "--overwrite")[0] == 0
+    assert call("verify", "cat_stamped.png")[0] == 0
+
+
+def test_registry(call):
+    registry = ("--registry", "stamps.sqlite")
+    assert call("embed", "cat.png", *LOUD, *registry)[0] == 0
+    assert call("embed", "cat.png", *LOUD, *registry, "--out", "b.png")[0] == 0
+    assert call("verify", "b.png", *registry)[0] == 0
+    os.remove("b.png.faceguard.json")
+    # Without its sidecar every issued nonce is tried.
+    code, out, _ = call("verify", "b.png", *registry, "--json")
+    assert code == 0 and json.loads(out)["pictures"][0]["candidates"] == 8
+    replay = ("--nonce", json.loads(out)["pictures"][0]["nonce"])
+    code, _, err = call("embed", "cat.png", *LOUD, *registry, *replay, "--out", "c.png")
+    assert code == 2 and "issued before" in err and not os.path.exists("c.png")
+    # A mark with a nonce that was never issued is not verified, however well it matches.
+    assert call("embed", "cat.png", *LOUD, "--nonce", "aa", "--out", "c.png")[0] == 0
+    code, out, err = call("verify", "c.png", *registry)
+    assert code == 1 and "not verified" in out and "aa was never issued" in err
+    code, _, err = call("verify", "b.png", "--registry", "missing.sqlite")
+    assert code == 2 and "missing.sqlite" in err and not os.path.exists("missing.sqlite")
+
+
+def test_a_held_registry(call, monkeypatch):
+    registry = ("--registry", "stamps.sqlite")
+    assert call("embed", "cat.png", *LOUD, *registry)[0] == 0
+    other = sqlite3.connect("stamps.sqlite", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    monkeypatch.setattr(registry_module.Registry.__init__, "__defaults__", (0.1,))
+    code, out, err = call("embed", "cat.png", *LOUD, *registry, "--out", "b.png")
+    assert (code, out) == (2, "") and err.count("\n") == 1
+    assert "Another process holds the registry" in err
+    assert not os.path.exists("b.png")
+    other.close()
+    assert call("embed", "cat.png", *LOUD, *registry, "--out", "b.png")[0] == 0
+
+
+def test_folders(call):
+    os.mkdir("album")
+    write_image("album/a.png", sample_image())
+    write_image("album/a.jpg", sample_image()[:, ::-1])
+    write_image("album/dot.png", sample_image()[:1, :1])
+    whole = pathlib.Path("album/a.jpg").read_bytes()
+    pathlib.Path("album/torn.jpg").write_bytes(whole[:3000])
+    code, out, err = call("embed", "album", *LOUD, "--nonce", "random")
+    assert code == 1 and out.count("Wrote") == 2
+    assert "Skipped 2 of 4 files" in err and "torn.jpg" in err and "1 x 1" in err
+    names = ["a.jpg_stamped.png", "a.png_stamped.png"]
+    sidecars = [f"{name}.faceguard.json" for name in names]
+    assert sorted(os.listdir("album_stamped")) == sorted(names + sidecars)
+    code, out, _ = call("verify", "album_stamped")
+    assert code == 0 and out.count(": verified.") == 2
+    write_image("album_stamped/z.png", sample_image())
+    code, out, _ = call("verify", "album_stamped")
+    assert code == 1 and out.count("not verified.") == 1
+    code, out, err = call("verify", "album")
+    assert code == 2 and out.count("not verified.") == 2 and err.count("error: ") == 2
+    code, _, err = call("embed", "album", "--nonce", "aa", "--overwrite")
+    assert code == 2 and "random" in err
+
+
+def test_report(call):
+    for folder in ("clean/x", "clean/y", "swap", "covers"):
+        os.makedirs(folder)
+    for number, corner in enumerate((0, 8)):
+        write_image("cover.png", sample_image()[corner:, corner:])
+        write_image(f"covers/{number}.png", sample_image()[corner:, corner:])
+        out = f"clean/{'xy'[number % 2]}/{number}.png"
+        assert call("embed", "cover.png", *LOUD, "--out", out)[0] == 0
+        picture = read_image(out)
+        picture[20:200, 70:260] = read_image("cover.png")[20:200, 70:260]
+        write_image(f"swap/{number}.png", picture)
+    folders = ("--benign", "clean", "--malicious", "swap", "--unmarked", "covers")
+    code, out, err = call("report", *folders, "--json")
+    assert code == 0, err
+    report = json.loads(out)
+    assert report["benign"]["clean"]["verified"] == {"0.001": 1.0, "1e-06": 1.0}
+    assert set(report["benign"]["clean"]["groups"]) == {"x", "y"}
+    assert report["malicious"]["swap"]["verified"]["1e-06"] == 0
+    assert report["unmarked"]["images"] == 2
+    assert report["auc"] == {"swap": 1.0, "unmarked": 1.0}
+    code, out, _ = call("report", *folders, "--alpha", 0.01)
+    assert code == 0 and "verified at 0.01" in out and "unmarked" in out
+    pathlib.Path("clean/torn.jpg").touch()
+    code, _, err = call("report", *folders)
+    assert code == 1 and "torn.jpg" in err
+    code, _, err = call("report", "--benign", "clean", "--malicious", "clean")
+    assert code == 2 and "different names" in err
+
+
+def test_bad_arguments(call, tmp_path):
+    if os.name == "posix":
+        os.chmod("faceguard.key", 0o644)
+        code, _, err = call("embed", "cat.png")
+        assert code == 2 and "chmod 600" in err
+        assert call("embed", "cat.png", *LOUD, "--force")[0] == 0
+        os.remove("cat_stamped.png")
+        os.chmod("faceguard.key", 0o600)
+    for args, reason in (
+        (("embed", "missing.png"), "missing.png"),
+        (("embed", "cat.png", "--key", "missing.key"), "missing.key"),
+        (("embed", "cat.png", "--box", "1,2,3"), "LEFT,TOP,RIGHT,BOTTOM"),
+        (("embed", "cat.png", "--box", "0,0,5,5"), "32 x 32"),
+        (("embed", "cat.png", "--nonce", "xyz"), "hexadecimal"),
+        (("embed", "cat.png", "--strength", 2), "`strength`"),
+        (("embed", "cat.png", "--identity", ""), "not empty"),
+        (("embed", "cat.png", "--out", "a.webp"), ".png"),
+        (("embed", "cat.png", "--out", "nowhere/a.png"), "nowhere"),
+        (("verify", "missing.png"), "missing.png"),
+        (("verify", "cat.png", "--alpha", 0), "`alpha`"),
+        (("verify", "cat.png", "--alpha", 1e-30), "at least 1"),
+        (("report", "--benign", "nowhere"), "nowhere"),
+    ):
+        code, out, err = call(*args)
+        assert (code, out) == (2, ""), args
+        assert err.startswith("error: ") and err.count("\n") == 1
+        assert reason in err
+    assert sorted(os.listdir(tmp_path)) == ["cat.png", "faceguard.key"]
+
+
+def test_networks_of_a_folder(run, tmp_path):
+    keras.utils.set_random_seed(0)
+    write_image("cat.png", sample_image())
+    run("watermark", "keygen", "Alice")
+    os.mkdir("pair")
+    FaceGuardEncoder(32, 32, 2).save("pair/encoder.keras")
+    code, _, err = run("watermark", "verify", "cat.png", "--weights", "pair")
+    assert code == 2 and "decoder.keras" in err
+    FaceGuardDecoder(32, 32, 4).save("pair/decoder.keras")
+    # Untrained nets: nothing reads back.
+    code, _, err = run("watermark", "embed", "cat.png", "--weights", "pair")
+    assert code == 1 and "does not read back" in err
+    code, _, err = run("watermark", "verify", "cat.png", "--weights", "faceguard")
+    assert code == 2 and "faceguard_nano" in err and err.count("\n") == 1

@@ -1,0 +1,144 @@
+import keras
+import numpy as np
+import pytest
+from harness import BACKEND, noise, to_numpy
+from scipy import ndimage
+
+from keras_imaging.layers.distortion import Compose, RandomChoice
+from keras_imaging.layers.distortions import (
+    JPEG,
+    ColorJitter,
+    CropResize,
+    GaussianBlur,
+    GaussianNoise,
+    Quantize8,
+    ResizeRoundTrip,
+    Screenshot,
+)
+
+IMAGES = noise(3, 16, 20, 3, low=0.0, high=1.0)
+LAYERS = [
+    JPEG((40, 90), seed=1, name="jpeg"),
+    GaussianBlur((0.5, 1.0), seed=1),
+    ResizeRoundTrip((0.5, 0.9), seed=1),
+    CropResize((0.8, 0.9), seed=1),
+    GaussianNoise(0.05, seed=1),
+    ColorJitter(seed=1),
+    Screenshot(seed=1),
+    Quantize8(),
+    RandomChoice([JPEG(50, seed=1), GaussianBlur(1.0)], include_identity=False, seed=1),
+    Compose([GaussianBlur(1.0), GaussianNoise(0.1, seed=1)]),
+]
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: type(layer).__name__)
+def test_active_in_training_and_serialisable(layer):
+    result = to_numpy(layer(IMAGES, training=True))
+    assert result.shape == IMAGES.shape
+    assert np.isfinite(result).all()
+    assert result.min() >= 0 and result.max() <= 1
+    assert (result != IMAGES).any()
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert copy.get_config() == layer.get_config()
+    if not layer.always:
+        np.testing.assert_array_equal(to_numpy(copy(IMAGES)), IMAGES)
+    fresh = type(layer).from_config(layer.get_config())
+    twin = type(layer).from_config(layer.get_config())
+    first, second = (to_numpy(each(IMAGES, training=True)) for each in (fresh, twin))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_draws_differ_between_calls_and_images():
+    layer = GaussianBlur((0.4, 2.0), seed=3)
+    same = np.repeat(IMAGES[:1], 2, axis=0)
+    first, second = (to_numpy(layer(same, training=True)) for _ in range(2))
+    assert (first != second).any()
+    assert (first[0] != first[1]).any()
+
+
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 2.0])
+def test_blur_is_scipys(sigma):
+    result = to_numpy(GaussianBlur(sigma)(IMAGES, training=True))
+    radius = int(np.ceil(3 * sigma))
+    expected = ndimage.gaussian_filter(IMAGES, (0, sigma, sigma, 0), mode="mirror", radius=radius)
+    np.testing.assert_allclose(result, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.75])
+def test_resize_is_keras_antialiased_bilinear(scale):
+    result = to_numpy(ResizeRoundTrip(scale)(IMAGES, training=True))
+    size = tuple(int(np.floor(n * scale + 0.5)) for n in IMAGES.shape[1:3])
+    small = keras.ops.image.resize(IMAGES, size, antialias=True)
+    expected = to_numpy(keras.ops.image.resize(small, IMAGES.shape[1:3]))
+    np.testing.assert_allclose(result, expected, atol=1e-5)
+
+
+def test_crop_of_everything_is_the_identity():
+    result = to_numpy(CropResize(1.0)(IMAGES, training=True))
+    np.testing.assert_allclose(result, IMAGES, atol=1e-6)
+
+
+def test_crop_enlarges_a_window():
+    rows = np.linspace(0, 1, 21, dtype="float32")[:, None, None]
+    ramp = np.broadcast_to(rows, (2, 21, 21, 3))
+    result = to_numpy(CropResize(0.5, seed=2)(ramp, training=True))[..., 0]
+    # Half as steep, and the same along rows.
+    steps = np.diff(result, axis=1)[:, 2:-2]
+    np.testing.assert_allclose(steps, 0.025, atol=1e-5)
+    np.testing.assert_allclose(result, result[:, :, :1] * np.ones(21), atol=1e-5)
+
+
+def test_color_without_change_is_the_identity():
+    result = to_numpy(ColorJitter(0, 0, 0, 0)(IMAGES, training=True))
+    np.testing.assert_allclose(result, IMAGES, atol=2e-5)
+
+
+def test_noise_has_its_deviation():
+    grey = np.full((4, 32, 32, 3), 0.5, "float32")
+    result = to_numpy(GaussianNoise(0.05, seed=1)(grey, training=True))
+    assert abs(result.std() - 0.05) < 0.002
+
+
+def test_eight_bits_round_half_up():
+    values = np.array([0.5, 1.5, 2.49, 254.5], "float32").reshape(1, 2, 2, 1) / 255
+    result = to_numpy(Quantize8()(np.repeat(values, 3, axis=-1)))[..., 0].ravel() * 255
+    np.testing.assert_allclose(result, [1, 2, 2, 255], atol=1e-4)
+
+
+def test_choice_takes_every_branch():
+    marks = [GaussianNoise(0.0, seed=1), JPEG(10)]
+    layer = RandomChoice(marks, seed=5)
+    seen = {int(layer.choose(keras.ops.convert_to_tensor(IMAGES))[1]) for _ in range(30)}
+    assert seen == {0, 1, 2}
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="torch.compile takes minutes")
+def test_choice_draws_anew_inside_a_compiled_function():
+    inputs = keras.Input((16, 20, 3))
+    model = keras.Model(
+        inputs, RandomChoice([GaussianBlur(1.0, seed=1)], seed=1, always=True)(inputs)
+    )
+    model.compile(jit_compile=True)
+    changed = {bool((model.predict_on_batch(IMAGES) != IMAGES).any()) for _ in range(12)}
+    assert changed == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: JPEG(0), "`quality`"),
+        (lambda: JPEG((90, 40)), "`quality`"),
+        (lambda: GaussianBlur(0), "`sigma`"),
+        (lambda: ResizeRoundTrip(1.5), "`scale`"),
+        (lambda: CropResize((0.5,)), "`keep`"),
+        (lambda: GaussianNoise(-0.1), "`stddev`"),
+        (lambda: ColorJitter(hue=0.6), "`hue`"),
+        (lambda: RandomChoice([]), "at least one"),
+        (lambda: Compose([keras.layers.ReLU()]), "to be distortions"),
+        (lambda: GaussianBlur(9.0)(IMAGES, training=True), "radius of 27"),
+        (lambda: JPEG(50)(IMAGES[..., :1]), "JPEG expected"),
+    ],
+)
+def test_bad_arguments(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

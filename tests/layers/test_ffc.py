@@ -1,0 +1,192 @@
+import ffc_golden
+import keras
+import numpy as np
+import pytest
+from harness import check_layer, close, loss_and_gradients, noise, to_numpy
+
+from keras_imaging.layers import (
+    FFC,
+    FFC3D,
+    FFCBNAct,
+    FFCConv2D,
+    FFCMerge,
+    FFCSplit,
+    FFCSqueezeExcite,
+)
+from keras_imaging.models.converters.torch_ffc import (
+    ffc_bn_act_entries,
+    ffc_entries,
+    squeeze_excite_entries,
+)
+
+PLAIN = {"use_lfu": False}
+REFLECT = {"use_lfu": False, "padding_mode": "reflect"}
+
+
+def test_conv_harness():
+    arguments = {"filters": 16, "kernel_size": 3, "strides": 2, "activation": "relu"}
+    arguments |= {"fft_method": "matmul", "padding_mode": "reflect", "use_lfu": True}
+    check_layer(FFCConv2D, arguments, noise(2, 8, 9, 6), edge=True, mixed_tolerance=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("ffc_r0.5_0.5_k3", {}),
+        ("ffc_r0.5_0.5_k3_s2", {"strides": 2}),
+        ("ffc_r0.5_0_k3_s2", {"strides": 2, "ratio_out": 0.0, "filters": 16}),
+        ("ffc_r0_0.5_k1", {"kernel_size": 1, "ratio_in": 0.0}),
+        ("ffc_r0_0_k3", {"ratio_in": 0.0, "ratio_out": 0.0, "filters": 8}),
+        ("ffc_r1_1_k3", {"ratio_in": 1.0, "ratio_out": 1.0, "filters": 16}),
+        ("ffc_r0.25_0.75_k3_nolfu", {"ratio_in": 0.25, "ratio_out": 0.75, **PLAIN}),
+        ("ffc_groups4_k3_nolfu", {"groups": 4, **PLAIN}),
+        ("lama_ffc_gated", {"gated": True, **REFLECT}),
+    ],
+)
+def test_golden(name, arguments):
+    layer = FFC(**{"filters": 32, "kernel_size": 3, **arguments})
+    ffc_golden.check(name, layer, ffc_entries)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("ffc_bn_act_r0.5", {}),
+        ("lama_ffc_bn_act_r0.75_reflect", {"ratio_in": 0.75, "ratio_out": 0.75, **REFLECT}),
+    ],
+)
+def test_golden_with_normalization(name, arguments):
+    ffc_golden.check(name, FFCBNAct(32, 3, **arguments), ffc_bn_act_entries)
+
+
+def test_golden_attention():
+    ffc_golden.check("ffcse_block", FFCSqueezeExcite(), squeeze_excite_entries)
+
+
+def test_ratio_zero_is_conv2d():
+    layer = FFCConv2D(6, 3, ratio=0.0)
+    conv = keras.layers.Conv2D(6, 3, padding="same")
+    x = noise(2, 5, 7, 4)
+    result = to_numpy(layer(x))
+    conv.build(x.shape)
+    conv.set_weights(layer.get_weights())
+    close(to_numpy(conv(x)), result, 1e-6)
+
+
+def test_without_normalization_there_are_biases():
+    layer = FFCBNAct(16, 3, normalization=None)
+    pair = noise(1, 4, 4, 8), noise(1, 4, 4, 8)
+    outputs = layer(pair)
+    assert [tuple(y.shape) for y in outputs] == [(1, 4, 4, 8)] * 2
+    assert not layer.non_trainable_weights
+    assert layer.ffc.local_to_global.use_bias and layer.ffc.spectral_transform.unit.norm is None
+    # The bias of the common convolution reaches both parts.
+    layer.ffc.local_to_local.bias.assign(np.full(8, 1e3, "float32"))
+    layer.ffc.local_to_global.bias.assign(np.full(8, 2e3, "float32"))
+    local, global_ = (to_numpy(y) for y in layer(pair))
+    assert 0.9e3 < local.min() < local.max() < 1.1e3 < 1.9e3 < global_.min()
+
+
+def test_functional_model_of_pairs(tmp_path):
+    """Pairs between layers, configurations, and a file."""
+    inputs = keras.Input((9, 8, 3))
+    x = FFCBNAct(16, 3, 0, 0.5, strides=2)(inputs)
+    assert [tuple(part.shape) for part in x] == [(None, 5, 4, 8)] * 2
+    x = FFCSqueezeExcite(reduction=4)(FFCBNAct(16, 3, gated=True, activation=None)(x))
+    model = keras.Model(inputs, FFCMerge()(x))
+    assert model.output_shape == (None, 5, 4, 16)
+    image = noise(2, 9, 8, 3)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(to_numpy(loaded(image)), to_numpy(model(image)))
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.3, 1.0])
+def test_split_and_merge_are_inverse(ratio):
+    x = noise(1, 3, 4, 10)
+    split = FFCSplit(ratio)
+    parts = split(x)
+    if ratio == 0.3:
+        assert [part.shape[-1] for part in parts] == [7, 3]
+        assert split.compute_output_shape(x.shape) == tuple(tuple(p.shape) for p in parts)
+    np.testing.assert_array_equal(to_numpy(FFCMerge()(parts)), x)
+
+
+def test_three_dimensional_strides_and_shapes():
+    layer = FFC3D(16, 3, ratio_in=0, strides=(1, 2, 2))
+    x = noise(1, 3, 7, 8, 2)
+    outputs = layer(x)
+    assert [tuple(y.shape) for y in outputs] == [(1, 3, 4, 4, 8)] * 2
+    assert layer.compute_output_shape(x.shape) == ((1, 3, 4, 4, 8),) * 2
+    assert [tuple(y.shape) for y in FFC3D(16, 3, strides=2)(outputs)] == [(1, 2, 2, 2, 8)] * 2
+
+
+@pytest.mark.parametrize("method", ["fft", "matmul"])
+def test_three_dimensional_gradients_and_configuration(method):
+    inputs = keras.Input((4, 5, 6, 4))
+    parts = FFC3D(16, 3, fft_method=method)(FFCSplit(0.5)(inputs))
+    model = keras.Model(inputs, FFCMerge()(parts))
+    x = noise(2, 4, 5, 6, 4)
+    _, gradients, _ = loss_and_gradients(model, x, training=True)
+    assert all(np.isfinite(g).all() and np.any(g) for g in gradients)
+    copy = keras.Model.from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    np.testing.assert_array_equal(to_numpy(copy(x)), to_numpy(model(x)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"ratio_in": 1.5}, "ratio_in=1.5"),
+        ({"ratio_out": -0.1}, "ratio_out=-0.1"),
+        ({"filters": 0}, "filters=0"),
+        ({"kernel_size": 2}, "kernel_size=2"),
+        ({"strides": 3}, "strides=3"),
+        ({"padding_mode": "same"}, "padding_mode='same'"),
+        ({"gated": True, "strides": 2}, "strides=2"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        FFC(**{"filters": 16, "kernel_size": 3, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shapes", "message"),
+    [
+        ({}, [(1, 4, 4, 8)], "takes a pair"),
+        ({}, [(1, 4, 4, 8), (1, 4, 4, 4)], "ratio_in=0.5"),
+        ({}, [(1, 4, 4, 8), (1, 4, 5, 8)], "equal size"),
+        ({}, [(4, 4, 8), (4, 4, 8)], "rank 4"),
+        ({"groups": 3, **PLAIN}, [(1, 4, 4, 8)] * 2, "groups=3"),
+        ({"groups": 8}, [(1, 4, 4, 4)] * 2, "groups=8"),
+        ({"filters": 12}, [(1, 4, 4, 8)] * 2, "multiple of 8"),
+        ({"filters": 2, **PLAIN}, [(1, 4, 4, 8)] * 2, "filters=1"),
+        ({"padding_mode": "reflect"}, [(1, 4, 1, 8)] * 2, "more than 1 pixels"),
+        ({"gated": True, "ratio_in": 0.0}, [(1, 4, 4, 8)], "both sides"),
+    ],
+)
+def test_bad_input(arguments, shapes, message):
+    inputs = tuple(noise(*shape) for shape in shapes)
+    with pytest.raises(ValueError, match=message):
+        FFC(**{"filters": 16, "kernel_size": 3, **arguments})(
+            inputs if len(inputs) == 2 else inputs[0]
+        )
+
+
+def test_channels_that_differ_from_build():
+    layer = FFC(16, 3)
+    layer((noise(1, 4, 4, 8), noise(1, 4, 4, 8)))
+    with pytest.raises(ValueError, match="built for"):
+        layer((noise(1, 4, 4, 4), noise(1, 4, 4, 4)))
+
+
+def test_bad_arguments_of_others():
+    with pytest.raises(ValueError, match="ratio=2"):
+        FFCSplit(2)
+    with pytest.raises(ValueError, match="reduction=0"):
+        FFCSqueezeExcite(0)
+    with pytest.raises(ValueError, match="reduction=16"):
+        FFCSqueezeExcite()(noise(1, 4, 4, 8))
+    with pytest.raises(ValueError, match="gated=True"):
+        FFC3D(16, 3, gated=True)

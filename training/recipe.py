@@ -1,0 +1,78 @@
+"""What every recipe has: how long, how fast, how precisely, from which seed."""
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+
+DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+@dataclasses.dataclass
+class Recipe:
+    """How to train: Adam with averaged weights, a linear warm-up, cosine decay.
+
+    A recipe of a method adds its own fields and says what is trained on what: `build_model` and
+    `build_sampler`, and where the defaults do not fit, `compile_arguments` and `deployed`.
+
+    Args:
+        steps: training steps.
+        batch_size: global batch.
+        learning_rate: peak; cosine decay to `final_learning_rate` after a linear warm-up.
+        final_learning_rate: at the last step.
+        warmup: part of the steps.
+        ema: decay of the averaged weights, which are what is evaluated and shipped.
+        clip_norm: bound of the global gradient norm.
+        dtype: dtype policy: `"float32"`, `"mixed_bfloat16"`, `"mixed_float16"` (with loss scaling).
+        jit: compile the step with XLA; None compiles where one device computes it.
+        checkpoint_every: steps between checkpoints, log lines and validation.
+        seed: of initialisation and data.
+
+    Raises:
+        ValueError: if a value is out of its range.
+    """
+
+    steps: int = 100_000
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    final_learning_rate: float = 1e-6
+    warmup: float = 0.01
+    ema: float = 0.999
+    clip_norm: float = 1.0
+    dtype: str = "float32"
+    jit: bool | None = None
+    checkpoint_every: int = 500
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("steps", "batch_size", "checkpoint_every"):
+            self._require(name, getattr(self, name) >= 1, "at least 1")
+        for name in ("learning_rate", "clip_norm"):
+            self._require(name, getattr(self, name) > 0, "positive")
+        for name in ("warmup", "ema"):
+            self._require(name, 0 <= getattr(self, name) < 1, "in [0, 1)")
+        self._require("dtype", self.dtype in DTYPES, f"one of {DTYPES}")
+
+    def _require(self, name, condition, expected):
+        if not condition:
+            raise ValueError(f"`{name}` must be {expected}. Received: {name}={getattr(self, name)}")
+
+    def build_model(self) -> "keras.Model":
+        """The model whose `fit` trains, with its initial weights."""
+        raise NotImplementedError
+
+    def build_sampler(self, data, model: "keras.Model"):
+        """What gives the batches: `batch_size`, and `batch(step, rows)`, a function of the step.
+
+        A batch is a tuple of arrays, or of dictionaries of arrays: inputs and targets.
+        """
+        raise NotImplementedError
+
+    def compile_arguments(self) -> dict:
+        """Further arguments of `model.compile`, such as the loss."""
+        return {"loss": "mean_absolute_error"}
+
+    def deployed(self, model: "keras.Model") -> dict[str, "keras.Model"]:
+        """The networks that users get, by name: the trained model, or parts of it."""
+        return {"model": model}
