@@ -3,27 +3,28 @@
 import pathlib
 
 import keras
-import tensorflow as tf
+
+from keras_imaging.export.inputs import Shapes, signature
 
 
-def convert(network: keras.Model, path: pathlib.Path, shape: tuple, **options) -> None:
+def convert(network: keras.Model, path: pathlib.Path, shapes: Shapes, **options) -> None:
     """Write a model as a LiteRT file of batch 1, unchecked.
 
     `keras.Model.export` is the only way that keeps the weights of Keras 3 models:
     `TFLiteConverter.from_concrete_functions` loses them without an error.
 
     Args:
-        network: a Keras model of one input.
+        network: a functional or sequential Keras model.
         path: ends with `.tflite`.
-        shape: of the input without batch, None where free.
+        shapes: of its inputs, None where a side is free.
         **options: attributes of `tf.lite.TFLiteConverter`.
 
     Raises:
         ValueError: if the converter or the quantizer in it refuses the model.
     """
-    spec = tf.TensorSpec((1, *shape), network.inputs[0].dtype, name="image")
+    specs = [signature(network, shapes, batch_size=1)]
     try:
-        network.export(str(path), format="litert", input_signature=[spec], verbose=False, **options)
+        network.export(str(path), format="litert", input_signature=specs, verbose=False, **options)
     # The converter's ConverterError is an Exception and nothing closer.
     except Exception as error:
         reason = str(error).strip().splitlines()[0]

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from keras_imaging.export.folding import fold_batch_normalization
+from keras_imaging.export.inputs import input_shapes
 from keras_imaging.layers import (
     GroupedConv2D,
     InformationDistillationBlock,
@@ -13,7 +15,7 @@ from keras_imaging.layers import (
 
 
 def plain_graph(
-    model: keras.Model, input_shape: tuple | None = None, expand_groups: bool = True
+    model: keras.Model, input_shape: tuple | dict | None = None, expand_groups: bool = True
 ) -> keras.Model:
     """An equal model of plain convolutions, activations and sums.
 
@@ -22,25 +24,29 @@ def plain_graph(
     concatenated features is the sum of one convolution of each, and a convolution whose result is
     sliced is two convolutions. So nothing is copied, no delegate stops at a slice, and in an int8
     file every feature keeps its own scale, which a concatenation would force upon all its inputs.
+    Batch normalizations become part of the convolutions before them.
 
     Layers that are not rewritten are shared with `model`.
 
     Args:
         model: a functional model in float32. Layers other than those of the distillation networks
-            stay as they are.
-        input_shape: `(height, width, channels)` of the new model; None keeps the model's own.
+            and batch normalizations stay as they are.
+        input_shape: shape of the new model's input, without batch, or a dictionary of shapes by the
+            names of the inputs; None keeps the model's own.
         expand_groups: replace grouped convolutions by dense ones whose kernels hold zeros, for
             delegates that have no grouped convolution.
 
     Raises:
-        ValueError: if the model is not functional, or has several inputs.
+        ValueError: if the model is not functional.
     """
     if not is_functional(model):
-        raise ValueError(
-            f"Expected a functional model of one input. Received: {type(model).__name__}"
-        )
-    shape = model.input_shape[1:] if input_shape is None else tuple(input_shape)
-    image = keras.Input(shape, dtype=model.inputs[0].dtype, name=model.inputs[0].name)
+        raise ValueError(f"Expected a functional model. Received: {type(model).__name__}")
+    shapes = input_shapes(model, input_shape)
+    model = fold_batch_normalization(model)
+    inputs = keras.tree.map_structure(
+        lambda tensor: keras.Input(shapes[tensor.name], dtype=tensor.dtype, name=tensor.name),
+        model.input,
+    )
     # Concatenations, by the identity of their result; what no one reads falls out of the graph.
     joined = {}
 
@@ -64,14 +70,13 @@ def plain_graph(
         return layer(*args, **kwargs)
 
     return keras.models.clone_model(
-        model, input_tensors=image, clone_function=lambda layer: layer, call_function=call
+        model, input_tensors=inputs, clone_function=lambda layer: layer, call_function=call
     )
 
 
 def is_functional(model: keras.Model) -> bool:
-    """Whether the model is a graph of layers with one input."""
-    inputs = getattr(model, "inputs", None) or []
-    return len(inputs) == 1 and not isinstance(model, keras.Sequential)
+    """Whether the model is a graph of layers."""
+    return bool(getattr(model, "inputs", None)) and not isinstance(model, keras.Sequential)
 
 
 def _is_pointwise(layer):

@@ -12,9 +12,16 @@ from keras_imaging.data.images import replacing
 from keras_imaging.export.conversion import convert
 from keras_imaging.export.emulation import is_plain
 from keras_imaging.export.graph import is_functional, plain_graph
-from keras_imaging.export.quantization import QUANTIZATIONS, bytes_per_weight, quantize
+from keras_imaging.export.inputs import call, input_shapes, noise
+from keras_imaging.export.quantization import (
+    CALIBRATED,
+    QUANTIZATIONS,
+    bytes_per_weight,
+    fourier_units,
+    quantize,
+)
 from keras_imaging.export.runtime import LiteRTModel, check_builtin_operators
-from keras_imaging.export.samples import calibration_samples, fit, is_enhancer
+from keras_imaging.export.samples import calibration_samples, fit_batch, is_enhancer, sample_inputs
 from keras_imaging.export.source import resolve_model
 
 IO_DTYPES = ("uint8", "int8", "float32")
@@ -23,15 +30,23 @@ IO_DTYPES = ("uint8", "int8", "float32")
 _FLOAT_TOLERANCE = 1e-4
 # Root mean square error of a quantized file, as a part of the output's standard deviation. Sound
 # files stay far below; wrong scales and lost weights do not.
-_QUANTIZED_TOLERANCE = {"float16": 0.01, "dynamic": 0.1, "int8": 0.15, "int16x8": 0.1}
+_QUANTIZED_TOLERANCE = {
+    "float16": 0.01,
+    "dynamic": 0.1,
+    "int8": 0.15,
+    "int16x8": 0.1,
+    "int8_spatial": 0.15,
+}
+# Tried in this order where a quantization fails.
+_GENTLER = ("int8_spatial", "int16x8", "dynamic", "float16")
 
 
 def to_litert(
     model: keras.Model | str | pathlib.Path,
     path: str | pathlib.Path,
     quantization: str | None = None,
-    input_shape: tuple | None = None,
-    calibration: Iterable[np.ndarray] | None = None,
+    input_shape: tuple | dict | None = None,
+    calibration: Iterable | None = None,
     io_dtype: str | None = None,
     edge: bool = True,
     expand_groups: bool = True,
@@ -43,23 +58,28 @@ def to_litert(
     untouched if anything fails.
 
     The batch is 1. A side that is None in `input_shape` stays free: the runtime resizes the input.
-    Fixed sides are faster to start and the only ones that GPU delegates take.
+    Fixed sides are faster to start and the only ones that GPU delegates take. The file's signature
+    `serving_default` has the names of the model's inputs; outputs are `output_0`, `output_1`, ...
 
     Args:
         model: a Keras model, the name of a preset such as `"rdidn_x2"`, or the path of a `.keras`
             file.
         path: ends with `.tflite`.
         quantization: None (float32), `"float16"` (weights), `"dynamic"` (int8 weights, float
-            activations that the runtime quantizes), `"int8"` (weights by channel, and activations)
-            or `"int16x8"` (int8 weights, int16 activations).
-        input_shape: `(height, width, channels)`; None keeps the model's own.
-        calibration: real inputs, for `"int8"` and `"int16x8"`: arrays `(height, width, channels)`,
-            float, uint8 or uint16. Pictures of the kind that will be enlarged serve best; None
-            takes parts of the sample picture for super-resolution networks.
-        io_dtype: input and output of an int8 file, `"uint8"` (the default), `"int8"` or
-            `"float32"`. Of super-resolution networks both have scale 1/255 exactly, and zero point
-            0 (uint8) or -128 (int8): bytes of pictures go in and come out. Other files have
-            float32.
+            activations that the runtime quantizes), `"int8"` (weights by channel, and activations),
+            `"int16x8"` (int8 weights, int16 activations), or `"int8_spatial"`, of networks of
+            Fourier convolutions: int8, but in the Fourier units float16 weights and float
+            activations, as 8 bits cannot hold a spectrum.
+        input_shape: `(height, width, channels)` or whatever the shape of the input is, without
+            batch; a dictionary by name for several inputs; None keeps the model's own.
+        calibration: real inputs, for the int modes: arrays of the shape of the input (images float,
+            uint8 or uint16), or dictionaries of them by name. Inputs like those that the file will
+            meet serve best; None takes, for the networks of this library, parts of the sample
+            picture or measurements of random sparse codes.
+        io_dtype: input and output of an int8 file, `"uint8"`, `"int8"` or `"float32"`. None is
+            `"uint8"` for super-resolution networks, else `"float32"`. Of super-resolution networks
+            both have scale 1/255 exactly, and zero point 0 (uint8) or -128 (int8): bytes of
+            pictures go in and come out. Other files have float32.
         edge: rewrite the graph for phones, see `plain_graph`. The result is the same.
         expand_groups: with `edge`, replace grouped convolutions by dense ones.
 
@@ -68,7 +88,8 @@ def to_litert(
 
     Raises:
         ValueError: if an argument is out of its range, if an operator is not builtin (it is named
-            with its layer), or if the file does not compute what the model computes.
+            with its layer), or if the file does not compute what the model computes; where only
+            the quantization is at fault, those that do well are named.
         OSError: if the file cannot be written.
 
     Example:
@@ -77,33 +98,44 @@ def to_litert(
     path = pathlib.Path(path)
     _check_arguments(path, quantization, io_dtype)
     model = resolve_model(model)
-    shape = _input_shape(model, input_shape)
-    network = _edge_network(model, shape, expand_groups) if edge else model
+    shapes = input_shapes(model, input_shape)
+    network = _edge_network(model, shapes, expand_groups) if edge else model
+    units = fourier_units(network)
+    if quantization == "int8_spatial" and not units:
+        raise ValueError(
+            f"quantization='int8_spatial' is for networks with Fourier units; {model.name} has "
+            "none. Use 'int8'."
+        )
+    pixels = is_enhancer(model)
+    io_dtype = io_dtype or ("uint8" if pixels else "float32")
     samples = None
-    if quantization in ("int8", "int16x8"):
-        any_size = quantization == "int8" and is_plain(network)
-        sample_shape = (None, None, shape[-1]) if any_size else shape
-        samples = calibration_samples(model, sample_shape, calibration)
+    if quantization in CALIBRATED:
+        sample_shapes = shapes
+        if quantization == "int8" and is_plain(network):
+            sample_shapes = {name: (None, None, shape[-1]) for name, shape in shapes.items()}
+        samples = calibration_samples(model, sample_shapes, calibration)
 
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder) / "float.tflite"
-        convert(network, file, shape)
+        convert(network, file, shapes)
         check_builtin_operators(file)
         _check_size(file, network, None)
-        probe = _probe(shape) if samples is None else fit(samples[0][0], shape)[None]
-        expected = keras.ops.convert_to_numpy(model(probe, training=False))
+        probe = (samples or sample_inputs(model, shapes) or [noise(shapes)])[0]
+        probe = {name: fit_batch(probe[name], shape) for name, shape in shapes.items()}
+        expected = call(model, probe)
         _check_float_output(file, probe, expected)
         if quantization is not None:
-            pixels = is_enhancer(model)
-            file = quantize(
-                network, file, shape, quantization, samples, io_dtype or "uint8", pixels
-            )
-            check_builtin_operators(file)
-            _check_size(file, network, quantization)
-            bounded = pixels and quantization == "int8" and io_dtype != "float32"
-            _check_quantized_output(
-                file, probe, np.clip(expected, 0, 1) if bounded else expected, quantization
-            )
+
+            def quantized(mode):
+                result = quantize(network, file, shapes, mode, samples, io_dtype, pixels, units)
+                check_builtin_operators(result)
+                _check_size(result, network, mode)
+                bounded = pixels and mode == "int8" and io_dtype != "float32"
+                wanted = [np.clip(output, 0, 1) for output in expected] if bounded else expected
+                _check_quantized_output(result, probe, wanted, mode)
+                return result
+
+            file = _with_advice(quantized, quantization, samples, units)
         with open(file, "rb") as source, replacing(path) as target:
             shutil.copyfileobj(source, target)
     return path
@@ -127,25 +159,11 @@ def _check_arguments(path, quantization, io_dtype):
         )
 
 
-def _input_shape(model, input_shape):
-    own = tuple(model.input_shape[1:])
-    shape = own if input_shape is None else tuple(input_shape)
-    if (
-        len(shape) != len(own)
-        or any(side is not None and (side != int(side) or side < 1) for side in shape)
-        or shape[-1] != own[-1]
-    ):
-        raise ValueError(
-            f"`input_shape` must be (height, width, {own[-1]}), with positive sides or None. "
-            f"Received: input_shape={input_shape}"
-        )
-    return shape
-
-
-def _edge_network(model, shape, expand_groups):
+def _edge_network(model, shapes, expand_groups):
     if hasattr(model, "edge_form"):
+        (shape,) = shapes.values()
         model = model.edge_form(input_shape=shape, expand_groups=expand_groups)
-    return plain_graph(model, shape, expand_groups) if is_functional(model) else model
+    return plain_graph(model, shapes, expand_groups) if is_functional(model) else model
 
 
 def _check_size(path, model, quantization):
@@ -160,13 +178,32 @@ def _check_size(path, model, quantization):
         )
 
 
-def _probe(shape):
-    sides = [side or free for side, free in zip(shape[:-1], (24, 32), strict=False)]
-    return np.random.default_rng(0).random((1, *sides, shape[-1]), dtype="float32")
+def _with_advice(quantized, quantization, samples, units):
+    """The quantized file, or an error that says which other quantizations do well."""
+    try:
+        return quantized(quantization)
+    except ValueError as error:
+        sound = []
+        for mode in _GENTLER:
+            possible = (samples or mode not in CALIBRATED) and (units or mode != "int8_spatial")
+            if mode == quantization or not possible:
+                continue
+            try:
+                quantized(mode)
+            except ValueError:
+                continue
+            sound.append(repr(mode))
+        advice = f"what does well here: {', '.join(sound)}" if sound else "so do all others"
+        raise ValueError(f"{error}; {advice}") from error
 
 
 def _check_float_output(path, probe, expected):
-    error = np.abs(LiteRTModel(path)(probe) - expected).max() / np.abs(expected).max()
+    error = np.max(
+        [
+            np.abs(own - keras_own).max() / (np.abs(keras_own).max() or 1.0)
+            for own, keras_own in zip(LiteRTModel(path).run(probe), expected, strict=True)
+        ]
+    )
     # Written so that NaN fails too.
     if not error <= _FLOAT_TOLERANCE:
         raise ValueError(
@@ -176,8 +213,13 @@ def _check_float_output(path, probe, expected):
 
 
 def _check_quantized_output(path, probe, expected, quantization):
-    error = LiteRTModel(path)(probe) - expected
-    part = np.sqrt(np.mean(np.square(error))) / np.std(expected)
+    # Of several outputs the worst.
+    part = np.max(
+        [
+            np.sqrt(np.mean(np.square(own - keras_own))) / (np.std(keras_own) or 1.0)
+            for own, keras_own in zip(LiteRTModel(path).run(probe), expected, strict=True)
+        ]
+    )
     tolerance = _QUANTIZED_TOLERANCE[quantization]
     if not part <= tolerance:
         raise ValueError(

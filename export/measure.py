@@ -1,8 +1,9 @@
 """Time and memory of a LiteRT file, in a process that holds nothing else.
 
-    python -m keras_imaging.export.measure FILE THREADS RUNS HEIGHT WIDTH
+    python -m keras_imaging.export.measure FILE THREADS RUNS SHAPES
 
-Prints one JSON object. `verify` calls it.
+SHAPES is a JSON object of the inputs' shapes, batch included, by name. Prints one JSON object.
+`verify` calls it.
 """
 
 import json
@@ -19,7 +20,7 @@ _ENOUGH_SECONDS = 10.0
 _LEAST_RUNS = 3
 
 
-def measure(path: str, threads: int, runs: int, height: int, width: int) -> dict:
+def measure(path: str, threads: int, runs: int, shapes: dict) -> dict:
     """Median latency, and how far loading and running the file raises the memory of the process.
 
     Returns:
@@ -28,8 +29,8 @@ def measure(path: str, threads: int, runs: int, height: int, width: int) -> dict
     """
     before = _memory("VmRSS")
     model = LiteRTModel(path, threads)
-    shape = (1, height, width, model.input_shape[-1])
-    model.set_input(np.random.default_rng(0).random(shape, dtype="float32"))
+    rng = np.random.default_rng(0)
+    model.set_inputs({name: rng.random(shape, "float32") for name, shape in shapes.items()})
     model.invoke()
     times, cpu_times = [], []
     while len(times) < runs and (len(times) < _LEAST_RUNS or sum(times) < _ENOUGH_SECONDS):
@@ -55,4 +56,5 @@ def _memory(field):
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1], *(int(argument) for argument in sys.argv[2:]))))
+    _, path, threads, runs, shapes = sys.argv
+    print(json.dumps(measure(path, int(threads), int(runs), json.loads(shapes))))

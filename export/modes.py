@@ -19,7 +19,6 @@ import numpy as np
 from keras_imaging.data.degradations import low_resolution, luma
 from keras_imaging.data.images import list_images, read_image
 from keras_imaging.export.litert import to_litert
-from keras_imaging.export.quantization import QUANTIZATIONS
 from keras_imaging.export.source import resolve_model
 from keras_imaging.export.verification import Report, verify
 
@@ -28,7 +27,7 @@ def compare_modes(
     model: keras.Model | str | pathlib.Path,
     pictures: Iterable[np.ndarray],
     calibration: Iterable[np.ndarray] | None = None,
-    modes: tuple = (None, *QUANTIZATIONS),
+    modes: tuple = (None, "float16", "dynamic", "int8", "int16x8"),
     timed_size: tuple[int, int] = (180, 320),
     threads: int = 1,
     runs: int = 10,

@@ -16,6 +16,7 @@ import tensorflow as tf
 from keras_imaging.data.images import replacing
 from keras_imaging.export.emulation import INPUT, is_depth_to_space, is_plain, measure_ranges
 from keras_imaging.export.graph import plain_graph
+from keras_imaging.export.inputs import input_shapes
 from keras_imaging.export.runtime import LiteRTModel, check_builtin_operators
 from keras_imaging.export.samples import calibration_samples, is_enhancer
 from keras_imaging.export.source import resolve_model
@@ -117,8 +118,10 @@ def quantization_aware(
             f"and depth-to-space. Received: {type(model).__name__} with "
             f"{sorted({type(operation).__name__ for operation in graph.operations})}"
         )
-    samples = calibration_samples(model, (None, None, shape[-1]), calibration)
-    return _rebuild(graph, measure_ranges(graph, samples, pixels=True))
+    (name,) = input_shapes(model)
+    samples = calibration_samples(model, {name: (None, None, shape[-1])}, calibration)
+    images = [sample[name] for sample in samples]
+    return _rebuild(graph, measure_ranges(graph, images, pixels=True))
 
 
 def _rebuild(graph, ranges):

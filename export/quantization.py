@@ -1,6 +1,7 @@
 """Quantization after training."""
 
 import pathlib
+import re
 import warnings
 
 import keras
@@ -9,9 +10,13 @@ import tensorflow as tf
 
 from keras_imaging.export.conversion import convert
 from keras_imaging.export.emulation import Round, emulate_int8, is_plain, measure_ranges
-from keras_imaging.export.samples import full_range
+from keras_imaging.export.inputs import Batch, Shapes
+from keras_imaging.export.samples import fit_batch, full_range
+from keras_imaging.layers import FourierUnit
 
-QUANTIZATIONS = ("float16", "dynamic", "int8", "int16x8")
+QUANTIZATIONS = ("float16", "dynamic", "int8", "int16x8", "int8_spatial")
+# Those that measure ranges of activations on real inputs.
+CALIBRATED = ("int8", "int16x8", "int8_spatial")
 
 
 def bytes_per_weight(quantization: str | None) -> int:
@@ -19,14 +24,22 @@ def bytes_per_weight(quantization: str | None) -> int:
     return {None: 4, "float16": 2}.get(quantization, 1)
 
 
+def fourier_units(network: keras.Model) -> list[str]:
+    """Names of the layers of a network that compute on spectra."""
+    return sorted(
+        {layer.name for layer in network._flatten_layers() if isinstance(layer, FourierUnit)}
+    )
+
+
 def quantize(
     network: keras.Model,
     float_file: pathlib.Path,
-    shape: tuple,
+    shapes: Shapes,
     quantization: str,
-    samples: list[np.ndarray] | None,
+    samples: list[Batch] | None,
     io_dtype: str,
     pixels: bool,
+    float_layers: list[str],
 ) -> pathlib.Path:
     """Write a quantized file beside `float_file`.
 
@@ -38,21 +51,24 @@ def quantize(
     Args:
         network: the model.
         float_file: the model as a float32 file.
-        shape: of the input without batch.
+        shapes: of the inputs, without batch.
         quantization: one of `QUANTIZATIONS`.
-        samples: float32 batches of one, for int8 and int16x8; of any size if int8 and `is_plain`.
+        samples: float32 batches of one, for `CALIBRATED`; images of any size if int8 and
+            `is_plain`.
         io_dtype: input and output of an int8 file.
         pixels: the output of an int8 file is a picture: its range is 0..1, not what was measured.
+        float_layers: names of the layers that int8_spatial leaves in float.
     """
     path = float_file.with_name(f"{quantization}.tflite")
     if quantization == "int8":
-        _to_int8(network, path, shape, samples, io_dtype, pixels)
+        _to_int8(network, path, shapes, samples, io_dtype, pixels)
     else:
-        _by_litert_quantizer(float_file, path, quantization, samples)
+        recipe = _recipe(quantization, float_layers)
+        _by_litert_quantizer(float_file, path, recipe, shapes, samples)
     return path
 
 
-def _to_int8(network, path, shape, samples, io_dtype, pixels):
+def _to_int8(network, path, shapes, samples, io_dtype, pixels):
     dtype = tf.as_dtype(io_dtype)
     options = {
         "optimizations": [tf.lite.Optimize.DEFAULT],
@@ -60,60 +76,79 @@ def _to_int8(network, path, shape, samples, io_dtype, pixels):
         "inference_output_type": dtype,
     }
     if is_plain(network):
-        network = emulate_int8(network, measure_ranges(network, samples, pixels))
+        images = [image for sample in samples for image in sample.values()]
+        network = emulate_int8(network, measure_ranges(network, images, pixels))
     else:
         if pixels:
             # The input's limits are those of the samples.
-            samples = [*samples, full_range(samples)]
+            (name,) = shapes
+            samples = [*samples, {name: full_range([sample[name] for sample in samples])}]
             rounded = Round(0.0, 1.0, name="pixels")(network.outputs[0])
             network = keras.Model(network.inputs, rounded, name=network.name)
-        options["representative_dataset"] = lambda: ([sample] for sample in samples)
+        options["representative_dataset"] = lambda: iter(samples)
         options["target_spec"] = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]}
-    convert(network, path, shape, **options)
+    convert(network, path, shapes, **options)
 
 
-def _by_litert_quantizer(float_file, path, quantization, samples):
-    # Only this function needs the package.
+def _by_litert_quantizer(float_file, path, recipe, shapes, samples):
     from litert_quantizer import Quantizer
 
-    quantizer = Quantizer(str(float_file), _recipe(quantization))
+    quantizer = Quantizer(str(float_file), recipe)
     ranges = None
     if quantizer.need_calibration:
-        ranges = _ranges(float_file, _recipe(quantization), samples)
+        ranges = _ranges(float_file, recipe, shapes, samples)
     result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     path.write_bytes(result.quantized_model)
 
 
-def _recipe(quantization):
+def _recipe(quantization, float_layers):
+    # Only these functions need the package.
     from litert_quantizer import recipe
-    from litert_quantizer.quantizer import AlgorithmName
 
     if quantization == "dynamic":
         return recipe.dynamic_wi8_afp32()
+    # Float at both ends: int16 pictures are of no use to anyone.
+    ends = [_left("INPUT", ".*"), _left("OUTPUT", ".*")]
     if quantization == "int16x8":
-        # Float at both ends: int16 pictures are of no use to anyone.
-        ends = [
-            {"regex": ".*", "operation": end, "algorithm_key": AlgorithmName.NO_QUANTIZE}
-            for end in ("INPUT", "OUTPUT")
-        ]
         return [*recipe.static_wi8_ai16(), *ends]
+    if quantization == "int8_spatial":
+        # Operators are found by the paths of what they compute; graphs number layers once more.
+        names = "|".join(map(re.escape, float_layers))
+        inside = rf"(^|[/;])({names})(_\d+)*/"
+        return [
+            *recipe.static_wi8_ai8(),
+            *ends,
+            _left("*", inside),
+            # Rules of one expression replace each other.
+            _float16(f"({inside})"),
+        ]
+    return [_float16(".*")]
+
+
+def _left(operation, regex):
+    from litert_quantizer.quantizer import AlgorithmName
+
+    return {"regex": regex, "operation": operation, "algorithm_key": AlgorithmName.NO_QUANTIZE}
+
+
+def _float16(regex):
+    from litert_quantizer.quantizer import AlgorithmName
+
     weights = {"num_bits": 16, "dtype": "FLOAT", "symmetric": True, "granularity": "TENSORWISE"}
     config = {
         "weight_tensor_config": weights,
         "compute_precision": "FLOAT",
         "explicit_dequantize": True,
     }
-    return [
-        {
-            "regex": ".*",
-            "operation": "*",
-            "algorithm_key": AlgorithmName.FLOAT_CASTING,
-            "op_config": config,
-        }
-    ]
+    return {
+        "regex": regex,
+        "operation": "*",
+        "algorithm_key": AlgorithmName.FLOAT_CASTING,
+        "op_config": config,
+    }
 
 
-def _ranges(float_file, recipe, samples):
+def _ranges(float_file, recipe, shapes, samples):
     """Smallest and largest value of every tensor.
 
     The quantizer's own calibration over several samples takes a moving average, which cuts peaks.
@@ -122,11 +157,12 @@ def _ranges(float_file, recipe, samples):
 
     ranges = {}
     for sample in samples:
+        sample = {name: fit_batch(sample[name], shape) for name, shape in shapes.items()}
         quantizer = Quantizer(str(float_file), recipe)
         with warnings.catch_warnings():
             # It keeps all tensors, and warns that this is for debugging only.
             warnings.simplefilter("ignore")
-            found = quantizer.calibrate({"serving_default": [{"image": sample}]}, num_threads=2)
+            found = quantizer.calibrate({"serving_default": [sample]}, num_threads=2)
         for tensor, values in found.items():
             known = ranges.setdefault(tensor, values)
             if values:

@@ -2,6 +2,7 @@
 
 import collections
 import pathlib
+import re
 
 import numpy as np
 
@@ -25,7 +26,7 @@ class LiteRTModel:
     called alike.
 
     Args:
-        path: a `.tflite` file of one input and one output.
+        path: a `.tflite` file.
         threads: of the interpreter.
 
     Raises:
@@ -41,40 +42,78 @@ class LiteRTModel:
             raise ValueError(f"{path} cannot be run by LiteRT: {reason}") from error
 
     @property
+    def inputs(self) -> dict[str, dict]:
+        """Details of each input by name: shape, dtype, quantization."""
+        return self._ends("inputs", self._interpreter.get_input_details())
+
+    @property
+    def outputs(self) -> dict[str, dict]:
+        """Details of each output by name, in the order of the model's outputs."""
+        return self._ends("outputs", self._interpreter.get_output_details())
+
+    def _ends(self, side, details):
+        # The interpreter has its own order, and its own names of the tensors.
+        signatures = self._interpreter._get_full_signature_list()
+        if not signatures:
+            return {end["name"]: end for end in details}
+        indices = next(iter(signatures.values()))[side]
+        by_index = {end["index"]: end for end in details}
+        return {name: by_index[indices[name]] for name in sorted(indices, key=_natural)}
+
+    @property
     def input(self) -> dict:
-        """Details of the input: name, shape, dtype, quantization."""
-        return self._interpreter.get_input_details()[0]
+        """Details of the first input."""
+        return next(iter(self.inputs.values()))
 
     @property
     def output(self) -> dict:
-        """Details of the output."""
-        return self._interpreter.get_output_details()[0]
+        """Details of the first output."""
+        return next(iter(self.outputs.values()))
+
+    @property
+    def input_shapes(self) -> dict[str, tuple]:
+        """Shape of each input with its batch of 1, None where the file takes any size."""
+        return {
+            name: tuple(None if n < 0 else int(n) for n in details["shape_signature"])
+            for name, details in self.inputs.items()
+        }
 
     @property
     def input_shape(self) -> tuple:
-        """Shape of the input, with None where the file takes any size."""
-        return tuple(None if n < 0 else int(n) for n in self.input["shape_signature"])
+        """Shape of the first input."""
+        return next(iter(self.input_shapes.values()))
 
-    def set_input(self, x: np.ndarray) -> None:
-        """Put a float batch in place, resizing the input where the file allows it."""
-        if tuple(self.input["shape"]) != x.shape:
-            self._interpreter.resize_tensor_input(self.input["index"], x.shape, strict=True)
-            self._interpreter.allocate_tensors()
-        self._interpreter.set_tensor(self.input["index"], _quantize(x, self.input))
+    def set_inputs(self, batch: dict[str, np.ndarray]) -> None:
+        """Put float batches in place, resizing the inputs where the file allows it."""
+        for name, details in self.inputs.items():
+            if tuple(details["shape"]) != batch[name].shape:
+                shape = batch[name].shape
+                self._interpreter.resize_tensor_input(details["index"], shape, strict=True)
+                self._interpreter.allocate_tensors()
+        for name, details in self.inputs.items():
+            self._interpreter.set_tensor(details["index"], _quantize(batch[name], details))
 
     def invoke(self) -> None:
-        """Run on the input that was set."""
+        """Run on the inputs that were set."""
         self._interpreter.invoke()
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        self.set_input(x)
+    def run(self, batch: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """All outputs for a batch of each input."""
+        self.set_inputs(batch)
         self.invoke()
-        return _dequantize(self._interpreter.get_tensor(self.output["index"]), self.output)
+        return [
+            _dequantize(self._interpreter.get_tensor(details["index"]), details)
+            for details in self.outputs.values()
+        ]
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """The first output for a batch of the first input: all there are in most files."""
+        return self.run({next(iter(self.inputs)): x})[0]
 
     def partitions(self) -> tuple[int, dict[str, int]]:
         """Parts that the XNNPACK delegate took, and the operators it left out, by name.
 
-        An operator is left out if the output depends on it other than through a delegate.
+        An operator is left out if an output depends on it other than through a delegate.
         """
         nodes = self._interpreter._get_ops_details()
         delegates = [node for node in nodes if node["op_name"] == "DELEGATE"]
@@ -83,7 +122,7 @@ class LiteRTModel:
         for node in nodes:
             producer.update({int(tensor): node for tensor in node["outputs"]})
         left_out, visited = collections.Counter(), set()
-        wanted = [int(self.output["index"])]
+        wanted = [int(details["index"]) for details in self.outputs.values()]
         while wanted:
             node = producer.get(wanted.pop())
             if node is None or node["index"] in visited:
@@ -93,6 +132,11 @@ class LiteRTModel:
             if node["op_name"] != "DELEGATE":
                 left_out[node["op_name"]] += 1
         return len(delegates), dict(left_out)
+
+
+def _natural(name):
+    """Sorts output_10 after output_9."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
 def _quantize(x, details):

@@ -8,8 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_imaging.export.inputs import call, input_shapes, joined, noise, signature
 from keras_imaging.export.pictures import encoded_pictures
-from keras_imaging.export.samples import is_enhancer
+from keras_imaging.export.samples import fit_batch, is_enhancer, sample_inputs
 from keras_imaging.export.source import resolve_model
 from keras_imaging.inference import upscale
 
@@ -26,7 +27,8 @@ def to_saved_model(
 
     The folder has these signatures:
 
-    - `serving_default`: float batches in, float batches out, as the Keras model.
+    - `serving_default`: float batches in, under the names of the model's inputs, and float batches
+      out, `output_0`, `output_1`, ... for the model's outputs.
     - `encoded`, of super-resolution networks: PNG or JPEG files in, PNG files of 8 bits out, both
       as `image_bytes`, a batch of strings. Colours are treated as `inference.upscale` does: a luma
       network enlarges luma, and bicubic interpolation chroma and alpha. EXIF orientation is not
@@ -79,14 +81,38 @@ def _swap(new, path, old):
         raise
 
 
+def signatures(path: str | pathlib.Path) -> dict[str, dict[str, list[str]]]:
+    """Names of the inputs and outputs of each signature of a SavedModel.
+
+    Args:
+        path: the folder.
+
+    Raises:
+        OSError: if there is no SavedModel.
+    """
+    loaded = tf.saved_model.load(path)
+    return {
+        name: {
+            "inputs": sorted(function.structured_input_signature[1]),
+            "outputs": list(function.structured_outputs),
+        }
+        for name, function in sorted(loaded.signatures.items(), reverse=True)
+    }
+
+
+def enumerate_outputs(outputs) -> list[tuple[str, object]]:
+    """The outputs of a model with the names that they have in files."""
+    return [(f"output_{k}", output) for k, output in enumerate(keras.tree.flatten(outputs))]
+
+
 def _write(model, folder):
     # `tf.saved_model.save` with signatures loses the weights of Keras 3 models without an error.
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint(
         "serving_default",
-        lambda image: model(image, training=False),
-        input_signature=[tf.TensorSpec(model.input_shape, model.inputs[0].dtype, name="image")],
+        lambda inputs: dict(enumerate_outputs(model(inputs, training=False))),
+        input_signature=[signature(model, input_shapes(model), batch_size=None)],
     )
     if is_enhancer(model):
         archive.add_endpoint(
@@ -99,12 +125,21 @@ def _write(model, folder):
 
 def _check(model, folder):
     loaded = tf.saved_model.load(folder)
-    rng = np.random.default_rng(0)
-    sides = [side or free for side, free in zip(model.input_shape[1:-1], (24, 32), strict=False)]
-    x = rng.random((1, *sides, model.input_shape[-1]), dtype="float32")
-    result = next(iter(loaded.signatures["serving_default"](tf.constant(x)).values())).numpy()
-    expected = keras.ops.convert_to_numpy(model(x, training=False))
-    error = np.abs(result - expected).max() / np.abs(expected).max()
+    shapes = input_shapes(model)
+    samples = sample_inputs(model, shapes) or [noise(shapes)]
+    samples = [
+        {name: fit_batch(sample[name], shape) for name, shape in shapes.items()}
+        for sample in samples[:2]
+    ]
+    # Two rows: the batch must be free.
+    batch = joined([samples[0], samples[-1]])
+    results = loaded.signatures["serving_default"](**{k: tf.constant(x) for k, x in batch.items()})
+    error = np.max(
+        [
+            np.abs(results[name] - expected).max() / (np.abs(expected).max() or 1.0)
+            for name, expected in enumerate_outputs(call(model, batch))
+        ]
+    )
     # Written so that NaN fails too.
     if not error <= _TOLERANCE:
         raise ValueError(
@@ -112,7 +147,8 @@ def _check(model, folder):
             f"{error:.2g} of the largest output. Expected at most {_TOLERANCE}"
         )
     if is_enhancer(model):
-        _check_encoded(model, loaded, rng.integers(0, 256, (*sides, 3), dtype="uint8"))
+        picture = np.random.default_rng(0).random((*next(iter(batch.values())).shape[1:3], 3))
+        _check_encoded(model, loaded, np.uint8(255 * picture))
 
 
 def _check_encoded(model, loaded, picture):

@@ -97,14 +97,21 @@ def _predict(signatures, body):
             f'Expected "signature_name" to be one of {sorted(signatures)}. Received: {name!r}'
         )
     signature = signatures[name]
-    # All our signatures have one input.
-    ((key, spec),) = signature.structured_input_signature[1].items()
-    values = [item.get(key, item) if isinstance(item, dict) else item for item in instances]
-    outputs = signature(**{key: _tensor(values, spec)})
+    specs = signature.structured_input_signature[1]
+    outputs = signature(**{k: _tensor(_column(instances, k, specs), specs[k]) for k in specs})
     columns = {key: _plain(value.numpy()) for key, value in outputs.items()}
     if len(columns) == 1:
         return next(iter(columns.values()))
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _column(instances, key, specs):
+    """The values of one input; those of the only one may stand without its name."""
+    if len(specs) == 1:
+        return [item.get(key, item) if isinstance(item, dict) else item for item in instances]
+    if not all(isinstance(item, dict) and set(item) == set(specs) for item in instances):
+        raise ValueError(f"Expected instances that are objects of {sorted(specs)}.")
+    return [item[key] for item in instances]
 
 
 def _tensor(values, spec):

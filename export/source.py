@@ -6,6 +6,7 @@ import keras
 
 from keras_imaging.models import model_of_preset
 from keras_imaging.models.pretrained import PretrainedModel
+from keras_imaging.models.super_resolution import dtype_policies
 
 
 def resolve_model(model: keras.Model | str | pathlib.Path) -> keras.Model:
@@ -40,7 +41,7 @@ def _find(name):
 def _float32(model):
     """Files are float32 throughout, also those of models trained in mixed precision."""
     config = model.get_config() if isinstance(model, PretrainedModel) else {}
-    if config.get("dtype", "float32") == "float32":
+    if dtype_policies(config.get("dtype", "float32"))[0].name == "float32":
         return model
     twin = type(model).from_config({**config, "dtype": "float32"})
     twin.set_weights(model.get_weights())

@@ -12,8 +12,9 @@ from collections.abc import Iterable
 import keras
 import numpy as np
 
+from keras_imaging.export.inputs import as_batches, call, input_shapes, is_image
 from keras_imaging.export.runtime import LiteRTModel, operators
-from keras_imaging.export.samples import as_inputs, is_enhancer
+from keras_imaging.export.samples import is_enhancer
 from keras_imaging.export.source import resolve_model
 from keras_imaging.metrics import psnr
 
@@ -25,14 +26,16 @@ class Report:
     Attributes:
         path: the file.
         size_bytes: of the file.
-        input, output: name of the type and, of integers, scale and zero point.
-        input_shape: None where a side is free.
+        input, output: name of the type and, of integers, scale and zero point; of several inputs
+            or outputs, by name.
+        input_shape: with the batch, None where a side is free; of several inputs, by name.
         operators: how many of each.
         delegate_partitions: parts that XNNPACK took; 1 is best.
         outside_delegate: operators that it left out, by name.
         images: number of inputs compared.
-        max_error, rms_error: against Keras.
-        psnr_keras: dB against Keras, mean over the inputs; infinite if equal.
+        max_error, rms_error: against Keras, over all outputs.
+        psnr_keras: dB against Keras, mean over inputs and outputs; infinite if equal. The peak is 1
+            for pictures of super-resolution networks, else the range of Keras' output.
         psnr_truth, keras_psnr_truth: dB of the file and of Keras against the truth, if given.
         threads: of the interpreter.
         latency_ms, cpu_ms: median time of a run, and of the processors in it.
@@ -44,7 +47,7 @@ class Report:
     size_bytes: int
     input: str
     output: str
-    input_shape: tuple
+    input_shape: tuple | dict
     operators: dict[str, int]
     delegate_partitions: int
     outside_delegate: dict[str, int]
@@ -57,7 +60,7 @@ class Report:
     threads: int
     latency_ms: float
     cpu_ms: float
-    measured_shape: tuple
+    measured_shape: tuple | dict
     peak_memory_bytes: int | None
 
     def to_dict(self) -> dict:
@@ -109,7 +112,7 @@ class Report:
 def verify(
     model: keras.Model | str | pathlib.Path,
     path: str | pathlib.Path,
-    data: Iterable[np.ndarray],
+    data: Iterable,
     truth: Iterable[np.ndarray] | None = None,
     threads: int = 1,
     runs: int = 20,
@@ -124,13 +127,13 @@ def verify(
     Args:
         model: a Keras model, the name of a preset, or the path of a `.keras` file.
         path: the `.tflite` file.
-        data: inputs `(height, width, channels)`, float, uint8 or uint16; of the file's size, if
-            that is fixed.
+        data: inputs of the file's shape, images float, uint8 or uint16; dictionaries of them by
+            name for several inputs.
         truth: what the outputs should be, in the same order; for super-resolution networks.
         threads: of the interpreter.
         runs: timed runs, fewer if they are slow.
-        timed_size: height and width for which latency and memory hold, in a file that takes any;
-            None for those of the first input.
+        timed_size: height and width of the images for which latency and memory hold, in a file
+            that takes any; None for those of the first input.
 
     Raises:
         ValueError: if there is no input, one does not fit the file, or `truth` does not fit `data`.
@@ -145,45 +148,79 @@ def verify(
             f"`threads` and `runs` must be at least 1. Received: threads={threads}, runs={runs}"
         )
     file = LiteRTModel(path, threads)
-    inputs = as_inputs(data, file.input_shape[-1], "data")
-    for x in inputs:
-        _check_size(x, file.input_shape, path)
+    batches = as_batches(data, input_shapes(model), "data")
+    for batch in batches:
+        _check_shapes(batch, file.input_shapes, path)
     pictures = is_enhancer(model)
+    # One row for each input, one column for each output.
+    results = [[_output(y, pictures) for y in file.run(batch)] for batch in batches]
+    expected = [[_output(y, pictures) for y in call(model, batch)] for batch in batches]
     pairs = [
-        (_output(file(x[None]), pictures), _output(model(x[None], training=False), pictures))
-        for x in inputs
+        pair
+        for own, keras_own in zip(results, expected, strict=True)
+        for pair in zip(own, keras_own, strict=True)
     ]
-    errors = [own.astype("float64") - keras_own for own, keras_own in pairs]
-    peak = 1.0 if pictures else max(np.ptp(keras_own) for _, keras_own in pairs)
+    errors = np.concatenate(
+        [(own.astype("float64") - keras_own).ravel() for own, keras_own in pairs]
+    )
+    peaks = [1.0] * len(expected[0])
+    if not pictures:
+        peaks = [max(np.ptp(y) for y in column) for column in zip(*expected, strict=True)]
     scores = _against_truth(pairs, truth, model) if truth is not None else (None, None)
     partitions, left_out = file.partitions()
-    timed_shape = (*(timed_size or inputs[0].shape[:2]), inputs[0].shape[-1])
+    timed_shapes = {name: list(x.shape) for name, x in batches[0].items()}
+    if timed_size is not None:
+        for shape in timed_shapes.values():
+            shape[1:-1] = timed_size if is_image(shape[1:]) else shape[1:-1]
     return Report(
         path=str(path),
         size_bytes=pathlib.Path(path).stat().st_size,
-        input=_describe(file.input),
-        output=_describe(file.output),
-        input_shape=file.input_shape,
+        input=_describe(file.inputs),
+        output=_describe(file.outputs),
+        input_shape=_only(file.input_shapes),
         operators=dict(collections.Counter(name for name, _ in operators(path)).most_common()),
         delegate_partitions=partitions,
         outside_delegate=left_out,
-        images=len(inputs),
-        max_error=float(max(np.abs(error).max() for error in errors)),
-        rms_error=float(np.sqrt(np.mean([np.mean(np.square(error)) for error in errors]))),
-        psnr_keras=float(np.mean([psnr(*pair, max_val=peak) for pair in pairs])),
+        images=len(batches),
+        max_error=float(np.abs(errors).max()),
+        rms_error=float(np.sqrt(np.mean(np.square(errors)))),
+        psnr_keras=float(
+            np.mean(
+                [
+                    _psnr(*pair, peak)
+                    for own, keras_own in zip(results, expected, strict=True)
+                    for *pair, peak in zip(own, keras_own, peaks, strict=True)
+                ]
+            )
+        ),
         psnr_truth=scores[0],
         keras_psnr_truth=scores[1],
         threads=threads,
-        measured_shape=(1, *timed_shape),
-        **_measure(path, threads, runs, timed_shape),
+        measured_shape=_only({name: tuple(shape) for name, shape in timed_shapes.items()}),
+        **_measure(path, threads, runs, timed_shapes),
     )
 
 
-def _check_size(x, shape, path):
-    if any(side not in (None, own) for side, own in zip(shape[1:], x.shape, strict=True)):
-        raise ValueError(
-            f"{path} takes inputs of shape {shape[1:]}. Received `data` of shape {x.shape}."
-        )
+def _check_shapes(batch, shapes, path):
+    for name, x in batch.items():
+        shape = shapes.get(name)
+        if shape is None:
+            raise ValueError(f"{path} has the inputs {list(shapes)}. Received: {list(batch)}")
+        if any(side not in (None, own) for side, own in zip(shape, x.shape, strict=True)):
+            raise ValueError(
+                f"{path} takes inputs of shape {shape[1:]}. Received `data` of shape {x.shape[1:]}."
+            )
+
+
+def _only(by_name):
+    """The value of the only name, or all."""
+    return next(iter(by_name.values())) if len(by_name) == 1 else by_name
+
+
+def _psnr(own, keras_own, peak):
+    # Metrics are of images; other outputs are images of one row.
+    images = [y if y.ndim == 3 else y.reshape(1, -1, 1) for y in (own, keras_own)]
+    return psnr(*images, max_val=peak)
 
 
 def _output(y, pictures):
@@ -192,7 +229,8 @@ def _output(y, pictures):
 
 
 def _against_truth(pairs, truth, model):
-    truth = as_inputs(truth, pairs[0][0].shape[-1], "truth")
+    shape = pairs[0][0].shape
+    truth = [batch["truth"][0] for batch in as_batches(truth, {"truth": shape}, "truth")]
     if not is_enhancer(model) or [t.shape for t in truth] != [own.shape for own, _ in pairs]:
         raise ValueError(
             "Expected `truth` of the shapes of the outputs, "
@@ -211,16 +249,22 @@ def _bytes(x):
     return np.floor(np.clip(x, 0, 1).astype("float64") * 255 + 0.5 + 1e-4)
 
 
-def _measure(path, threads, runs, shape):
+def _measure(path, threads, runs, shapes):
     command = [sys.executable, "-m", "keras_imaging.export.measure", str(path)]
-    arguments = [str(number) for number in (threads, runs, *shape[:2])]
+    arguments = [str(threads), str(runs), json.dumps(shapes)]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True)
     if done.returncode:
         raise ValueError(f"{path} cannot be timed: {done.stderr.strip().splitlines()[-1]}")
     return json.loads(done.stdout)
 
 
-def _describe(details):
+def _describe(ends):
+    if len(ends) == 1:
+        return _describe_type(*ends.values())
+    return "; ".join(f"{name} {_describe_type(details)}" for name, details in ends.items())
+
+
+def _describe_type(details):
     name = np.dtype(details["dtype"]).name
     scale, zero_point = details["quantization"]
     if not scale:
@@ -230,6 +274,8 @@ def _describe(details):
 
 
 def _sides(shape):
+    if isinstance(shape, dict):
+        return "; ".join(f"{name} {_sides(own)}" for name, own in shape.items())
     return " x ".join("any" if side is None else str(side) for side in shape)
 
 

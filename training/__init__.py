@@ -7,6 +7,7 @@ import importlib
 
 _HOMES = {
     "AdversarialInpainting": "adversarial_inpainting",
+    "CompressiveSensingRecipe": "compressive_sensing",
     "FaceGuardRecipe": "faceguard",
     "InpaintingRecipe": "inpainting",
     "Recipe": "recipe",

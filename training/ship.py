@@ -1,9 +1,10 @@
-"""Turn a finished super-resolution run into weights of the package, with their card.
+"""Turn a finished run into weights of the package, with their card.
 
     python -m keras_imaging.training.ship RUN NAME --benchmark Set5=DIR --benchmark Set14=DIR
+    python -m keras_imaging.training.ship RUN NAME --problem lista_problem.npz
 
-The figures in the card are those of the weights as stored: float16 where that moves no PSNR by more
-than 0.003 dB, float32 otherwise.
+The figures in the card are those of the weights as stored: float16 where that moves none of them by
+more than 0.003 dB, float32 otherwise.
 """
 
 import argparse
@@ -11,12 +12,17 @@ import dataclasses
 import json
 import os
 import pathlib
+from collections.abc import Callable
 
 import h5py
+import keras
+import numpy as np
 
 from keras_imaging import models
 from keras_imaging.evaluation import super_resolution
+from keras_imaging.metrics import nmse_db
 from keras_imaging.models.pretrained import WEIGHTS_DIR, load_weights_file
+from keras_imaging.training.card import card_file, weights_file
 
 _TOLERANCE_DB = 0.003
 
@@ -42,16 +48,20 @@ def store_float16(source: str | os.PathLike, target: str | os.PathLike) -> None:
 def ship(
     run: str | os.PathLike,
     name: str,
-    benchmarks: dict[str, str],
+    score: Callable[[keras.Model], dict[str, dict[str, float]]],
+    protocol: str,
+    network: str = "model",
     data: str | None = None,
     folder: str | os.PathLike = WEIGHTS_DIR,
 ) -> dict:
-    """Evaluate a run by protocol A and store its averaged weights under `name`.
+    """Evaluate a run and store its weights under `name`.
 
     Args:
-        run: folder with `model.weights.h5` and `model.json`.
+        run: folder with weights and card.
         name: of the shipped weights.
-        benchmarks: folders of test images by name.
+        score: figures of a model, by test set and name, those in dB called `psnr` or `nmse_db`.
+        protocol: what they mean.
+        network: which of the run's networks.
         data: what the card says of the training data; None leaves the run's word.
         folder: where to store.
 
@@ -59,33 +69,30 @@ def ship(
         The card.
     """
     run, folder = pathlib.Path(run), pathlib.Path(folder)
-    card = json.loads((run / "model.json").read_text())
+    card = json.loads((run / card_file(network)).read_text())
     model = getattr(models, card["model"])(**card["config"])
+    full_precision = run / weights_file(network)
     target = folder / f"{name}.weights.h5"
     temporary = folder / f"tmp_{os.getpid()}.weights.h5"
-    store_float16(run / "model.weights.h5", temporary)
+    store_float16(full_precision, temporary)
 
     def scores(path):
         load_weights_file(model, path)
-        return {
-            test: {
-                name: round(value, 4)
-                for name, value in dataclasses.asdict(super_resolution(model, images).mean).items()
-            }
-            for test, images in benchmarks.items()
-        }
+        return score(model)
 
-    full, half = scores(run / "model.weights.h5"), scores(temporary)
+    full, figures = scores(full_precision), scores(temporary)
     card["precision"] = "float16"
-    if any(abs(full[test]["psnr"] - half[test]["psnr"]) > _TOLERANCE_DB for test in full):
-        card["precision"] = "float32"
-        temporary.write_bytes((run / "model.weights.h5").read_bytes())
+    if any(
+        abs(full[test][figure] - figures[test][figure]) > _TOLERANCE_DB
+        for test in full
+        for figure in ("psnr", "nmse_db")
+        if figure in full[test]
+    ):
+        card["precision"], figures = "float32", full
+        temporary.write_bytes(full_precision.read_bytes())
     card["file"] = target.name
     card["data"] = data or card["data"]
-    card["metrics"] = {
-        "protocol": "A: luma, unrounded low resolution, 8-bit result, `scale` pixels shaved",
-        **(half if card["precision"] == "float16" else full),
-    }
+    card["metrics"] = {"protocol": protocol, **figures}
     os.replace(temporary, target)
     temporary = folder / f"tmp_{os.getpid()}"
     temporary.write_text(json.dumps(card, indent=2) + "\n")
@@ -93,16 +100,52 @@ def ship(
     return card
 
 
+def super_resolution_score(benchmarks: dict[str, str]) -> Callable:
+    """PSNR and SSIM by protocol A on folders of test images, by name."""
+
+    def score(model):
+        return {
+            test: {
+                figure: round(value, 4)
+                for figure, value in dataclasses.asdict(
+                    super_resolution(model, images).mean
+                ).items()
+            }
+            for test, images in benchmarks.items()
+        }
+
+    return score
+
+
+def sparse_recovery_score(problem: str | os.PathLike) -> Callable:
+    """NMSE on the noise-free measurements of the codes in `x_test`, `(n, codes)`, of an .npz."""
+    with np.load(problem) as file:
+        A, codes = file["A"], file["x_test"].T.astype("float32")
+
+    def score(model):
+        estimate = model.predict(codes @ A.T, batch_size=len(codes), verbose=0)
+        return {pathlib.Path(problem).stem: {"nmse_db": round(nmse_db(estimate, codes), 4)}}
+
+    return score
+
+
 def main():
     """Command line of `ship`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=pathlib.Path)
     parser.add_argument("name")
-    parser.add_argument("--benchmark", action="append", required=True, metavar="NAME=FOLDER")
+    tests = parser.add_mutually_exclusive_group(required=True)
+    tests.add_argument("--benchmark", action="append", metavar="NAME=FOLDER")
+    tests.add_argument("--problem", type=pathlib.Path, help=".npz with A and x_test")
     parser.add_argument("--data", help="description of the training data for the card")
     args = parser.parse_args()
-    benchmarks = dict(benchmark.split("=", 1) for benchmark in args.benchmark)
-    card = ship(args.run, args.name, benchmarks, args.data)
+    if args.problem:
+        score = sparse_recovery_score(args.problem)
+        protocol = "NMSE in dB, sums over all codes, noise-free"
+    else:
+        score = super_resolution_score(dict(b.split("=", 1) for b in args.benchmark))
+        protocol = "A: luma, unrounded low resolution, 8-bit result, `scale` pixels shaved"
+    card = ship(args.run, args.name, score, protocol, data=args.data)
     print(json.dumps(card["metrics"], indent=2))
 
 

@@ -1,4 +1,4 @@
-"""Stage-wise training of unfolded networks: layer after layer, three learning rates each."""
+"""Stage-wise training of unfolded networks: layer after layer, at three learning rates each."""
 
 import copy
 import dataclasses
@@ -53,27 +53,39 @@ class ScaledAdam(keras.optimizers.Adam):
 
 @dataclasses.dataclass
 class Stage:
-    """Which layer is trained, by which of the three rates, on which variables."""
+    """Which layer is trained, at which rate, on which variables, for how many steps at most."""
 
     layer: int
     part: int
     variables: list
     factors: list[float]
+    rate: float | keras.optimizers.schedules.LearningRateSchedule
+    max_steps: int
+    patience: int
 
 
 def stages(model: keras.Model, recipe) -> list[Stage]:
     """For each layer: its new variables; then twice, at lower rates, all variables up to it.
 
-    A variable's factor is `multiplier` to the power of the layers since it first appeared.
+    A variable's factor is `multiplier` to the power of the layers since it first appeared. At the
+    very end, if there are `joint_steps`, all variables alike.
     """
     result, seen = [], {}
+    rates = [recipe.learning_rate * factor for factor in (1.0, *recipe.rate_decay)]
+    limits = (recipe.max_steps, recipe.patience)
     for k in range(len(model.unfolded)):
         variables = recipe.stage_model(model, k).trainable_variables
         new = [v for v in variables if id(v) not in seen]
         seen.update({id(v): k for v in new})
         factors = [recipe.multiplier ** (k - seen[id(v)]) for v in variables]
-        result.append(Stage(k, 0, new, [1.0] * len(new)))
-        result += [Stage(k, part, variables, factors) for part in (1, 2)]
+        result.append(Stage(k, 0, new, [1.0] * len(new), rates[0], *limits))
+        result += [Stage(k, part, variables, factors, rates[part], *limits) for part in (1, 2)]
+    if recipe.joint_steps:
+        fall = keras.optimizers.schedules.CosineDecay(
+            recipe.joint_learning_rate, recipe.joint_steps
+        )
+        limits = (recipe.joint_steps, recipe.joint_steps)
+        result.append(Stage(k, 3, variables, [1.0] * len(variables), fall, *limits))
     return result
 
 
@@ -170,7 +182,6 @@ def _resume(out, model, fields):
 
 def _train_stage(recipe, model, stage, number, sampler, validation, strategy):
     """Steps taken and the best validation figure; `model` is left with the weights of it."""
-    rate = recipe.learning_rate * (1.0, *recipe.rate_decay)[stage.part]
     wanted = {id(variable) for variable in stage.variables}
     with scope(strategy):
         part = recipe.stage_model(model, stage.layer)
@@ -178,18 +189,18 @@ def _train_stage(recipe, model, stage, number, sampler, validation, strategy):
         for variable in trainable:
             variable.trainable = id(variable) in wanted
         try:
-            optimizer = ScaledAdam(rate, factors=stage.factors, mode=recipe.multiplier_mode)
+            optimizer = ScaledAdam(stage.rate, factors=stage.factors, mode=recipe.multiplier_mode)
             part.compile(
                 optimizer, loss=recipe.stage_loss(), jit_compile=recipe.jit, auto_scale_loss=False
             )
-            watch = _Watch(recipe, stage.variables, validation)
+            watch = _Watch(recipe, stage, validation)
             watch.set_model(part)
             watch.look(0)
             with mended_fit(part, strategy):
                 part.fit(
-                    feed(sampler, number * _STAGE, number * _STAGE + recipe.max_steps, strategy),
-                    epochs=max(1, recipe.max_steps // recipe.validate_every),
-                    steps_per_epoch=min(recipe.validate_every, recipe.max_steps),
+                    feed(sampler, number * _STAGE, number * _STAGE + stage.max_steps, strategy),
+                    epochs=max(1, stage.max_steps // recipe.validate_every),
+                    steps_per_epoch=min(recipe.validate_every, stage.max_steps),
                     callbacks=[watch],
                     shuffle=False,
                     verbose=0,
@@ -204,9 +215,10 @@ def _train_stage(recipe, model, stage, number, sampler, validation, strategy):
 class _Watch(keras.callbacks.Callback):
     """Keeps the best weights, and ends the stage when they have become old."""
 
-    def __init__(self, recipe, variables, validation):
+    def __init__(self, recipe, stage, validation):
         super().__init__()
-        self._recipe, self._variables, self._validation = recipe, variables, validation
+        self._recipe, self._validation = recipe, validation
+        self._variables, self._patience = stage.variables, stage.patience
         self.best, self.steps, self._best_at = np.inf, 0, 0
 
     def look(self, step):
@@ -226,7 +238,7 @@ class _Watch(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.steps = (epoch + 1) * self.params["steps"]
         self.look(self.steps)
-        if self.steps - self._best_at >= self._recipe.patience:
+        if self.steps - self._best_at >= self._patience:
             self.model.stop_training = True
 
     def restore(self):

@@ -14,6 +14,8 @@ import keras_imaging
 from keras_imaging.cli.evaluate import evaluate
 from keras_imaging.cli.export import export
 from keras_imaging.cli.inpaint import inpaint
+from keras_imaging.cli.recover import recover
+from keras_imaging.cli.sense import sense
 from keras_imaging.cli.serve import serve
 from keras_imaging.cli.train import train
 from keras_imaging.cli.upscale import upscale
@@ -48,6 +50,8 @@ def _root(
 
 app.command()(upscale)
 app.command()(inpaint)
+app.command()(recover)
+app.command()(sense)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(train, name="train")
 app.command()(export)

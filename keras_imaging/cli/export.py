@@ -15,6 +15,8 @@ from keras_imaging.cli.quiet import quiet_start
 
 # Calibration is slow, and more pictures than these change little.
 _CALIBRATION_PICTURES = 32
+# Of networks other than enlarging ones, which are shown one whole picture.
+_VERIFIED_INPUTS = 4
 
 
 class Format(enum.StrEnum):
@@ -31,6 +33,7 @@ class Quantization(enum.StrEnum):
     DYNAMIC = "dynamic"
     INT8 = "int8"
     INT16X8 = "int16x8"
+    INT8_SPATIAL = "int8_spatial"
 
 
 def export(
@@ -50,17 +53,17 @@ def export(
     ] = None,
     height: Annotated[
         int | None,
-        typer.Option(min=1, help="Fixed height of the input.", show_default="any"),
+        typer.Option(min=1, help="Fixed height of input pictures.", show_default="any"),
     ] = None,
     width: Annotated[
         int | None,
-        typer.Option(min=1, help="Fixed width of the input.", show_default="any"),
+        typer.Option(min=1, help="Fixed width of input pictures.", show_default="any"),
     ] = None,
     calibration: Annotated[
         pathlib.Path | None,
         typer.Option(
-            help="Folder of pictures like those to be enlarged, for int8 and int16x8.",
-            show_default="the sample picture",
+            help="Folder of pictures like those the network will see, for the int modes.",
+            show_default="the sample picture, or random sparse codes",
         ),
     ] = None,
     weights: options.Weights = None,
@@ -71,13 +74,13 @@ def export(
 ) -> None:
     """Write a network as a LiteRT file or a SavedModel, proved equal to the Keras model.
 
-    The report is made on the sample picture. Pictures for calibration that cannot be read are named
-    and skipped; the exit code is then 1.
+    The report is made on the sample picture, or on measurements of random sparse codes. Pictures
+    for calibration that cannot be read are named and skipped; the exit code is then 1.
     """
     if format is Format.SAVED_MODEL:
         _refuse(quantization=quantization, height=height, width=width, calibration=calibration)
-    if calibration is not None and quantization not in (Quantization.INT8, Quantization.INT16X8):
-        raise ValueError("--calibration is for --quantization int8 or int16x8.")
+    if calibration is not None and not (quantization and quantization.value.startswith("int")):
+        raise ValueError("--calibration is for --quantization int8, int16x8 or int8_spatial.")
     skipped = []
     with _quietly(f"Exporting {model or 'the network'}"):
         network = _load(model, weights)
@@ -88,9 +91,9 @@ def export(
             result, shown = _saved_model(network.model, out)
         else:
             check_outputs([out], overwrite)
-            shape = (height, width, network.model.input_shape[-1])
-            samples, skipped = _calibration_pictures(calibration, shape[-1])
-            result, shown = _litert(network.model, out, quantization, shape, samples, threads)
+            shapes = _shapes(network, height, width)
+            samples, skipped = _calibration(network, shapes, calibration)
+            result, shown = _litert(network.model, out, quantization, shapes, samples, threads)
     if as_json:
         print_json({"model": network.name, "format": format.value, **result})
     else:
@@ -122,11 +125,35 @@ def _quietly(text: str) -> Iterator[None]:
 
 
 def _load(model, weights):
-    from keras_imaging.cli.networks import load_network
+    from keras import Model
 
-    if model is not None and model.endswith(".keras"):
-        return load_network(weights=model)
-    return load_network(preset=model, weights=weights)
+    from keras_imaging.cli.networks import Network, load_keras, load_network
+    from keras_imaging.models import model_of_preset
+
+    if model is None:
+        return load_network(weights=weights)
+    if model.endswith(".keras"):
+        if weights is not None:
+            raise ValueError(f"{model!r} holds its weights itself; leave out --weights.")
+        path = pathlib.Path(model)
+        return Network(load_keras(path, (Model,)), path.name)
+    preset = model_of_preset(model)
+    return Network(preset.from_preset(model, weights=weights or "pretrained"), model)
+
+
+def _shapes(network, height, width):
+    """Shapes of the inputs, with the sides that were asked for."""
+    from keras_imaging.export.inputs import input_shapes, is_image
+
+    shapes = input_shapes(network.model)
+    if height is None and width is None:
+        return shapes
+    free = [name for name, shape in shapes.items() if is_image(shape) and None in shape]
+    if not free:
+        raise ValueError(
+            f"--height, --width: {network.name} takes inputs of fixed shape, {shapes}."
+        )
+    return {**shapes, **{name: (height, width, shapes[name][-1]) for name in free}}
 
 
 def _default_path(name, format, quantization):
@@ -136,10 +163,25 @@ def _default_path(name, format, quantization):
     return pathlib.Path(f"{stem}{f'_{quantization.value}' if quantization else ''}.tflite")
 
 
-def _calibration_pictures(folder, channels):
+def _calibration(network, shapes, folder):
     """Inputs made of the pictures of a folder, and why some were left out."""
     if folder is None:
         return None, []
+    import numpy as np
+
+    from keras_imaging.export.samples import inputs_of_pictures, is_enhancer, picture_shape
+
+    shape = picture_shape(network.model, shapes)
+    if shape is None:
+        raise ValueError(f"--calibration: {network.name} does not take pictures.")
+    pictures, skipped = _read_pictures(folder, shape[-1])
+    if not is_enhancer(network.model):
+        pictures = [picture / np.float32(255) for picture in pictures]
+        pictures = inputs_of_pictures(network.model, shapes, pictures)
+    return pictures, skipped
+
+
+def _read_pictures(folder, channels):
     import numpy as np
 
     from keras_imaging.data.degradations import luma
@@ -164,28 +206,45 @@ def _calibration_pictures(folder, channels):
     return pictures, skipped
 
 
-def _litert(model, out, quantization, shape, samples, threads):
+def _litert(model, out, quantization, shapes, samples, threads):
     from keras_imaging.export import to_litert, verify
-    from keras_imaging.export.samples import sample_pictures
+    from keras_imaging.export.inputs import noise
+    from keras_imaging.export.samples import is_enhancer, sample_inputs, sample_pictures
 
     name = quantization.value if quantization else None
-    to_litert(model, out, name, input_shape=shape, calibration=samples)
-    small, truth = sample_pictures(model, *shape[:2])
-    report = verify(model, out, [small], [truth], threads=threads)
+    to_litert(model, out, name, input_shape=shapes, calibration=samples)
+    if is_enhancer(model):
+        (shape,) = shapes.values()
+        small, truth = sample_pictures(model, *shape[:2])
+        report = verify(model, out, [small], [truth], threads=threads)
+    else:
+        data = sample_inputs(model, shapes) or [noise(shapes)]
+        report = verify(model, out, data[:_VERIFIED_INPUTS], threads=threads)
     return report.to_dict(), report
 
 
 def _saved_model(model, out):
     from keras_imaging.export import to_saved_model
+    from keras_imaging.export.saved_model import signatures
 
     to_saved_model(model, out)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-    result = {"path": out, "size_bytes": size, "signatures": ["serving_default", "encoded"]}
+    found = signatures(out)
+    result = {
+        "path": out,
+        "size_bytes": size,
+        "signatures": list(found),
+        "inputs": found["serving_default"]["inputs"],
+        "outputs": found["serving_default"]["outputs"],
+    }
+    lines = [
+        f"  {name:16s} {', '.join(ends['inputs'])} -> {', '.join(ends['outputs'])}"
+        for name, ends in found.items()
+    ]
     return result, (
         f"Wrote {out} ({size / 1e6:.2f} MB), with the signatures\n"
-        "  serving_default  float batches in and out\n"
-        "  encoded          PNG or JPEG files in, PNG files out\n"
-        f"Serve it with: keras-imaging serve {out}"
+        + "\n".join(lines)
+        + f"\nServe it with: keras-imaging serve {out}"
     )
 
 

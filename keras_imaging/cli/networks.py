@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import keras
 
-from keras_imaging.models import IDN, MODELS, model_of_preset, shipped_weights
+from keras_imaging.models import IDN, IMDN, RDIDN, model_of_preset, shipped_weights
 
-_CLASSES = {cls.__name__: cls for cls in MODELS}
+_ENLARGERS = (RDIDN, IDN, IMDN)
+_CLASSES = {cls.__name__: cls for cls in _ENLARGERS}
 
 
 class Network(NamedTuple):
@@ -46,17 +47,24 @@ def _find(scale, preset, weights):
         return _from_card(weights, cards[weights])
     if path is not None and path.suffix == ".keras":
         _refuse_preset(preset, weights)
-        return Network(load_keras(path, MODELS), path.name)
+        return Network(load_keras(path, _ENLARGERS), path.name)
     if path is not None and path.suffix == ".caffemodel":
         _refuse_preset(preset, weights)
         return Network(IDN.load_caffemodel(weights, 2 if scale is None else scale), path.name)
     if path is not None:
         name = preset or f"rdidn_x{scale or 2}"
-        model = model_of_preset(name).from_preset(name, weights=weights)
+        model = _of_preset(name).from_preset(name, weights=weights)
         return Network(model, f"{name} ({path.name})")
     if preset is not None:
-        return Network(model_of_preset(preset).from_preset(preset), preset)
+        return Network(_of_preset(preset).from_preset(preset), preset)
     return _default(scale or 2, cards)
+
+
+def _of_preset(name):
+    found = model_of_preset(name)
+    if found not in _ENLARGERS:
+        raise ValueError(f"{name!r} is of {found.__name__}, which does not enlarge pictures.")
+    return found
 
 
 def _default(scale, cards):

@@ -1,4 +1,4 @@
-"""Options of `keras-imaging train` that are the fields of a recipe, and what all its networks share."""
+"""What the commands of `keras-imaging train` share: a recipe's fields as options, data, report."""
 
 import dataclasses
 import enum

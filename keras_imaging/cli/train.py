@@ -2,6 +2,7 @@
 
 import typer
 
+from keras_imaging.cli.train_compressive_sensing import train_compressive_sensing
 from keras_imaging.cli.train_faceguard import train_faceguard
 from keras_imaging.cli.train_inpainting import train_inpainting
 from keras_imaging.cli.train_sparse_recovery import train_sparse_recovery
@@ -16,3 +17,4 @@ for name in ("rdidn", "idn", "imdn"):
 train.command("lama")(train_inpainting)
 train.command("faceguard")(train_faceguard)
 train.command("lista")(train_sparse_recovery)
+train.command("compressive_sensing")(train_compressive_sensing)

@@ -34,7 +34,7 @@ def train_sparse_recovery(
     as_json: options.Json = False,
     **recipe_fields,
 ) -> None:
-    """Train LISTA, LISTA-CP, -SS, -CPSS, TiLISTA or ALISTA on random problems y = A x, layer by layer.
+    """Train LISTA, LISTA-CP, -SS, -CPSS, TiLISTA or ALISTA on random problems, layer by layer.
 
     Writes a checkpoint after each stage, log.csv, and at the end model.weights.h5 and model.json.
     """

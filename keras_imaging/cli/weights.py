@@ -24,17 +24,16 @@ def _print_table(cards):
     from rich.console import Console
     from rich.table import Table
 
-    tests = list(
-        dict.fromkeys(
-            name
-            for card in cards.values()
-            for name, figures in card["metrics"].items()
-            if isinstance(figures, dict)
-        )
-    )
-    table = Table("name", "parameters", *tests, caption="PSNR in dB / SSIM; the cards say how")
+    table = Table("name", "network", "parameters", "figures", caption="the cards say how")
     for name, card in cards.items():
-        scores = (card["metrics"].get(test) for test in tests)
-        cells = (f"{f['psnr']:.2f} / {f['ssim']:.4f}" if f else "" for f in scores)
-        table.add_row(name, f"{card['parameters']:,}", *cells)
+        table.add_row(name, card["model"], f"{card['parameters']:,}", _figures(card["metrics"]))
     Console().print(table)
+
+
+def _figures(metrics):
+    """A line for each test set: its figures by name."""
+    return "\n".join(
+        f"{test}: " + ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        for test, figures in metrics.items()
+        if isinstance(figures, dict)
+    )

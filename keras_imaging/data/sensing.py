@@ -70,7 +70,9 @@ class PatchMeasurementSampler:
         self.batch_size, self.seed = batch_size, seed
         self._images = [image for image in map(luma, images) if min(image.shape) >= self.size]
         if not self._images:
-            raise ValueError(f"No image is as large as a patch of {self.size} x {self.size} pixels.")
+            raise ValueError(
+                f"No image is as large as a patch of {self.size} x {self.size} pixels."
+            )
         places = [np.prod([side - self.size + 1 for side in i.shape]) for i in self._images]
         self._first_place = np.concatenate([[0], np.cumsum(places)])
 
@@ -87,9 +89,7 @@ class PatchMeasurementSampler:
     def _cut(self, place, turn):
         number = np.searchsorted(self._first_place, place, side="right") - 1
         image = self._images[number]
-        top, left = divmod(
-            place - self._first_place[number], image.shape[1] - self.size + 1
-        )
+        top, left = divmod(place - self._first_place[number], image.shape[1] - self.size + 1)
         patch = image[top : top + self.size, left : left + self.size]
         return np.rot90(patch[:, ::-1] if turn >= 4 else patch, turn % 4)
 

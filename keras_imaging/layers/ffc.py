@@ -8,7 +8,7 @@ from keras_imaging.layers.grouped_conv import GroupedConv2D
 from keras_imaging.layers.spectral_transform import SpectralTransform, strided, strides_of
 from keras_imaging.typing import Tensor
 
-PADDING_MODES = {"zeros": "constant", "reflect": "reflect"}
+PADDING_MODES = ("zeros", "reflect")
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
@@ -229,8 +229,9 @@ class FFC(keras.layers.Layer):
     def _padded(self, x):
         if self._same:
             return x
-        pad = ((0, 0), *((self._pad, self._pad),) * self.axes, (0, 0))
-        return keras.ops.pad(x, pad, mode=PADDING_MODES[self.padding_mode])
+        if self.padding_mode == "reflect":
+            return _reflected(x, self._pad, self.axes)
+        return keras.ops.pad(x, ((0, 0), *((self._pad, self._pad),) * self.axes, (0, 0)))
 
     def _parts(self, inputs, shape_of):
         """Local and global part of the input or its shape; None for one without channels."""
@@ -393,6 +394,22 @@ class FFCBNAct(keras.layers.Layer):
         config = self.ffc.get_config()
         del config["use_bias"]
         return {**config, **super().get_config(), "activation": self.activation}
+
+
+def _reflected(x, pad, axes):
+    """Reflection at the borders, by slices: delegates of phones have no operator for it."""
+    for axis in range(1, axes + 1):
+        before = [_row(x, axis, k) for k in range(pad, 0, -1)]
+        after = [_row(x, axis, -1 - k) for k in range(1, pad + 1)]
+        if pad > 1:
+            # XNNPACK joins five tensors at most.
+            before, after = ([keras.ops.concatenate(rows, axis=axis)] for rows in (before, after))
+        x = keras.ops.concatenate([*before, x, *after], axis=axis)
+    return x
+
+
+def _row(x, axis, index):
+    return x[(slice(None),) * axis + (slice(index, index + 1),)]
 
 
 def _differ(shapes):

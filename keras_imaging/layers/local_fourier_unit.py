@@ -70,7 +70,9 @@ class LocalFourierUnit(keras.layers.Layer):
         x = inputs[..., : inputs.shape[-1] // 4]
         quarters = [part for half in _halves(x, -2) for part in _halves(half, -3)]
         y = self.unit(keras.ops.concatenate(quarters, axis=-1), training=training)
-        y = keras.ops.tile(y, (*(1,) * (len(y.shape) - 3), 2, 2, 1))
+        # Delegates of phones take concatenations, not tiles.
+        for axis in (-2, -3):
+            y = keras.ops.concatenate([y, y], axis=axis)
         even = all(isinstance(n, int) and n % 2 == 0 for n in (height, width))
         return y if even else y[..., :height, :width, :]
 

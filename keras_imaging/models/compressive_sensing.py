@@ -92,7 +92,16 @@ class CompressiveSensing(PretrainedModel):
             )
             x = layer(measurements if x is None else [measurements, x])
             codes.append(x)
-        patches = LinearMap(dictionary, dtype=policy, name="synthesis")(x)
+        _, values = shape_and_values(dictionary)
+        # Files number layers by class: a LinearMap would have another name with all layers' patches
+        # than without.
+        patches = keras.layers.Dense(
+            f,
+            use_bias=False,
+            kernel_initializer="zeros" if values is None else keras.initializers.Constant(values.T),
+            dtype=full,
+            name="synthesis",
+        )(x)
         if return_all_layers:
             patches = [*(atoms(x) for x in codes[:-1]), patches]
         config = {
@@ -113,8 +122,8 @@ class CompressiveSensing(PretrainedModel):
         return [self.get_layer(f"layer_{k + 1}") for k in range(self._config["num_layers"])]
 
     @property
-    def synthesis(self) -> LinearMap:
-        """D_K: patches from the last layer's codes."""
+    def synthesis(self) -> keras.layers.Dense:
+        """D_K, its kernel transposed: patches from the last layer's codes."""
         return self.get_layer("synthesis")
 
     @property

@@ -97,7 +97,14 @@ class FaceGuardEncoder(MessageModel):
         inputs = message_inputs((image_size, image_size, 3), message_length, full)
         z = layers.Rescaling(1.0, -0.5, dtype=full, name="centre")(inputs["image"])
         t = layers.Rescaling(2.0, -1.0, dtype=full, name="signs")(inputs["bits"])
-        t = layers.Dense(grid * grid * _MESSAGE_CHANNELS, dtype=policy, name="message")(t)
+        # Louder than Glorot's would be, and so is the output: with a message of many bits, training
+        # otherwise does not leave the chance level for thousands of steps.
+        t = layers.Dense(
+            grid * grid * _MESSAGE_CHANNELS,
+            kernel_initializer=keras.initializers.RandomNormal(stddev=2 * message_length**-0.5),
+            dtype=policy,
+            name="message",
+        )(t)
         t = layers.Reshape((grid, grid, _MESSAGE_CHANNELS), dtype=policy, name="message_map")(t)
         t = layers.UpSampling2D(2, dtype=policy, name="message_enlarge")(t)
 
@@ -114,8 +121,7 @@ class FaceGuardEncoder(MessageModel):
             1,
             1,
             activation="tanh",
-            # Almost invisible at the start of training.
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.2),
             dtype=full,
             name="out",
         )(x)

@@ -2,14 +2,28 @@
 
 from keras_imaging.models.compressive_sensing import CompressiveSensing
 from keras_imaging.models.conv_lista import ConvLISTA
+from keras_imaging.models.faceguard_nets import FaceGuardDecoder, FaceGuardEncoder
 from keras_imaging.models.ffc_resnet import FFCResNet
 from keras_imaging.models.idn import IDN
 from keras_imaging.models.imdn import IMDN
+from keras_imaging.models.lama import LaMaGenerator
 from keras_imaging.models.lista import ALISTA, LISTA
 from keras_imaging.models.pretrained import PretrainedModel
 from keras_imaging.models.rdidn import RDIDN
 
-MODELS = (RDIDN, IDN, IMDN, LISTA, ALISTA, CompressiveSensing, ConvLISTA, FFCResNet)
+MODELS = (
+    RDIDN,
+    IDN,
+    IMDN,
+    LISTA,
+    ALISTA,
+    CompressiveSensing,
+    ConvLISTA,
+    FFCResNet,
+    LaMaGenerator,
+    FaceGuardEncoder,
+    FaceGuardDecoder,
+)
 
 
 def model_of_preset(preset: str) -> type[PretrainedModel]:

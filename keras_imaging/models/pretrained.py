@@ -151,8 +151,11 @@ def load_weights_file(model: keras.Model, path: str | pathlib.Path) -> None:
         # Keras passes over surplus weights in silence.
         if stored != model.count_params():
             raise ValueError(f"it holds {stored:,}")
-        if architecture and architecture != [type(model).__name__, model.architecture]:
-            raise ValueError(f"it is of {architecture[0]} with {architecture[1]}")
+        if architecture:
+            network, arguments = architecture
+            arguments = {k: v for k, v in arguments.items() if k not in _NOT_ARCHITECTURE}
+            if (network, arguments) != (type(model).__name__, model.architecture):
+                raise ValueError(f"it is of {network} with {arguments}")
         model.load_weights(str(path))
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
         reason = str(error).strip().splitlines()[0]

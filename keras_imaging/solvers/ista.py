@@ -127,6 +127,7 @@ def amp(
     threshold: Callable[[Tensor, Tensor], Tensor] = soft_threshold,
     n_iterations: int = 100,
     tolerance: float = 1e-5,
+    start: Tensor | None = None,
     history: bool = True,
     measures: dict[str, Callable[[Tensor], Tensor]] | None = None,
     progress: bool = False,
@@ -143,6 +144,7 @@ def amp(
         threshold: `threshold(x, t)`.
         n_iterations: at most.
         tolerance: see `ista`.
+        start: see `ista`; its residual is not yet corrected.
         history: see `ista`.
         measures: see `ista`.
         progress: see `ista`.
@@ -157,12 +159,13 @@ def amp(
         raise ValueError(f"AMP needs an operator between vectors, such as Matrix. Received: {A!r}")
     if not factor > 0:
         raise ValueError(f"`factor` must be positive. Received: {factor}")
-    y, start = _start(y, A, None)
+    y, start = _start(y, A, start)
     iteration = partial(
         amp_step, y=y, forward=A, backward=A.adjoint, threshold=threshold, factor=factor
     )
     noted = {"residual": lambda x: ops.mean(_norm(y - A(x))), **(measures or {})} if history else {}
-    return solve("AMP", iteration, (start, y), n_iterations, tolerance, noted, progress)
+    state = (start, y - A(start))
+    return solve("AMP", iteration, state, n_iterations, tolerance, noted, progress)
 
 
 def _prepared(y, A, lam, step, start):

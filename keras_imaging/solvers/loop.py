@@ -67,7 +67,8 @@ def solve(
             column = ops.stack([ops.cast(value, "float32") for value in values])
             series = ops.slice_update(series, (0, k), column[:, None])
         if tolerance:
-            active = ops.logical_and(active, change > tolerance)
+            # Not `change > tolerance`: a step that overflows, or is NaN, is no convergence.
+            active = ops.logical_and(active, ops.logical_not(change <= tolerance))
         return k + 1, active, taken, series, *state
 
     variables = (
@@ -81,9 +82,10 @@ def solve(
     last = min(_PROGRESS_EVERY, n_iterations) if progress else n_iterations
     while True:
         variables = ops.while_loop(going_on, iterate, variables)
+        ended = last == n_iterations or not bool(ops.any(variables[1]))
         if bar is not None:
-            bar.update(int(variables[0]), finalize=not bool(ops.any(variables[1])))
-        if last == n_iterations or not bool(ops.any(variables[1])):
+            bar.update(int(variables[0]), finalize=ended)
+        if ended:
             break
         last = min(last + _PROGRESS_EVERY, n_iterations)
 

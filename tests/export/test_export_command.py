@@ -9,7 +9,9 @@ from typer.testing import CliRunner
 
 from keras_imaging.cli.export import export
 from keras_imaging.data.images import write_image
+from keras_imaging.data.sparse import random_dictionary
 from keras_imaging.export.runtime import LiteRTModel
+from keras_imaging.models import LISTA
 
 
 @pytest.fixture
@@ -80,3 +82,22 @@ def test_bad_arguments(run, arguments, message):
     result = run(*arguments)
     assert isinstance(result.exception, ValueError)
     assert message in str(result.exception)
+
+
+def test_other_networks(run):
+    LISTA(random_dictionary(8, 16), num_layers=2).save("lista.keras")
+    result = run("lista.keras", "--quantization", "float16", "--json")
+    report = json.loads(result.stdout)
+    assert report["path"] == "lista_float16.tflite"
+    assert report["input_shape"] == [1, 8]
+    assert report["images"] == 4
+    assert report["psnr_keras"] > 50
+    result = run("lista.keras", "--format", "saved_model", "--json")
+    report = json.loads(result.stdout)
+    assert report["signatures"] == ["serving_default"]
+    assert (report["inputs"], report["outputs"]) == (["measurements"], ["output_0"])
+    for arguments, message in (
+        (("--height", 8), "--height, --width: lista.keras takes inputs of fixed shape"),
+        (("--quantization", "int16x8", "--calibration", "."), "does not take pictures"),
+    ):
+        assert message in str(run("lista.keras", *arguments, "--overwrite").exception)

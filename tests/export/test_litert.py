@@ -209,9 +209,9 @@ def test_unwritable_folder(model, tmp_path, monkeypatch):
 
 
 def test_default_samples_are_parts_of_the_sample_picture(model):
-    free = calibration_samples(model, (None, None, 1), None)
+    free = [s["image"] for s in calibration_samples(model, {"image": (None, None, 1)}, None)]
     assert {sample.shape for sample in free} == {(1, 48, 48, 1)}
     assert len(free) == 16
-    (large,) = calibration_samples(model, (180, 320, 1), None)
+    (large,) = (s["image"] for s in calibration_samples(model, {"image": (180, 320, 1)}, None))
     assert large.shape == (1, 180, 320, 1)
     assert all(sample.min() >= 0 and sample.max() <= 1 for sample in [*free, large])

@@ -25,7 +25,7 @@ def test_golden():
     for k, layer in enumerate(model.unfolded, start=1):
         layer.backward_map.matrix.assign(arrays["w_W"])
         layer.threshold.theta.assign(arrays[f"w_theta_{k}"])
-    model.synthesis.matrix.assign(arrays["w_D"])
+    model.synthesis.kernel.assign(arrays["w_D"].T)
     patches = model(arrays["y"].T)
     for ours, reference in zip(patches, arrays["f_layers"], strict=True):
         np.testing.assert_allclose(to_numpy(ours), reference.T, rtol=0, atol=1e-5)
@@ -34,9 +34,7 @@ def test_golden():
 def test_harness():
     arguments = {"phi": PHI, "dictionary": DICTIONARY, "num_layers": 2}
     options = {"support_selection": (10.0, 20.0)}
-    check_model(
-        CompressiveSensing, {**arguments, **options}, noise(3, 5), dynamic=False, edge=True
-    )
+    check_model(CompressiveSensing, {**arguments, **options}, noise(3, 5), dynamic=False, edge=True)
 
 
 @pytest.mark.parametrize("tied", [True, False])

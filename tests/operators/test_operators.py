@@ -201,5 +201,5 @@ def test_bad_inputs():
         operator(np.ones((2, 5)))
     with pytest.raises(ValueError, match=r"`y` must be of shape \(batch, 4\)"):
         operator.adjoint(np.ones((2, 6)))
-    with pytest.raises(ValueError, match="`x` must be real.*complex64"):
+    with pytest.raises(ValueError, match=r"`x` must be real.*complex64"):
         operator(np.ones((2, 6), "complex64"))

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tiny
 
+from keras_imaging.data import random_dictionary
 from keras_imaging.data.images import write_image
-from keras_imaging.models import RDIDN
+from keras_imaging.models import ALISTA, RDIDN
 from keras_imaging.training import ship
 
 
@@ -23,7 +24,8 @@ def pictures(tmp_path):
 
 def test_ships_half_precision_with_figures(reference, pictures, tmp_path):
     run = reference.out
-    card = ship.ship(run, "tiny", {"pictures": str(pictures)}, "squares, CC0", folder=tmp_path)
+    score = ship.super_resolution_score({"pictures": str(pictures)})
+    card = ship.ship(run, "tiny", score, "A", data="squares, CC0", folder=tmp_path)
 
     assert json.loads((tmp_path / "tiny.json").read_text()) == card
     assert card["file"] == "tiny.weights.h5" and card["data"] == "squares, CC0"
@@ -43,6 +45,16 @@ def test_ships_half_precision_with_figures(reference, pictures, tmp_path):
 def test_keeps_full_precision_where_the_figure_moves(reference, pictures, tmp_path, monkeypatch):
     run = reference.out
     monkeypatch.setattr(ship, "_TOLERANCE_DB", -1.0)
-    card = ship.ship(run, "tiny", {"pictures": str(pictures)}, folder=tmp_path)
+    score = ship.super_resolution_score({"pictures": str(pictures)})
+    card = ship.ship(run, "tiny", score, "A", folder=tmp_path)
     assert card["precision"] == "float32"
     assert (tmp_path / card["file"]).read_bytes() == (run / "model.weights.h5").read_bytes()
+
+
+def test_sparse_recovery_figures(tmp_path):
+    A = random_dictionary(10, 20)
+    codes = np.zeros((20, 7), "float32")
+    codes[3] = 1.0
+    np.savez(tmp_path / "problem.npz", A=A, x_test=codes)
+    figures = ship.sparse_recovery_score(tmp_path / "problem.npz")(ALISTA(A, num_layers=2))
+    assert -30 < figures["problem"]["nmse_db"] < 0

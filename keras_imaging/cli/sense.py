@@ -1,0 +1,274 @@
+"""`keras-imaging sense`: a picture through compressive sensing and back."""
+
+import enum
+import pathlib
+import time
+from typing import Annotated, NamedTuple
+
+import typer
+
+from keras_imaging.cli import options
+from keras_imaging.cli.output import check_outputs, print_json, progress_bar
+from keras_imaging.cli.quiet import quiet_start
+
+_NETWORK = "lista_cs"
+_CLASSICAL = ("fista", "ista")
+
+
+class Mean(enum.StrEnum):
+    """What is known of each patch's mean, see `keras_imaging.sensing`."""
+
+    MEASURED = "measured"
+    ORACLE = "oracle"
+
+
+class _Sensing(NamedTuple):
+    recover: object
+    phi: object
+    name: str
+
+
+def sense(
+    source: Annotated[
+        pathlib.Path | None,
+        typer.Argument(
+            help="A picture or a folder of pictures. Without it a sample picture is compared with "
+            "the least-squares picture and the truth.",
+            show_default=False,
+        ),
+    ] = None,
+    rate: Annotated[
+        float, typer.Option(help="Measurements per pixel: 0.5, 0.25 or 0.1 for shipped networks.")
+    ] = 0.5,
+    solver: Annotated[str, typer.Option(help="lista_cs (the network), fista or ista.")] = _NETWORK,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of shipped weights, or a file: .weights.h5 (of the rate) or .keras.",
+            show_default="those shipped for the rate",
+        ),
+    ] = None,
+    dictionary: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            help="A .npy file with D (pixels of a patch x atoms), of fista and ista.",
+            show_default="that of the weights",
+        ),
+    ] = None,
+    lam: Annotated[float, typer.Option(help="Weight of the l1 norm, of fista and ista.")] = 0.01,
+    iterations: Annotated[int, typer.Option(help="Of fista and ista.")] = 200,
+    mean: Annotated[
+        Mean,
+        typer.Option(
+            help="Each patch's mean: measured, by one more measurement; oracle, from the picture."
+        ),
+    ] = Mean.MEASURED,
+    out: options.Out = None,
+    as_json: options.Json = False,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Measure pictures patch by patch, far fewer numbers than pixels, and rebuild them.
+
+    Writes PICTURE_sensed.png beside the picture, or the folder FOLDER_sensed, and tells the PSNR.
+    Files of a folder that cannot be read are named and skipped; the exit code is then 1.
+    """
+    if source is not None and not source.exists():
+        raise ValueError(f"There is no file or folder {str(source)!r}.")
+    if not 0 < rate <= 1:
+        raise ValueError(f"--rate must be in (0, 1]. Received: {rate}")
+    if solver not in (_NETWORK, *_CLASSICAL):
+        raise ValueError(
+            f"--solver must be one of {', '.join((_NETWORK, *_CLASSICAL))}. Received: {solver}"
+        )
+    if dictionary is not None and (solver == _NETWORK or weights is not None):
+        raise ValueError("--dictionary is for fista and ista, and stands in place of --weights.")
+    with quiet_start():
+        import keras_imaging.models  # noqa: F401
+    if solver == _NETWORK:
+        sensing = _network(rate, weights)
+    else:
+        sensing = _classical(rate, solver, weights, dictionary, lam, iterations)
+
+    if source is None:
+        report = _sense_sample(sensing, mean.value, out, overwrite)
+    elif source.is_dir():
+        report = _sense_folder(sensing, mean.value, source, out, overwrite)
+    else:
+        target = _target(out, source.with_name(f"{source.stem}_sensed.png"))
+        check_outputs([target], overwrite)
+        report = {"written": [_sense_one(sensing, mean.value, source, target)]}
+    from keras_imaging.sensing import measurement_rate
+
+    achieved = round(measurement_rate(sensing.phi, mean.value), 4)
+    report = {"solver": sensing.name, "rate": achieved, "mean": mean.value, **report}
+    if as_json:
+        print_json(report)
+    else:
+        _tell(report)
+    if report.get("skipped"):
+        raise typer.Exit(1)
+
+
+def _network(rate, weights):
+    model, name = _load(rate, weights)
+    return _Sensing(model.predict_on_batch, model.measurement_matrix, name)
+
+
+def _classical(rate, solver, weights, dictionary, lam, iterations):
+    import keras
+    import numpy as np
+
+    from keras_imaging import solvers
+    from keras_imaging.data.arrays import read_arrays
+    from keras_imaging.data.sensing import gaussian_measurement_matrix
+    from keras_imaging.sensing import sparse_recovery
+
+    if dictionary is not None:
+        D = next(iter(read_arrays(dictionary).values()))
+        if D.ndim != 2:
+            raise ValueError(f"{str(dictionary)!r} must hold (pixels, atoms), not {D.shape}.")
+        phi = gaussian_measurement_matrix(max(1, round(rate * len(D))), len(D))
+        name = dictionary.name
+    else:
+        model, name = _load(rate, weights)
+        phi = model.measurement_matrix
+        D = keras.ops.convert_to_numpy(model.dictionary.matrix)
+    recover = sparse_recovery(phi, D.astype("float32"), lam, iterations, getattr(solvers, solver))
+    return _Sensing(lambda y: np.asarray(recover(y)), phi, f"{solver} ({name})")
+
+
+def _load(rate, weights):
+    """A network and what to call it."""
+    from keras_imaging.cli.networks import load_keras
+    from keras_imaging.models import CompressiveSensing, shipped_weights
+
+    if weights is not None and weights.endswith(".keras"):
+        return load_keras(pathlib.Path(weights), (CompressiveSensing,)), pathlib.Path(weights).name
+    cards = shipped_weights("CompressiveSensing")
+    if weights in cards:
+        return CompressiveSensing(**{**cards[weights]["config"], "weights": weights}), weights
+    preset = f"{_NETWORK}_{round(100 * rate)}"
+    if preset not in CompressiveSensing.presets:
+        rates = ", ".join(str(int(p.split("_")[-1]) / 100) for p in CompressiveSensing.presets)
+        raise ValueError(f"There are networks for --rate {rates}. Received: {rate}")
+    if weights is not None:
+        model = CompressiveSensing.from_preset(preset, weights=weights)
+        return model, f"{preset} ({pathlib.Path(weights).name})"
+    if preset not in cards:
+        raise ValueError(
+            f"No weights are shipped for {preset} (shipped: {', '.join(cards) or 'none'}). Give "
+            "--weights, or --solver fista with --dictionary."
+        )
+    return CompressiveSensing(**{**cards[preset]["config"], "weights": preset}), preset
+
+
+def _sense_folder(sensing, mean, source, out, overwrite):
+    from keras_imaging.data import list_images
+
+    paths = list_images(source)
+    named = source.resolve() if source.name in ("", "..") else source
+    out = out or named.with_name(f"{named.name}_sensed")
+    stems = [path.stem for path in paths]
+    targets = [
+        out / f"{path.stem if stems.count(path.stem) == 1 else path.name}_sensed.png"
+        for path in paths
+    ]
+    out.mkdir(parents=True, exist_ok=True)
+    check_outputs(targets, overwrite)
+    written, skipped = [], {}
+    with progress_bar(source.name) as progress:
+        for done, (path, target) in enumerate(zip(paths, targets, strict=True), start=1):
+            try:
+                written.append(_sense_one(sensing, mean, path, target))
+            except ValueError as error:
+                skipped[path.name] = str(error)
+            progress(done, len(paths))
+    report = {"written": written, "skipped": skipped}
+    if written:
+        report["mean_psnr"] = sum(item["psnr"] for item in written) / len(written)
+    return report
+
+
+def _sense_one(sensing, mean, source, target):
+    from keras_imaging.data.images import (
+        check_writable_as,
+        read_icc_profile,
+        read_image,
+        write_image,
+    )
+    from keras_imaging.metrics import psnr
+    from keras_imaging.sensing import sense as send
+
+    began = time.monotonic()
+    image = read_image(source)
+    check_writable_as(target, image.shape, image.dtype)
+    result = send(image, sensing.recover, sensing.phi, mean)
+    write_image(target, result, read_icc_profile(source))
+    top = 255 if image.dtype == "uint8" else 65535
+    return {
+        "input": source,
+        "output": target,
+        "psnr": psnr(result, image, max_val=top),
+        "seconds": round(time.monotonic() - began, 2),
+    }
+
+
+def _sense_sample(sensing, mean, out, overwrite):
+    import numpy as np
+
+    from keras_imaging.cli.comparison import most_improved, side_by_side
+    from keras_imaging.data import sample_image, write_image
+    from keras_imaging.metrics import psnr
+    from keras_imaging.sensing import sense as send
+
+    target = _target(out, pathlib.Path("sample_sensed.png"))
+    comparison = target.with_name(f"{target.stem}_comparison.png")
+    check_outputs([target, comparison], overwrite)
+    truth = sample_image()
+    inverse = np.linalg.pinv(sensing.phi).T.astype("float32")
+    plain = send(truth, lambda y: np.asarray(y) @ inverse, sensing.phi, mean)
+    began = time.monotonic()
+    ours = send(truth, sensing.recover, sensing.phi, mean)
+    seconds = round(time.monotonic() - began, 2)
+    scores = [psnr(picture, truth) for picture in (plain, ours)]
+    panels = {
+        f"least squares   {scores[0]:.2f} dB": plain,
+        f"{sensing.name}   {scores[1]:.2f} dB": ours,
+        "truth": truth,
+    }
+    write_image(target, ours)
+    write_image(comparison, side_by_side(panels, most_improved(ours, plain, truth)))
+    written = {
+        "input": "the sample picture",
+        "output": target,
+        "psnr": scores[1],
+        "seconds": seconds,
+    }
+    return {"written": [written], "comparison": comparison, "least_squares_psnr": scores[0]}
+
+
+def _target(out, default):
+    if out is None:
+        return default
+    return out / default.name if out.is_dir() else out
+
+
+def _tell(report):
+    how = f"{report['rate']:g} measurements a pixel, patch means {report['mean']}"
+    for item in report["written"]:
+        typer.echo(
+            f"Wrote {item['output']}: {item['input']} from {how}, by "
+            f"{report['solver']} in {item['seconds']} s. PSNR {item['psnr']:.2f} dB."
+        )
+    if "comparison" in report:
+        typer.echo(
+            f"Wrote {report['comparison']}: least squares ({report['least_squares_psnr']:.2f} dB), "
+            f"{report['solver']} and the truth."
+        )
+    if "mean_psnr" in report:
+        typer.echo(f"Mean PSNR {report['mean_psnr']:.2f} dB of {len(report['written'])} pictures.")
+    if report.get("skipped"):
+        total = len(report["written"]) + len(report["skipped"])
+        typer.echo(f"Skipped {len(report['skipped'])} of {total} files:", err=True)
+        for reason in report["skipped"].values():
+            typer.echo(f"  {reason}", err=True)

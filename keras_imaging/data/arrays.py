@@ -1,0 +1,57 @@
+"""Arrays in NumPy's files."""
+
+import os
+import pathlib
+import zipfile
+
+import numpy as np
+
+from keras_imaging.data.images import replacing
+
+SUFFIXES = (".npy", ".npz")
+
+
+def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Arrays of a `.npz` file by name; the one of a `.npy` file has the name `""`.
+
+    Raises:
+        ValueError: naming the file, if it is missing, damaged, or holds anything but numbers.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise ValueError(f"There is no file {str(path)!r}.")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        arrays = {"": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"Cannot read {str(path)!r}: {error}") from error
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biufc":
+            raise ValueError(
+                f"Cannot read {str(path)!r}: expected numbers, received {array.dtype} {name}"
+            )
+    return arrays
+
+
+def write_arrays(path: str | os.PathLike, arrays: dict[str, np.ndarray]) -> None:
+    """Write a `.npz` file, or the first array as a `.npy` file, whole or not at all.
+
+    Raises:
+        ValueError: if the name ends otherwise.
+        OSError: if the file cannot be written.
+    """
+    path = pathlib.Path(path)
+    check_suffix(path)
+    with replacing(path) as stream:
+        if path.suffix == ".npy":
+            np.save(stream, next(iter(arrays.values())))
+        else:
+            np.savez_compressed(stream, **arrays)
+
+
+def check_suffix(path: str | os.PathLike) -> None:
+    """Raise ValueError unless `write_arrays` knows the suffix."""
+    if pathlib.Path(path).suffix not in SUFFIXES:
+        raise ValueError(
+            f"Expected a file name that ends with {' or '.join(SUFFIXES)}. Received: {str(path)!r}"
+        )

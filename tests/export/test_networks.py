@@ -1,0 +1,215 @@
+"""Files of networks other than those for pictures in and pictures out."""
+
+import io
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from small import picture
+from test_folding import with_statistics
+
+from keras_imaging.data.images import sample_image
+from keras_imaging.data.sensing import gaussian_measurement_matrix
+from keras_imaging.data.sparse import random_dictionary
+from keras_imaging.export import to_litert, to_saved_model, verify
+from keras_imaging.export.inputs import call, input_shapes
+from keras_imaging.export.runtime import LiteRTModel, operators
+from keras_imaging.export.samples import inputs_of_pictures, sample_inputs
+from keras_imaging.layers import FFCBNAct, FFCMerge
+from keras_imaging.models import (
+    ALISTA,
+    LISTA,
+    CompressiveSensing,
+    ConvLISTA,
+    FaceGuardDecoder,
+    FaceGuardEncoder,
+    LaMaGenerator,
+    tilista,
+)
+
+A = random_dictionary(20, 40)
+
+
+def snr(expected, result):
+    """In dB."""
+    return 10 * np.log10(np.sum(np.square(expected)) / np.sum(np.square(result - expected)))
+
+
+@pytest.fixture(scope="module")
+def lista():
+    options = {"coupled": True, "support_selection": (2.0, 13.0), "return_all_layers": True}
+    return LISTA(A, num_layers=11, **options)
+
+
+@pytest.fixture(scope="module")
+def lista_file(lista, tmp_path_factory):
+    return to_litert(lista, tmp_path_factory.mktemp("lista") / "a.tflite")
+
+
+def test_outputs_keep_their_order(lista, lista_file):
+    file = LiteRTModel(lista_file)
+    assert list(file.inputs) == ["measurements"]
+    assert list(file.outputs) == [f"output_{k}" for k in range(11)]
+    for sample in sample_inputs(lista, input_shapes(lista))[:3]:
+        for own, expected in zip(file.run(sample), call(lista, sample), strict=True):
+            np.testing.assert_allclose(own, expected, atol=1e-5)
+
+
+def test_vectors_are_verified(lista, lista_file):
+    samples = sample_inputs(lista, input_shapes(lista))[:2]
+    # With and without a batch axis.
+    data = [samples[0]["measurements"], samples[1]["measurements"][0]]
+    report = verify(lista, lista_file, data, runs=1)
+    assert report.images == 2
+    assert report.psnr_keras > 100
+    assert report.measured_shape == report.input_shape == (1, 20)
+    assert "output_10 float32" in report.output
+    with pytest.raises(ValueError, match=r"arrays \(20,\). Received shape \(21,\)"):
+        verify(lista, lista_file, [np.zeros(21)])
+
+
+def test_int16x8_of_sparse_codes(tmp_path):
+    model = LISTA(A, num_layers=4, coupled=True)
+    path = to_litert(model, tmp_path / "a.tflite", "int16x8")
+    sample = sample_inputs(model, input_shapes(model))[-1]
+    assert snr(call(model, sample)[0], LiteRTModel(path).run(sample)[0]) > 30
+
+
+def test_saved_model_of_several_outputs(lista, tmp_path):
+    loaded = tf.saved_model.load(to_saved_model(lista, tmp_path / "net"))
+    batch = np.concatenate(
+        [sample["measurements"] for sample in sample_inputs(lista, input_shapes(lista))[:3]]
+    )
+    results = loaded.signatures["serving_default"](measurements=tf.constant(batch))
+    for k, expected in enumerate(lista(batch)):
+        np.testing.assert_allclose(results[f"output_{k}"], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "quantization"),
+    [
+        (lambda: LISTA(A, num_layers=2), "dynamic"),
+        (lambda: ALISTA(A, num_layers=2), "float16"),
+        (lambda: tilista(A, num_layers=2), None),
+        (
+            lambda: CompressiveSensing(
+                gaussian_measurement_matrix(8, 16), random_dictionary(16, 32), num_layers=2
+            ),
+            "float16",
+        ),
+        (lambda: ConvLISTA(num_layers=2, input_shape=(16, 20, 1)), "dynamic"),
+    ],
+    ids=["lista", "alista", "tilista", "compressive_sensing", "conv_lista"],
+)
+def test_sparse_recovery(make, quantization, tmp_path):
+    # Its own checks compare the file with Keras.
+    path = to_litert(make(), tmp_path / "a.tflite", quantization)
+    assert LiteRTModel(path).partitions()[0] > 0
+
+
+@pytest.fixture(scope="module")
+def guards():
+    keras.utils.set_random_seed(0)
+    encoder, decoder = FaceGuardEncoder(8, 32, 2), FaceGuardDecoder(8, 32, 4)
+    kernel, bias = encoder.get_layer("out").get_weights()
+    # As initialised, the residual is almost zero.
+    encoder.get_layer("out").set_weights([50 * kernel, bias])
+    return encoder, decoder
+
+
+def test_bits_survive_in_int8_files_as_in_keras(guards, tmp_path):
+    encoder, decoder = guards
+    files = [
+        LiteRTModel(to_litert(model, tmp_path / f"{model.name}.tflite", "int8")) for model in guards
+    ]
+    assert list(files[0].input_shapes.values()) == [(1, 8), (1, 32, 32, 3)]
+    faces = [picture(32, 32, 3, seed=seed) for seed in range(8)]
+    samples = inputs_of_pictures(encoder, input_shapes(encoder), faces)
+    by_keras = np.stack([read(call, decoder, mark(call, encoder, x)) for x in samples])
+    by_files = np.stack([read(run, files[1], mark(run, files[0], x)) for x in samples])
+    clear = np.abs(by_keras) > 0.1 * np.abs(by_keras).std()
+    assert clear.mean() > 0.8
+    assert np.mean((by_keras > 0) == (by_files > 0), where=clear) > 0.95
+
+
+def run(file, batch):
+    return file.run(batch)
+
+
+def mark(run, encoder, sample):
+    """The marked picture after JPEG."""
+    marked = np.clip(sample["image"] + 0.03 * run(encoder, sample)[0], 0, 1)
+    stream = io.BytesIO()
+    Image.fromarray(np.uint8(255 * marked[0] + 0.5)).save(stream, "JPEG", quality=75)
+    return {"image": np.asarray(Image.open(stream), "float32")[None] / 255}
+
+
+def read(run, decoder, sample):
+    return run(decoder, sample)[0][0]
+
+
+def test_several_inputs(guards, tmp_path):
+    encoder, _ = guards
+    sample = inputs_of_pictures(encoder, input_shapes(encoder), [picture(32, 32, 3)])[0]
+    loaded = tf.saved_model.load(to_saved_model(encoder, tmp_path / "net"))
+    two = {name: tf.constant(np.concatenate([x, x])) for name, x in sample.items()}
+    result = loaded.signatures["serving_default"](**two)["output_0"]
+    np.testing.assert_allclose(result, encoder(two), atol=1e-5)
+
+    path = to_litert(encoder, tmp_path / "a.tflite")
+    report = verify(encoder, path, [{name: x[0] for name, x in sample.items()}], runs=1)
+    assert report.psnr_keras > 100
+    assert report.input_shape == {"bits": (1, 8), "image": (1, 32, 32, 3)}
+    assert report.input == "bits float32; image float32"
+    with pytest.raises(ValueError, match=r"dictionaries of the inputs \['bits', 'image'\]"):
+        verify(encoder, path, [picture(32, 32, 3)])
+    with pytest.raises(ValueError, match="`input_shape` must be a dictionary"):
+        to_litert(encoder, tmp_path / "b.tflite", input_shape=(32, 32, 3))
+
+
+def test_lama(tmp_path):
+    model = with_statistics(LaMaGenerator(width=4, num_downsamples=1, num_blocks=1))
+    path = to_litert(model, tmp_path / "a.tflite", input_shape=(32, 40, 4))
+    assert LiteRTModel(path).partitions() == (1, {})
+    assert "MUL" not in {name for name, _ in operators(path)}
+    with pytest.raises(ValueError, match="Fourier transforms on phones need a fixed size"):
+        to_litert(model, tmp_path / "b.tflite")
+
+
+@pytest.fixture(scope="module")
+def fourier():
+    keras.utils.set_random_seed(0)
+    image = keras.Input((64, 64, 3), name="image")
+    x = FFCBNAct(16, 3, ratio_in=0, fft_method="matmul", name="first")(image)
+    x = FFCBNAct(16, 3, fft_method="matmul", name="second", activation=None)(x)
+    return with_statistics(keras.Model(image, FFCMerge()(x)))
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    """Not noise: their spectra fall, as those of all photographs do."""
+    sample = sample_image()[..., :3] / np.float32(255)
+    return [sample[k : k + 64, 2 * k : 2 * k + 64] for k in range(0, 120, 20)]
+
+
+def test_fourier_units_are_taken_whole(fourier, tmp_path):
+    path = to_litert(fourier, tmp_path / "a.tflite")
+    assert LiteRTModel(path).partitions() == (1, {})
+
+
+def test_int8_spatial_keeps_spectra(fourier, photographs, tmp_path):
+    path = to_litert(fourier, tmp_path / "a.tflite", "int8_spatial", calibration=photographs[1:])
+    x = photographs[0][None]
+    assert snr(fourier(x)[..., 8:], LiteRTModel(path)(x)[..., 8:]) > 30
+    kinds = [name for name, _ in operators(path)]
+    # Into each Fourier unit and out of it.
+    assert kinds.count("DEQUANTIZE") > 0 and kinds.count("QUANTIZE") > 0
+
+
+def test_errors_say_what_does_well(fourier, photographs, tmp_path):
+    with pytest.raises(ValueError, match="what does well here: 'int8_spatial'"):
+        to_litert(fourier, tmp_path / "a.tflite", "int8", calibration=photographs)
+    with pytest.raises(ValueError, match="networks with Fourier units"):
+        to_litert(LISTA(A, num_layers=1), tmp_path / "a.tflite", "int8_spatial")
