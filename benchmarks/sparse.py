@@ -177,7 +177,8 @@ def time_to_quality(args, operator, y, x):
     net = load_net(args.alista)
     layers = [codes.numpy() for codes in net(y)]
     depth = 1 + next(k for k, codes in enumerate(layers) if nmse_db(codes, x) <= TARGET_DB)
-    short = tf.function(keras.Model(net.inputs, net.unfolded[depth - 1].output), jit_compile=True)
+    first_layers = keras.Model(net.inputs[0], net.unfolded[depth - 1].output)
+    short = tf.function(first_layers, jit_compile=True)
     count = next(
         n
         for n in range(40, 120)

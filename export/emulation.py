@@ -105,7 +105,7 @@ def emulate_int8(network: keras.Model, ranges: Ranges) -> keras.Model:
         network: a graph for which `is_plain` holds.
         ranges: from `measure_ranges`.
     """
-    image = keras.Input(network.input_shape[1:], name="image")
+    image = keras.Input(network.input_shape[1:], name=network.inputs[0].name)
     rounded_image = Round(*ranges[INPUT], name="round_input")(image)
 
     def call(operation, x, **kwargs):

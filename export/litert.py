@@ -17,8 +17,8 @@ from keras_imaging.export.quantization import (
     CALIBRATED,
     QUANTIZATIONS,
     bytes_per_weight,
-    fourier_units,
     quantize,
+    spectral_layers,
 )
 from keras_imaging.export.runtime import LiteRTModel, check_builtin_operators
 from keras_imaging.export.samples import calibration_samples, fit_batch, is_enhancer, sample_inputs
@@ -37,6 +37,8 @@ _QUANTIZED_TOLERANCE = {
     "int16x8": 0.1,
     "int8_spatial": 0.15,
 }
+# Part of the weights that a file must at least have room for.
+_LEAST_STORED = 0.25
 # Tried in this order where a quantization fails.
 _GENTLER = ("int8_spatial", "int16x8", "dynamic", "float16")
 
@@ -68,7 +70,7 @@ def to_litert(
         quantization: None (float32), `"float16"` (weights), `"dynamic"` (int8 weights, float
             activations that the runtime quantizes), `"int8"` (weights by channel, and activations),
             `"int16x8"` (int8 weights, int16 activations), or `"int8_spatial"`, of networks of
-            Fourier convolutions: int8, but in the Fourier units float16 weights and float
+            Fourier convolutions: int8, but in the spectral transforms float16 weights and float
             activations, as 8 bits cannot hold a spectrum.
         input_shape: `(height, width, channels)` or whatever the shape of the input is, without
             batch; a dictionary by name for several inputs; None keeps the model's own.
@@ -100,11 +102,11 @@ def to_litert(
     model = resolve_model(model)
     shapes = input_shapes(model, input_shape)
     network = _edge_network(model, shapes, expand_groups) if edge else model
-    units = fourier_units(network)
-    if quantization == "int8_spatial" and not units:
+    spectral = spectral_layers(network)
+    if quantization == "int8_spatial" and not spectral:
         raise ValueError(
-            f"quantization='int8_spatial' is for networks with Fourier units; {model.name} has "
-            "none. Use 'int8'."
+            f"quantization='int8_spatial' is for networks with Fourier convolutions; {model.name} "
+            "has none. Use 'int8'."
         )
     pixels = is_enhancer(model)
     io_dtype = io_dtype or ("uint8" if pixels else "float32")
@@ -127,7 +129,7 @@ def to_litert(
         if quantization is not None:
 
             def quantized(mode):
-                result = quantize(network, file, shapes, mode, samples, io_dtype, pixels, units)
+                result = quantize(network, file, shapes, mode, samples, io_dtype, pixels, spectral)
                 check_builtin_operators(result)
                 _check_size(result, network, mode)
                 bounded = pixels and mode == "int8" and io_dtype != "float32"
@@ -135,7 +137,7 @@ def to_litert(
                 _check_quantized_output(result, probe, wanted, mode)
                 return result
 
-            file = _with_advice(quantized, quantization, samples, units)
+            file = _with_advice(quantized, quantization, samples, spectral)
         with open(file, "rb") as source, replacing(path) as target:
             shutil.copyfileobj(source, target)
     return path
@@ -168,9 +170,10 @@ def _edge_network(model, shapes, expand_groups):
 
 def _check_size(path, model, quantization):
     """Converters have been seen to drop weights without a word."""
-    # Equal arrays, such as biases of zeros, are stored once.
+    # Equal arrays, such as biases of zeros, are stored once; and what meets only constants, such as
+    # the matrix of LISTA's first layer, whose codes are zero, is not stored at all.
     arrays = {array.tobytes(): array.size for array in model.get_weights()}
-    least = bytes_per_weight(quantization) * sum(arrays.values())
+    least = int(_LEAST_STORED * bytes_per_weight(quantization) * sum(arrays.values()))
     if path.stat().st_size < least:
         raise ValueError(
             f"The converted file lost weights: expected at least {least:,} bytes for "
@@ -178,14 +181,14 @@ def _check_size(path, model, quantization):
         )
 
 
-def _with_advice(quantized, quantization, samples, units):
+def _with_advice(quantized, quantization, samples, spectral):
     """The quantized file, or an error that says which other quantizations do well."""
     try:
         return quantized(quantization)
     except ValueError as error:
         sound = []
         for mode in _GENTLER:
-            possible = (samples or mode not in CALIBRATED) and (units or mode != "int8_spatial")
+            possible = (samples or mode not in CALIBRATED) and (spectral or mode != "int8_spatial")
             if mode == quantization or not possible:
                 continue
             try:

@@ -12,7 +12,7 @@ from keras_imaging.export.conversion import convert
 from keras_imaging.export.emulation import Round, emulate_int8, is_plain, measure_ranges
 from keras_imaging.export.inputs import Batch, Shapes
 from keras_imaging.export.samples import fit_batch, full_range
-from keras_imaging.layers import FourierUnit
+from keras_imaging.layers import FourierUnit, SpectralTransform
 
 QUANTIZATIONS = ("float16", "dynamic", "int8", "int16x8", "int8_spatial")
 # Those that measure ranges of activations on real inputs.
@@ -24,11 +24,14 @@ def bytes_per_weight(quantization: str | None) -> int:
     return {None: 4, "float16": 2}.get(quantization, 1)
 
 
-def fourier_units(network: keras.Model) -> list[str]:
-    """Names of the layers of a network that compute on spectra."""
-    return sorted(
-        {layer.name for layer in network._flatten_layers() if isinstance(layer, FourierUnit)}
-    )
+def spectral_layers(network: keras.Model) -> list[str]:
+    """Names of the layers of a network that 8 bits do not do for.
+
+    The low frequencies of a spectrum are far above all others; and as ReLU leaves no negative
+    frequencies, what comes back has a peak in its first pixel far above all others.
+    """
+    kinds = (FourierUnit, SpectralTransform)
+    return sorted({layer.name for layer in network._flatten_layers() if isinstance(layer, kinds)})
 
 
 def quantize(

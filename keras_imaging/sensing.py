@@ -116,7 +116,7 @@ def measurement_rate(phi: np.ndarray, dc: str = "measured") -> float:
 def sparse_recovery(
     phi: np.ndarray,
     dictionary: np.ndarray,
-    lam: float = 0.002,
+    lam: float = 0.006,
     n_iterations: int = 200,
     solver: Callable = fista,
     **options,

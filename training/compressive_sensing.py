@@ -56,7 +56,12 @@ class CompressiveSensingRecipe(StagewiseRecipe):
         from keras_imaging.models import CompressiveSensing
 
         return CompressiveSensing(
-            data["phi"], data["dictionary"], self.num_layers, tied=self.tied, lam=self.lam
+            data["phi"],
+            data["dictionary"],
+            self.num_layers,
+            tied=self.tied,
+            lam=self.lam,
+            weights=self.init,
         )
 
     def build_sampler(
@@ -75,7 +80,7 @@ class CompressiveSensingRecipe(StagewiseRecipe):
         codes = model.unfolded[k].output
         last = k == self.num_layers - 1
         patches = (model.synthesis if last else model.dictionary)(codes)
-        return keras.Model(model.inputs, keras.ops.concatenate([patches, codes], axis=-1))
+        return keras.Model(model.inputs[0], keras.ops.concatenate([patches, codes], axis=-1))
 
     def stage_loss(self):
         """Half the sum of squares over the batch, and the codes' l1 norm."""

@@ -1,12 +1,11 @@
-"""Adam with an exponential moving average that warms up, right under every strategy."""
+"""Adam and SGD with an exponential moving average that warms up, right under every strategy."""
 
 import keras
 from keras import ops
 
 
-@keras.saving.register_keras_serializable(package="keras_imaging")
-class AveragedAdam(keras.optimizers.Adam):
-    """Adam that keeps an exponential moving average of the weights.
+class _Averaging:
+    """Part of an optimizer: it keeps an exponential moving average of the weights.
 
     Keras' `use_ema` starts from the weights after the first step and holds on to them for about
     1 / (1 - decay) steps. Here the decay is min(ema_momentum, (1 + t) / (10 + t)), so the average
@@ -43,6 +42,30 @@ class AveragedAdam(keras.optimizers.Adam):
         for variable, average in zip(trainable_variables, self.averages, strict=True):
             keep = ops.cast(decay, variable.dtype)
             average.assign(keep * average + (1 - keep) * variable)
+
+
+@keras.saving.register_keras_serializable(package="keras_imaging")
+class AveragedAdam(_Averaging, keras.optimizers.Adam):
+    """Adam that keeps an average of the weights, and clips the sum of all replicas' gradients."""
+
+
+@keras.saving.register_keras_serializable(package="keras_imaging")
+class AveragedSGD(_Averaging, keras.optimizers.SGD):
+    """Likewise stochastic gradient descent, with an L2 penalty.
+
+    The `weight_decay` of Keras is decoupled from the gradient; `l2` is what the protocols of
+    classifiers call weight decay: l2 times the weights is added to the gradient, after clipping.
+    """
+
+    def __init__(self, *args, l2: float = 0.0, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.l2 = l2
+
+    def update_step(self, gradient, variable, learning_rate):
+        super().update_step(gradient + self.l2 * variable, variable, learning_rate)
+
+    def get_config(self):
+        return {**super().get_config(), "l2": self.l2}
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")

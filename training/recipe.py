@@ -14,7 +14,8 @@ class Recipe:
     """How to train: Adam with averaged weights, a linear warm-up, cosine decay.
 
     A recipe of a method adds its own fields and says what is trained on what: `build_model` and
-    `build_sampler`, and where the defaults do not fit, `compile_arguments` and `deployed`.
+    `build_sampler`, and where the defaults do not fit, `build_optimizer`, `compile_arguments` and
+    `deployed`.
 
     Args:
         steps: training steps.
@@ -68,6 +69,12 @@ class Recipe:
         A batch is a tuple of arrays, or of dictionaries of arrays: inputs and targets.
         """
         raise NotImplementedError
+
+    def build_optimizer(self, learning_rate) -> "keras.optimizers.Optimizer":
+        """What moves the weights at a rate or schedule; it has `averages` of them."""
+        from keras_imaging.training.optimizer import AveragedAdam
+
+        return AveragedAdam(learning_rate, global_clipnorm=self.clip_norm, ema_momentum=self.ema)
 
     def compile_arguments(self) -> dict:
         """Further arguments of `model.compile`, such as the loss."""

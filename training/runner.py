@@ -11,7 +11,7 @@ import keras
 from keras_imaging.training.card import weights_file
 from keras_imaging.training.feed import feed
 from keras_imaging.training.multi_worker import check_same_step, mended_fit
-from keras_imaging.training.optimizer import AveragedAdam, LossScaleOptimizer
+from keras_imaging.training.optimizer import LossScaleOptimizer
 from keras_imaging.training.run import Run
 from keras_imaging.training.strategy import is_chief, make_strategy, rows_per_replica, scope
 
@@ -125,9 +125,7 @@ def train(
 def compiled(recipe, strategy=None) -> keras.Model:
     """The recipe's model with its optimizer, built."""
     model = recipe.build_model()
-    optimizer = AveragedAdam(
-        make_schedule(recipe), global_clipnorm=recipe.clip_norm, ema_momentum=recipe.ema
-    )
+    optimizer = recipe.build_optimizer(make_schedule(recipe))
     if recipe.dtype == "mixed_float16":
         optimizer = LossScaleOptimizer(optimizer)
     model.compile(

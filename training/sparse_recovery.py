@@ -32,8 +32,8 @@ class SparseRecoveryRecipe(StagewiseRecipe):
         network: one of `"lista"`, `"lista_ss"`, `"lista_cp"`, `"lista_cpss"`, `"tilista"`,
             `"alista"`.
         tied: of LISTA: one W for all layers.
-        analytic_start: of `"lista_cp"` and `"lista_cpss"`: W starts at ALISTA's analytic weight
-            instead of A^T / L.
+        init: as in `StagewiseRecipe`; `"lista_cpss"` also starts from an ALISTA for the same A:
+            W_k = alpha_k W^T.
         sparsity: probability of a non-zero.
         snr_db: of the measurements, in dB; infinite without noise.
         **fields: of `StagewiseRecipe`.
@@ -51,7 +51,6 @@ class SparseRecoveryRecipe(StagewiseRecipe):
 
     network: str = "lista_cpss"
     tied: bool = False
-    analytic_start: bool = False
     sparsity: float = 0.1
     snr_db: float = np.inf
 
@@ -60,8 +59,6 @@ class SparseRecoveryRecipe(StagewiseRecipe):
     def __post_init__(self):
         super().__post_init__()
         self._require("network", self.network in NETWORKS, f"one of {sorted(NETWORKS)}")
-        possible = not self.analytic_start or self.network in ("lista_cp", "lista_cpss")
-        self._require("analytic_start", possible, "False for this network")
 
     def fingerprint(self, A: np.ndarray) -> str:
         """What tells A from another matrix."""
@@ -70,18 +67,31 @@ class SparseRecoveryRecipe(StagewiseRecipe):
     def build_model(self, A: np.ndarray) -> "keras.Model":
         """The network for A, with its initial weights."""
         from keras_imaging.models import ALISTA, LISTA, tilista
-        from keras_imaging.operators import solve_analytic_weight
 
         if self.network == "alista":
-            return ALISTA(A, num_layers=self.num_layers)
+            return ALISTA(A, num_layers=self.num_layers, weights=self.init)
         if self.network == "tilista":
-            return tilista(A, num_layers=self.num_layers)
-        model = LISTA(A, self.num_layers, tied=self.tied, **NETWORKS[self.network])
-        if self.analytic_start:
-            W = solve_analytic_weight(A).T
-            for layer in model.unfolded:
-                layer.backward_map.matrix.assign(W)
+            return tilista(A, num_layers=self.num_layers, weights=self.init)
+        options = {"tied": self.tied, **NETWORKS[self.network]}
+        if self.init is None or not self._init_is_alista():
+            return LISTA(A, self.num_layers, weights=self.init, **options)
+        self._require("tied", not self.tied, "False to start from an ALISTA")
+        model = LISTA(A, self.num_layers, **options)
+        source = ALISTA(A, num_layers=self.num_layers, weights=self.init)
+        for layer, given in zip(model.unfolded, source.unfolded, strict=True):
+            layer.backward_map.matrix.assign(given.step_size.alpha * given.weight.matrix)
+            layer.threshold.theta.assign(given.threshold.theta)
         return model
+
+    def _init_is_alista(self):
+        from keras_imaging.models import shipped_weights
+        from keras_imaging.models.pretrained import network_of_file
+
+        if self.network != "lista_cpss":
+            return False
+        card = shipped_weights().get(self.init)
+        name = card["model"] if card else network_of_file(self.init)
+        return name == "ALISTA"
 
     def build_sampler(
         self, A: np.ndarray, seed: int, batch_size: int | None = None
@@ -95,7 +105,7 @@ class SparseRecoveryRecipe(StagewiseRecipe):
         """The network up to layer k."""
         import keras
 
-        return keras.Model(model.inputs, model.unfolded[k].output)
+        return keras.Model(model.inputs[0], model.unfolded[k].output)
 
     def stage_loss(self):
         """Half the sum of squares over the batch."""

@@ -68,7 +68,7 @@ def stages(model: keras.Model, recipe) -> list[Stage]:
     """For each layer: its new variables; then twice, at lower rates, all variables up to it.
 
     A variable's factor is `multiplier` to the power of the layers since it first appeared. At the
-    very end, if there are `joint_steps`, all variables alike.
+    very end, if there are `joint_steps`, all variables alike; only that with `init`.
     """
     result, seen = [], {}
     rates = [recipe.learning_rate * factor for factor in (1.0, *recipe.rate_decay)]
@@ -80,6 +80,8 @@ def stages(model: keras.Model, recipe) -> list[Stage]:
         factors = [recipe.multiplier ** (k - seen[id(v)]) for v in variables]
         result.append(Stage(k, 0, new, [1.0] * len(new), rates[0], *limits))
         result += [Stage(k, part, variables, factors, rates[part], *limits) for part in (1, 2)]
+    if recipe.init is not None:
+        result = []
     if recipe.joint_steps:
         fall = keras.optimizers.schedules.CosineDecay(
             recipe.joint_learning_rate, recipe.joint_steps

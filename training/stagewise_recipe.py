@@ -19,6 +19,8 @@ class StagewiseRecipe:
 
     Args:
         num_layers: of the network.
+        init: trained weights to start from: a shipped name or a path; then only the joint steps are
+            taken.
         batch_size: problems in a (global) batch.
         learning_rate: of Adam in the first part of a stage.
         rate_decay: factors of the second and third part.
@@ -39,6 +41,7 @@ class StagewiseRecipe:
     """
 
     num_layers: int = 16
+    init: str | None = None
     batch_size: int = 64
     learning_rate: float = 5e-4
     rate_decay: tuple[float, float] = (0.2, 0.02)
@@ -65,6 +68,8 @@ class StagewiseRecipe:
         for name in ("learning_rate", "joint_learning_rate"):
             self._require(name, getattr(self, name) > 0, "positive")
         self._require("joint_steps", self.joint_steps >= 0, "0 or more")
+        some = self.init is None or self.joint_steps > 0
+        self._require("joint_steps", some, "at least 1 with `init`")
         self._require("multiplier", 0 < self.multiplier <= 1, "in (0, 1]")
         two = len(self.rate_decay) == 2 and min(self.rate_decay) > 0
         self._require("rate_decay", two, "two positive factors")

@@ -1,17 +1,21 @@
-// A picture on a canvas, and the box that the user draws on it with pointer or keys.
+// A picture, and the box that the user draws on it with pointer or keys.
 
 const LEAST = 32;
 const STEP = 8;
+const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const GROWS = { "+": 1, "=": 1, "-": -1 };
 
 export class Framing {
-  /** `changed` is called when the box has been moved or drawn. */
-  constructor(canvas, changed) {
-    this.canvas = canvas;
+  /** `stage` holds a <canvas> and the frame; `changed` hears of boxes moved or drawn. */
+  constructor(stage, changed) {
+    this.stage = stage;
+    this.canvas = stage.querySelector("canvas");
+    this.frame = stage.querySelector(".frame");
     this.changed = changed;
     this.picture = null;
     this.box = null;
-    canvas.addEventListener("pointerdown", (event) => this.#press(event));
-    canvas.addEventListener("keydown", (event) => this.#key(event));
+    stage.addEventListener("pointerdown", (event) => this.#press(event));
+    stage.addEventListener("keydown", (event) => this.#key(event));
   }
 
   /** Show a picture, without a box. */
@@ -19,15 +23,23 @@ export class Framing {
     this.picture = picture;
     this.canvas.width = picture.width;
     this.canvas.height = picture.height;
+    this.canvas.getContext("2d").putImageData(picture, 0, 0);
     this.setBox(null);
   }
 
   /** Show a box, or none. */
   setBox(box) {
     this.box = box;
-    this.canvas.tabIndex = box ? 0 : -1;
-    this.canvas.classList.toggle("framing", box !== null);
-    this.#draw();
+    this.frame.hidden = !box;
+    this.stage.classList.toggle("framing", box !== null);
+    this.stage.tabIndex = box ? 0 : -1;
+    if (!box) return;
+    const { width, height } = this.picture;
+    const percent = (part, whole) => `${(100 * part) / whole}%`;
+    this.frame.style.left = percent(box.left, width);
+    this.frame.style.top = percent(box.top, height);
+    this.frame.style.width = percent(box.right - box.left, width);
+    this.frame.style.height = percent(box.bottom - box.top, height);
   }
 
   /** A square in the middle, where a portrait has its face. */
@@ -39,109 +51,78 @@ export class Framing {
     return { left, top, right: left + side, bottom: top + side };
   }
 
-  #draw() {
-    const context = this.canvas.getContext("2d");
-    context.putImageData(this.picture, 0, 0);
-    if (!this.box) return;
-    const { left, top, right, bottom } = this.box;
-    // Light on dark, visible on any picture.
-    const line = Math.max(this.canvas.width / this.canvas.clientWidth, 1) || 1;
-    for (const [colour, width] of [["#000", 4], ["#fff", 2]]) {
-      context.strokeStyle = colour;
-      context.lineWidth = width * line;
-      context.strokeRect(left, top, right - left, bottom - top);
-    }
-  }
-
   #press(event) {
     if (!this.box) return;
     event.preventDefault();
-    this.canvas.focus();
-    this.canvas.setPointerCapture(event.pointerId);
+    this.stage.focus();
+    this.stage.setPointerCapture(event.pointerId);
     const start = this.#position(event);
     const old = this.box;
     const inside =
       start.x > old.left && start.x < old.right && start.y > old.top && start.y < old.bottom;
-    const move = (moved) => {
+    const drag = (moved) => {
       const now = this.#position(moved);
       const [dx, dy] = [now.x - start.x, now.y - start.y];
-      if (inside) this.#change(this.#moved(old, dx, dy));
-      else if (Math.max(Math.abs(dx), Math.abs(dy)) >= LEAST) this.#change(this.#drawn(start, dx, dy));
+      this.#change(inside ? this.#moved(old, dx, dy) : this.#drawn(start, dx, dy));
     };
-    this.canvas.addEventListener("pointermove", move);
+    const drop = new AbortController();
+    this.stage.addEventListener("pointermove", drag, { signal: drop.signal });
     for (const end of ["pointerup", "pointercancel"]) {
-      this.canvas.addEventListener(
-        end,
-        () => this.canvas.removeEventListener("pointermove", move),
-        { once: true },
-      );
+      this.stage.addEventListener(end, () => drop.abort(), { signal: drop.signal });
     }
   }
 
   #key(event) {
-    const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-    const grows = { "+": 1, "=": 1, "-": -1 };
     if (!this.box) return;
-    const step = event.shiftKey ? 1 : STEP;
-    if (event.key in moves) {
-      const [dx, dy] = moves[event.key];
+    if (event.key in MOVES) {
+      const step = event.shiftKey ? 1 : STEP;
+      const [dx, dy] = MOVES[event.key];
       this.#change(this.#moved(this.box, step * dx, step * dy));
-    } else if (event.key in grows) {
-      const more = STEP * grows[event.key];
-      const { left, top, right, bottom } = this.box;
-      const grown = this.#kept({ left: left - more, top: top - more, right: right + more, bottom: bottom + more });
-      if (Math.min(grown.right - grown.left, grown.bottom - grown.top) >= LEAST) this.#change(grown);
+    } else if (event.key in GROWS) {
+      this.#change(this.#grown(this.box, STEP * GROWS[event.key]));
     } else return;
     event.preventDefault();
   }
 
   #change(box) {
+    if (Math.min(box.right - box.left, box.bottom - box.top) < LEAST) return;
     this.setBox(box);
     this.changed(box);
   }
 
+  /** Where the pointer is, in pixels of the picture. */
   #position(event) {
     const shown = this.canvas.getBoundingClientRect();
+    const { width, height } = this.picture;
     return {
-      x: Math.round(((event.clientX - shown.left) * this.canvas.width) / shown.width),
-      y: Math.round(((event.clientY - shown.top) * this.canvas.height) / shown.height),
+      x: clamp(Math.round(((event.clientX - shown.left) * width) / shown.width), 0, width),
+      y: clamp(Math.round(((event.clientY - shown.top) * height) / shown.height), 0, height),
     };
   }
 
   /** The box elsewhere, as far as the picture goes. */
-  #moved(box, dx, dy) {
-    const { width, height } = this.canvas;
-    dx = clamp(dx, Math.min(-box.left, 0), Math.max(width - box.right, 0));
-    dy = clamp(dy, Math.min(-box.top, 0), Math.max(height - box.bottom, 0));
-    return {
-      left: box.left + dx,
-      top: box.top + dy,
-      right: box.right + dx,
-      bottom: box.bottom + dy,
-    };
+  #moved({ left, top, right, bottom }, dx, dy) {
+    const { width, height } = this.picture;
+    dx = clamp(dx, Math.min(-left, 0), Math.max(width - right, 0));
+    dy = clamp(dy, Math.min(-top, 0), Math.max(height - bottom, 0));
+    return { left: left + dx, top: top + dy, right: right + dx, bottom: bottom + dy };
   }
 
   /** A square from a corner towards the pointer: the networks see squares. */
-  #drawn(start, dx, dy) {
-    const { width, height } = this.canvas;
-    const x = clamp(start.x, 0, width);
-    const y = clamp(start.y, 0, height);
+  #drawn({ x, y }, dx, dy) {
+    const { width, height } = this.picture;
     const room = Math.min(dx < 0 ? x : width - x, dy < 0 ? y : height - y);
     const side = Math.min(Math.max(Math.abs(dx), Math.abs(dy)), room);
-    if (side < LEAST) return this.box;
     const left = dx < 0 ? x - side : x;
     const top = dy < 0 ? y - side : y;
     return { left, top, right: left + side, bottom: top + side };
   }
 
-  #kept(box) {
-    const { width, height } = this.canvas;
-    return {
-      left: clamp(box.left, 0, width),
-      top: clamp(box.top, 0, height),
-      right: clamp(box.right, 0, width),
-      bottom: clamp(box.bottom, 0, height),
-    };
+  /** The box with more (or less) on every side, as far as the picture goes on all of them. */
+  #grown({ left, top, right, bottom }, more) {
+    const { width, height } = this.picture;
+    more = Math.min(more, Math.max(Math.min(left, top, width - right, height - bottom), 0));
+    return { left: left - more, top: top - more, right: right + more, bottom: bottom + more };
   }
 }
 

@@ -11,17 +11,20 @@ const NOT_VERIFIED =
   "These cannot be told apart.";
 
 const element = (id) => document.getElementById(id);
-const framing = new Framing(element("view"), (box) => (element("box").value = formatBox(box)));
+const framing = new Framing(element("stage"), (box) => {
+  element("box").value = formatBox(box);
+  forgetResult();
+});
 
 let networks = null;
 let key = null;
 let stem = "picture";
-let busy = false;
+let busy = 0;
+let last = Promise.resolve();
 
-attempt(start);
+start();
 
-on("key-form", "submit", async (event) => {
-  event.preventDefault();
+on("key-form", "submit", async () => {
   await useKey(generateKey(element("identity").value));
   element("key-state").append(" Download it now: closing the page forgets it.");
 });
@@ -58,7 +61,10 @@ for (const choice of document.getElementsByName("where")) {
   choice.addEventListener("change", () => attempt(chooseWhere));
 }
 
-on("box", "change", () => framing.setBox(parseBox(element("box").value)));
+on("box", "change", () => {
+  forgetResult();
+  framing.setBox(parseBox(element("box").value));
+});
 
 on("stamp", "click", async () => {
   const box = region();
@@ -98,12 +104,12 @@ on("verify", "click", async () => {
 async function start() {
   try {
     networks = await loadNetworks();
+    element("state").textContent = `Ready. ${networks.name}, ${networks.messageLength} bits.`;
   } catch (error) {
-    throw new Error(`The networks could not be loaded. ${error.message}`);
+    element("state").textContent = `The networks could not be loaded. ${error.message}`;
+    element("state").className = "error";
   }
-  element("state").textContent =
-    `Ready: ${networks.messageLength} bits, ${networks.imageSize} pixels.`;
-  document.body.dataset.ready = "";
+  refresh();
 }
 
 async function useKey(newKey) {
@@ -192,27 +198,30 @@ function tell(kind, verdict, text) {
 }
 
 function on(id, event, action) {
-  element(id).addEventListener(event, (happening) => attempt(() => action(happening)));
+  element(id).addEventListener(event, (happening) => {
+    happening.preventDefault();
+    attempt(() => action(happening));
+  });
 }
 
-/** Do one thing at a time; what goes wrong is told in one line. */
-async function attempt(action) {
-  if (busy) return;
-  busy = true;
+/** One thing after the other; what goes wrong is told in one line. */
+function attempt(action) {
+  busy += 1;
   refresh();
-  try {
-    await action();
-  } catch (error) {
-    element("stamped").hidden = true;
-    tell("no", "That did not work.", error.message);
-  } finally {
-    busy = false;
+  last = last.then(async () => {
+    try {
+      await action();
+    } catch (error) {
+      element("stamped").hidden = true;
+      tell("no", "That did not work.", error.message);
+    }
+    busy -= 1;
     refresh();
-  }
+  });
 }
 
 function refresh() {
-  document.body.toggleAttribute("aria-busy", busy);
-  const ready = Boolean(networks && key && framing.picture) && !busy;
+  document.body.setAttribute("aria-busy", String(busy > 0));
+  const ready = networks && key && framing.picture && !busy;
   for (const id of ["stamp", "verify"]) element(id).disabled = !ready;
 }

@@ -55,7 +55,7 @@ def sense(
             show_default="that of the weights",
         ),
     ] = None,
-    lam: Annotated[float, typer.Option(help="Weight of the l1 norm, of fista and ista.")] = 0.01,
+    lam: Annotated[float, typer.Option(help="Weight of the l1 norm, of fista and ista.")] = 0.006,
     iterations: Annotated[int, typer.Option(help="Of fista and ista.")] = 200,
     mean: Annotated[
         Mean,

@@ -3,6 +3,8 @@
 import contextlib
 import enum
 import pathlib
+import tempfile
+import webbrowser
 from importlib import resources
 from typing import Annotated
 
@@ -329,6 +331,38 @@ def report(
             typer.echo(f"Skipped: {reason}", err=True)
     if skipped:
         raise typer.Exit(1)
+
+
+@watermark.command()
+def web(
+    weights: Pair = "faceguard_nano",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 takes a free one.")] = 0,
+    browser: Annotated[bool, typer.Option(help="Open the page.")] = True,
+    node_modules: Annotated[
+        pathlib.Path | None,
+        typer.Option(help="Folder where npm installed LiteRT.js.", show_default="beside the page"),
+    ] = None,
+) -> None:
+    """Serve a page that stamps and verifies pictures in the browser.
+
+    On this machine only. Pictures and keys do not leave the page.
+    """
+    networks = _networks(weights)
+    try:
+        from keras_imaging.export.web_page import page_server, write_networks
+    except ImportError as error:
+        raise ValueError(str(error)) from error
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        # Before the networks are converted: it may say that something is to be installed.
+        page_server(folder, port, node_modules) as server,
+    ):
+        write_networks(*networks, folder, pathlib.Path(weights).resolve().name)
+        address = f"http://127.0.0.1:{server.server_port}/"
+        typer.echo(f"Serving {address}; Ctrl-C ends it.")
+        if browser:
+            webbrowser.open(address)
+        server.serve_forever()
 
 
 def _networks(weights):

@@ -192,7 +192,11 @@ class FFC(keras.layers.Layer):
                     f"{self.name} was built for {self._channels} local and global channels. "
                     f"Received shape {tuple(x.shape)}."
                 )
-        y_l, y_g = self._from_local(x_l)
+        padded = None if x_l is None else self._padded(x_l)
+        # Not one convolution with both kernels joined: joining them and parting the outputs costs
+        # more than it saves.
+        y_l = None if self.local_to_local is None else self.local_to_local(padded)
+        y_g = None if self.local_to_global is None else self.local_to_global(padded)
         from_global = None
         if self.global_to_local is not None:
             from_global = self.global_to_local(self._padded(x_g))
@@ -204,27 +208,6 @@ class FFC(keras.layers.Layer):
         if self.spectral_transform is not None:
             y_g = _sum(y_g, self.spectral_transform(x_g, training=training))
         return _one_or_pair(y_l, y_g)
-
-    def _from_local(self, x):
-        """What the local channels give to both; one convolution where that is possible."""
-        if x is None:
-            return None, None
-        x = self._padded(x)
-        convs = self.local_to_local, self.local_to_global
-        if self.groups > 1 or None in convs:
-            return tuple(None if conv is None else conv(x) for conv in convs)
-        kernels = [keras.ops.convert_to_tensor(conv.kernel) for conv in convs]
-        y = keras.ops.conv(
-            x,
-            keras.ops.concatenate(kernels, axis=-1),
-            strides=self.strides,
-            padding=convs[0].padding,
-            data_format="channels_last",
-            dilation_rate=self.dilation_rate,
-        )
-        if self.use_bias:
-            y = y + keras.ops.concatenate([conv.bias for conv in convs], axis=0)
-        return y[..., : self.local_filters], y[..., self.local_filters :]
 
     def _padded(self, x):
         if self._same:

@@ -165,6 +165,19 @@ def load_weights_file(model: keras.Model, path: str | pathlib.Path) -> None:
         ) from error
 
 
+def network_of_file(path: str | pathlib.Path) -> str | None:
+    """Class of the network whose weights a file holds, where the file says so.
+
+    Raises:
+        ValueError: if the file cannot be read; the message names it.
+    """
+    try:
+        _, architecture = _contents(pathlib.Path(path))
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} holds no weights: {error}") from error
+    return architecture[0] if architecture else None
+
+
 def _contents(path):
     """Number of parameters in a weights file, and its class and arguments where it says so."""
     sizes = []

@@ -92,7 +92,7 @@ def irfft(
         )
         y = joined @ dft.real_inverse(length, norm, _dtype(re))
     else:
-        y = _irfft_last(re, im, length) * dft.factor(length, norm, True, _dtype(re))
+        y = _irfft_last(re, im, length, dft.factor(length, norm, True, _dtype(re)))
     return keras.ops.cast(keras.ops.moveaxis(y, -1, axis), dtype)
 
 
@@ -320,12 +320,11 @@ def _rfft2_matmul(x, height, width, norm):
     columns, channels = dft.half_spectrum(width), x.shape[-1]
     dtype = _dtype(x)
     x = keras.ops.transpose(x, (0, 3, 1, 2))
-    # (batch, channels, height, [column, part])
-    x = x @ dft.real_forward(width, norm, dtype)
-    x = keras.ops.transpose(x, (0, 1, 3, 2))
-    x = keras.ops.reshape(x, (-1, channels, columns, 2 * height))
-    # (batch, channels, column, [part, row])
-    x = x @ dft.complex_planar(height, norm, False, dtype)
+    # Of rank 2, as TensorFlow multiplies fastest: (rows of all images, [column, part])
+    x = keras.ops.reshape(x, (-1, width)) @ dft.real_forward(width, norm, dtype)
+    x = keras.ops.transpose(keras.ops.reshape(x, (-1, height, 2 * columns)), (0, 2, 1))
+    # (columns of all images, [part, row])
+    x = keras.ops.reshape(x, (-1, 2 * height)) @ dft.complex_planar(height, norm, False, dtype)
     x = keras.ops.reshape(x, (-1, channels, 2 * columns, height))
     x = keras.ops.transpose(x, (0, 3, 2, 1))
     return keras.ops.reshape(x, (-1, height, columns, 2 * channels))
@@ -337,20 +336,20 @@ def _irfft2_matmul(x, height, width, norm):
     dtype = _dtype(x)
     x = keras.ops.reshape(x, (-1, height, 2 * columns, channels))
     x = keras.ops.transpose(x, (0, 3, 2, 1))
-    x = keras.ops.reshape(x, (-1, channels, columns, 2 * height))
-    x = x @ dft.complex_planar(height, norm, True, dtype)
-    x = keras.ops.reshape(x, (-1, channels, 2 * columns, height))
-    x = keras.ops.transpose(x, (0, 1, 3, 2))
-    x = x @ dft.real_inverse(width, norm, dtype)
+    x = keras.ops.reshape(x, (-1, 2 * height)) @ dft.complex_planar(height, norm, True, dtype)
+    x = keras.ops.transpose(keras.ops.reshape(x, (-1, 2 * columns, height)), (0, 2, 1))
+    x = keras.ops.reshape(x, (-1, 2 * columns)) @ dft.real_inverse(width, norm, dtype)
+    x = keras.ops.reshape(x, (-1, channels, height, width))
     return keras.ops.transpose(x, (0, 2, 3, 1))
 
 
 def _rfft2_fft(x, height, width, norm):
     dtype = _dtype(x)
-    scale = dft.factor(height, norm, False, dtype) * dft.factor(width, norm, False, dtype)
+    # The factor goes to the image, which is half of the spectrum's parts.
+    x = x * (dft.factor(height, norm, False, dtype) * dft.factor(width, norm, False, dtype))
     re, im = keras.ops.rfft(keras.ops.transpose(x, (0, 3, 1, 2)))
     re, im = keras.ops.fft(tuple(keras.ops.transpose(part, (0, 1, 3, 2)) for part in (re, im)))
-    return tuple(keras.ops.transpose(part * scale, (0, 3, 2, 1)) for part in (re, im))
+    return tuple(keras.ops.transpose(part, (0, 3, 2, 1)) for part in (re, im))
 
 
 def _irfft2_fft(re, im, height, width, norm):
@@ -359,14 +358,16 @@ def _irfft2_fft(re, im, height, width, norm):
     # Exchanging the parts before and after makes a forward transform an inverse one.
     im, re = keras.ops.fft(tuple(keras.ops.transpose(part, (0, 3, 2, 1)) for part in (im, re)))
     re, im = (keras.ops.transpose(part, (0, 1, 3, 2)) for part in (re, im))
-    return keras.ops.transpose(_irfft_last(re, im, width) * scale, (0, 2, 3, 1))
+    return keras.ops.transpose(_irfft_last(re, im, width, scale), (0, 2, 3, 1))
 
 
-def _irfft_last(re, im, length):
-    """Sum over the last axis without a factor."""
+def _irfft_last(re, im, length, scale):
+    """`scale` times the sum over the last axis."""
     dtype = _dtype(re)
     im = im * keras.ops.convert_to_tensor(dft.column_weights(length, dtype) - 1, dtype)
-    return keras.ops.irfft((re, im), fft_length=length) * keras.ops.cast(length, dtype)
+    if not isinstance(length, int):
+        return keras.ops.irfft((re, im), fft_length=length) * (keras.ops.cast(length, dtype) * scale)
+    return keras.ops.irfft((re, im), fft_length=length) * (length * scale)
 
 
 def _over_frames(parts, frames, norm, method, inverse):

@@ -55,10 +55,8 @@ def solve(
     def iterate(k, active, taken, series, *state):
         following = step(*state)
         change = _relative_change(following[0], state[0])
-        state = tuple(
-            ops.where(_beside(active, new), new, old) if len(new.shape) else new
-            for new, old in zip(following, state, strict=True)
-        )
+        # Without a tolerance all problems move all the time.
+        state = following if not tolerance else _where_active(active, following, state)
         taken = taken + ops.cast(active, "int32")
         if measures:
             # The step of problems that still move; the others' is of a step not taken.
@@ -137,5 +135,10 @@ def _relative_change(new, old):
     return ops.sqrt(moved / ops.maximum(size, 1e-30))
 
 
-def _beside(flags, tensor):
-    return ops.reshape(flags, (-1,) + (1,) * (len(tensor.shape) - 1))
+def _where_active(active, following, state):
+    def choose(new, old):
+        if not len(new.shape):
+            return new
+        return ops.where(ops.reshape(active, (-1,) + (1,) * (len(new.shape) - 1)), new, old)
+
+    return tuple(choose(new, old) for new, old in zip(following, state, strict=True))

@@ -72,7 +72,8 @@ def test_sample(run, lama):
     code, out, _ = run("inpaint", "--weights", lama, "--overwrite", "--json")
     report = json.loads(out)
     same = (read_image("sample_inpainted.png") == sample_image()).all(axis=-1)
-    assert 1 - same.mean() <= report["filled"] < 0.5
+    # The report rounds.
+    assert 0.1 < 1 - same.mean() <= report["filled"] + 1e-4 < 0.5
     assert 0 < report["hole_psnr"] < 30
 
 

@@ -45,6 +45,13 @@ def test_recovers_better_and_continues_where_it_was_stopped(tmp_path):
     assert figures[0] >= figures[1] >= figures[2] > figures[3] >= figures[4] >= figures[5]
     assert whole.card["metrics"] == {"validation_nmse_db": figures[-1]}
 
+    # LISTA-CPSS begins where ALISTA has ended, and then has joint steps alone.
+    init = {"init": str(whole.weights["model"]), "joint_steps": 10, "network": "lista_cpss"}
+    y, _ = recipe().build_sampler(A, seed=7).batch(0)
+    start = recipe(**init).build_model(A)
+    np.testing.assert_allclose(start(y), whole.model(y), atol=1e-5)
+    assert [stage.part for stage in stages(start, recipe(**init))] == [3]
+
     def stop(line):
         if line.startswith("step 4"):
             raise Stop
@@ -146,6 +153,7 @@ for strategy in ("one", "mirrored"):
         ({"max_steps": 0}, "max_steps=0"),
         ({"rate_decay": (0.2,)}, "two positive factors"),
         ({"multiplier": 0.0}, r"in \(0, 1\]"),
+        ({"init": "alista_16"}, "at least 1 with `init`"),
     ],
 )
 def test_bad_recipes(fields, message):
