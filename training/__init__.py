@@ -7,6 +7,7 @@ import importlib
 
 _HOMES = {
     "AdversarialInpainting": "adversarial_inpainting",
+    "ClassificationRecipe": "classification",
     "CompressiveSensingRecipe": "compressive_sensing",
     "FaceGuardRecipe": "faceguard",
     "InpaintingRecipe": "inpainting",
@@ -15,6 +16,7 @@ _HOMES = {
     "SuperResolutionRecipe": "super_resolution",
     "TrainingResult": "runner",
     "folder_images": "sources",
+    "labelled_pictures": "labelled",
     "tfds_images": "sources",
     "train": "runner",
     "train_stagewise": "stagewise",

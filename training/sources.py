@@ -47,16 +47,7 @@ def tfds_images(name: str) -> Iterator[np.ndarray]:
         ValueError: if tensorflow-datasets is not installed, knows no such data set, or it holds no
             images.
     """
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError as error:
-        raise ValueError(
-            "tfds: data need tensorflow-datasets: pip install 'keras-imaging[train]'"
-        ) from error
-    try:
-        builder = tfds.builder(name)
-    except tfds.core.DatasetNotFoundError as error:
-        raise ValueError(f"tensorflow-datasets knows no data set {name!r}.") from error
+    builder = tfds_builder(name)
     features = builder.info.features
     feature = next((key for key in ("hr", "image") if key in features), None)
     if feature is None:
@@ -65,16 +56,38 @@ def tfds_images(name: str) -> Iterator[np.ndarray]:
             f"Received {name!r} with {sorted(features)}."
         )
 
-    # Nothing runs before the first image is asked for: a strategy must be made before any op.
-    def read():
-        if keras.backend.backend() != "tensorflow":
-            import tensorflow as tf
+    return (example[feature] for example in tfds_examples(builder, "train"))
 
-            # TensorFlow only reads files here; the GPU is the backend's.
-            tf.config.set_visible_devices([], "GPU")
-        builder.download_and_prepare()
-        examples = builder.as_dataset(split="train", shuffle_files=False)
-        for example in tfds.as_numpy(examples):
-            yield example[feature]
 
-    return read()
+def tfds_builder(name: str):
+    """The builder of a tensorflow-datasets data set.
+
+    Raises:
+        ValueError: if tensorflow-datasets is not installed or knows no such data set.
+    """
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise ValueError(
+            "tfds: data need tensorflow-datasets: pip install 'keras-imaging[train]'"
+        ) from error
+    try:
+        return tfds.builder(name)
+    except tfds.core.DatasetNotFoundError as error:
+        raise ValueError(f"tensorflow-datasets knows no data set {name!r}.") from error
+
+
+def tfds_examples(builder, split: str) -> Iterator[dict]:
+    """The examples of a split, which is downloaded if need be.
+
+    Nothing runs before the first one is asked for: a strategy must be made before any op.
+    """
+    import tensorflow_datasets as tfds
+
+    if keras.backend.backend() != "tensorflow":
+        import tensorflow as tf
+
+        # TensorFlow only reads files here; the GPU is the backend's.
+        tf.config.set_visible_devices([], "GPU")
+    builder.download_and_prepare()
+    yield from tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False))

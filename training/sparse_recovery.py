@@ -35,7 +35,7 @@ class SparseRecoveryRecipe(StagewiseRecipe):
         init: as in `StagewiseRecipe`; `"lista_cpss"` also starts from an ALISTA for the same A:
             W_k = alpha_k W^T.
         sparsity: probability of a non-zero.
-        snr_db: of the measurements, in dB; infinite without noise.
+        snr_db: of the measurements, in dB; None without noise.
         **fields: of `StagewiseRecipe`.
 
     Raises:
@@ -52,7 +52,7 @@ class SparseRecoveryRecipe(StagewiseRecipe):
     network: str = "lista_cpss"
     tied: bool = False
     sparsity: float = 0.1
-    snr_db: float = np.inf
+    snr_db: float | None = None
 
     figure = "nmse_db"
 
@@ -99,7 +99,8 @@ class SparseRecoveryRecipe(StagewiseRecipe):
         """Random problems for A."""
         from keras_imaging.data.sparse import SparseSampler
 
-        return SparseSampler(A, self.sparsity, self.snr_db, batch_size or self.batch_size, seed)
+        snr_db = np.inf if self.snr_db is None else self.snr_db
+        return SparseSampler(A, self.sparsity, snr_db, batch_size or self.batch_size, seed)
 
     def stage_model(self, model: "keras.Model", k: int) -> "keras.Model":
         """The network up to layer k."""

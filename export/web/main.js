@@ -7,8 +7,8 @@ import { loadNetworks } from "./networks.js";
 import { closeCamera, openCamera, readPicture, takePicture, writePicture } from "./pictures.js";
 
 const NOT_VERIFIED =
-  "Manipulated, never stamped with this key, or processed beyond what the mark stands. " +
-  "These cannot be told apart.";
+  "The picture was manipulated, never stamped with this key, or processed beyond what the mark " +
+  "stands. These cannot be told apart.";
 
 const element = (id) => document.getElementById(id);
 const framing = new Framing(element("stage"), (box) => {

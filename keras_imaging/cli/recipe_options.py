@@ -101,7 +101,7 @@ class Pictures:
         source = str(source)
         if source.startswith("tfds:"):
             return training.tfds_images(source.removeprefix("tfds:"))
-        return training.folder_images(source, on_skip=self._skip)
+        return training.folder_images(source, on_skip=self.skip)
 
     def rgb(self, source: str | pathlib.Path) -> Iterator:
         """Likewise, grey ones as RGB, without alpha."""
@@ -110,7 +110,8 @@ class Pictures:
         for image in self.of(source):
             yield image[..., :3] if image.ndim == 3 else np.repeat(image[..., None], 3, axis=-1)
 
-    def _skip(self, reason):
+    def skip(self, reason: str) -> None:
+        """Name a file that cannot be read, and go on."""
         self.skipped.append(reason)
         typer.echo(f"Skipped: {reason}", err=True)
 

@@ -2,6 +2,7 @@
 
 import typer
 
+from keras_imaging.cli.train_classification import train_classification
 from keras_imaging.cli.train_compressive_sensing import train_compressive_sensing
 from keras_imaging.cli.train_faceguard import train_faceguard
 from keras_imaging.cli.train_inpainting import train_inpainting
@@ -15,6 +16,7 @@ train = typer.Typer(
 for name in ("rdidn", "idn", "imdn"):
     train.command(name)(super_resolution_command(name))
 train.command("lama")(train_inpainting)
+train.command("ffc_resnet")(train_classification)
 train.command("faceguard")(train_faceguard)
 train.command("lista")(train_sparse_recovery)
 train.command("compressive_sensing")(train_compressive_sensing)

@@ -1,5 +1,10 @@
 """Images and problems in: files, patches, degradations."""
 
+from keras_imaging.data.classification import (
+    ClassificationSampler,
+    central_crop,
+    standardized,
+)
 from keras_imaging.data.degradations import low_resolution, luma
 from keras_imaging.data.dictionary_learning import dictionary_learning
 from keras_imaging.data.images import list_images, read_image, sample_image, write_image
@@ -11,10 +16,12 @@ from keras_imaging.data.sensing import PatchMeasurementSampler, gaussian_measure
 from keras_imaging.data.sparse import SparseSampler, random_dictionary, read_matrix
 
 __all__ = [
+    "ClassificationSampler",
     "InpaintingSampler",
     "PatchMeasurementSampler",
     "PatchSampler",
     "SparseSampler",
+    "central_crop",
     "dictionary_learning",
     "gaussian_measurement_matrix",
     "list_images",
@@ -26,5 +33,6 @@ __all__ = [
     "read_image",
     "read_matrix",
     "sample_image",
+    "standardized",
     "write_image",
 ]

@@ -11,19 +11,27 @@ from keras_imaging.data.images import replacing
 SUFFIXES = (".npy", ".npz")
 
 
-def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
+def read_arrays(
+    path: str | os.PathLike, names: tuple[str, ...] | None = None
+) -> dict[str, np.ndarray]:
     """Arrays of a `.npz` file by name; the one of a `.npy` file has the name `""`.
 
+    Args:
+        path: the file.
+        names: the arrays to read, which must be there; None reads all.
+
     Raises:
-        ValueError: naming the file, if it is missing, damaged, or holds anything but numbers.
+        ValueError: naming the file, if it is missing, damaged, or what is read are not numbers.
     """
     path = pathlib.Path(path)
     if not path.is_file():
         raise ValueError(f"There is no file {str(path)!r}.")
     try:
         loaded = np.load(path, allow_pickle=False)
-        arrays = {"": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(loaded, np.ndarray):
+            loaded = {"": loaded}
+        arrays = {name: loaded[name] for name in (loaded if names is None else names)}
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(f"Cannot read {str(path)!r}: {error}") from error
     for name, array in arrays.items():
         if array.dtype.kind not in "biufc":

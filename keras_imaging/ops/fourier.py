@@ -366,7 +366,9 @@ def _irfft_last(re, im, length, scale):
     dtype = _dtype(re)
     im = im * keras.ops.convert_to_tensor(dft.column_weights(length, dtype) - 1, dtype)
     if not isinstance(length, int):
-        return keras.ops.irfft((re, im), fft_length=length) * (keras.ops.cast(length, dtype) * scale)
+        return keras.ops.irfft((re, im), fft_length=length) * (
+            keras.ops.cast(length, dtype) * scale
+        )
     return keras.ops.irfft((re, im), fft_length=length) * (length * scale)
 
 

@@ -50,7 +50,8 @@ def support_selection_threshold(x: Tensor, threshold: Tensor | float, percent: f
     # Half precision has ties that float32 has not; the sum of a policy's casts is done here.
     flat = ops.reshape(ops.cast(ops.stop_gradient(magnitude), "float32"), (-1, n))
     index = selected_count(n, percent)
-    cut = ops.top_k(flat, index + 1)[0][:, index]
+    # The last of the largest; XLA would sort all n for a slice.
+    cut = ops.min(ops.top_k(flat, index + 1)[0], axis=-1)
     cut = ops.reshape(cut, (-1,) + (1,) * len(shape))
     above = ops.logical_and(
         ops.stop_gradient(magnitude) > ops.stop_gradient(ops.convert_to_tensor(threshold)),
