@@ -2,13 +2,16 @@
 
     python benchmarks/sparse.py curves --problem lista_problem.npz --net ALISTA=alista_16 \\
         --net LISTA-CPSS=lista_cpss_16 --plot docs/sparse.png --out benchmarks/results/sparse.json
+    python benchmarks/sparse.py curves --problem lista_problem.npz --snr 30 --net ALISTA=runs/snr30
+    python benchmarks/sparse.py modes --problem lista_problem.npz
     python benchmarks/sparse.py speed --out benchmarks/results/sparse_speed.json
 
 `curves`: NMSE in dB after every iteration or layer, of all codes of a problem: an .npz with `A`
 (m, n) and `x_test` (n, codes); without one, random codes for a random matrix. A network is the name
-of shipped weights or the folder of a run. `speed`: FISTA against the same loop in NumPy and torch,
-for many problems at once, in rounds that take turns; and the time to a quality, FISTA against
-ALISTA. Needs matplotlib for the plot, and torch for its row.
+of shipped weights or the folder of a run. `modes`: the same in LiteRT files of every mode. `speed`:
+FISTA against the same loop in NumPy and torch, for many problems at once, in rounds that take
+turns; and the time to a quality, FISTA against ALISTA. Needs matplotlib for the plot, and torch for
+its row.
 """
 
 import argparse
@@ -25,18 +28,17 @@ ITERATIONS = 16
 TARGET_DB = -27.5
 
 
-def problem(path, snr_db, seed=0):
-    """A, y, x."""
+def problem(path, snr_db, condition=0.0, seed=0):
+    """A, y, x; the codes of a file, but for a random A where a condition number is given."""
     from keras_imaging.data import random_dictionary
     from keras_imaging.data.sparse import add_noise
 
     rng = np.random.default_rng(seed)
-    if path is None:
-        A = random_dictionary(250, 500)
-        x = rng.standard_normal((1000, 500), "float32") * (rng.random((1000, 500)) < 0.1)
-    else:
+    A = random_dictionary(250, 500, condition)
+    x = rng.standard_normal((1000, 500), "float32") * (rng.random((1000, 500)) < 0.1)
+    if path is not None:
         with np.load(path) as file:
-            A, x = file["A"], file["x_test"].T
+            A, x = A if condition else file["A"], file["x_test"].T
     x = x.astype("float32")
     return A, add_noise(x @ A.T, snr_db, rng), x
 
@@ -63,7 +65,7 @@ def curves(args):
     from keras_imaging.operators import Matrix
     from keras_imaging.solvers import amp, fista, ista
 
-    A, y, x = problem(args.problem, args.snr)
+    A, y, x = problem(args.problem, args.snr, args.condition)
     operator, truth = Matrix(A), ops.convert_to_tensor(x)
     energy = float(np.sum(np.square(x, dtype="float64")))
 
@@ -76,8 +78,10 @@ def curves(args):
         "ISTA, lam 0.1": lambda n: ista(y, operator, 0.1, n_iterations=n, **options),
         "FISTA, lam 0.1": lambda n: fista(y, operator, 0.1, n_iterations=n, **options),
         "FISTA, lam 0.025": lambda n: fista(y, operator, 0.025, n_iterations=n, **options),
-        "AMP": lambda n: amp(y, operator, n_iterations=n, **options),
     }
+    if not args.condition:
+        # For columns that are far from independent it diverges.
+        solvers["AMP"] = lambda n: amp(y, operator, n_iterations=n, **options)
     result = {
         name: [round(float(v), 3) for v in solve(args.iterations).history["nmse_db"]]
         for name, solve in solvers.items()
@@ -89,7 +93,45 @@ def curves(args):
         result[name] = [round(nmse_db(ops.convert_to_numpy(codes), x), 3) for codes in layers]
     if args.plot:
         plot(result, args.plot, args.snr)
-    return {"snr_db": args.snr if np.isfinite(args.snr) else None, "nmse_db": result}
+    return {
+        "snr_db": args.snr if np.isfinite(args.snr) else None,
+        "condition_number": args.condition or None,
+        "nmse_db": result,
+    }
+
+
+def modes(args):
+    """Every network as a LiteRT file in every mode: size, time, and what is lost."""
+    import tempfile
+
+    from keras_imaging import export
+    from keras_imaging.export.runtime import LiteRTModel
+    from keras_imaging.metrics import nmse_db
+    from keras_imaging.models import model_of_preset
+
+    rows = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in args.net or ["alista_16", "lista_cpss_16"]:
+            net = model_of_preset(name).from_preset(name)
+            _, y, x = problem(args.problem, np.inf)
+            y, x = y[: args.codes], x[: args.codes]
+            rows[name] = {"keras": {"nmse_db": round(nmse_db(net.predict(y, verbose=0), x), 2)}}
+            for mode in (None, "float16", "dynamic", "int16x8", "int8"):
+                path = pathlib.Path(folder) / "net.tflite"
+                try:
+                    export.to_litert(net, path, mode)
+                except ValueError as error:
+                    rows[name][mode] = {"refused": str(error)}
+                    continue
+                file = LiteRTModel(path)
+                start = time.perf_counter()
+                codes = np.concatenate([file(row[None]) for row in y])
+                rows[name][mode or "float32"] = {
+                    "nmse_db": round(nmse_db(codes, x), 2),
+                    "megabytes": round(path.stat().st_size / 1e6, 2),
+                    "milliseconds": round(1e3 * (time.perf_counter() - start) / len(y), 2),
+                }
+    return {"codes": args.codes, "modes": rows}
 
 
 def plot(result, path, snr_db):
@@ -243,7 +285,7 @@ def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True)
-    for function in (curves, speed):
+    for function in (curves, modes, speed):
         command = commands.add_parser(function.__name__)
         command.set_defaults(function=function)
         command.add_argument("--problem", type=pathlib.Path)
@@ -252,7 +294,11 @@ def main():
         if function is curves:
             command.add_argument("--net", action="append", default=[], metavar="NAME=WEIGHTS")
             command.add_argument("--snr", type=float, default=np.inf, help="dB")
+            command.add_argument("--condition", type=float, default=0.0, help="number of A")
             command.add_argument("--plot", type=pathlib.Path)
+        elif function is modes:
+            command.add_argument("--net", action="append", metavar="WEIGHTS")
+            command.add_argument("--codes", type=int, default=100)
         else:
             command.add_argument("--problems", type=int, default=10_000)
             command.add_argument("--rounds", type=int, default=7)

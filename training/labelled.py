@@ -101,8 +101,8 @@ def labelled_arrays(path: str | os.PathLike) -> LabelledPictures:
     right = images.dtype == np.uint8 and images.ndim in (3, 4) and labels.dtype.kind in "iu"
     if not right or len(images) != len(labels) or not len(labels) or labels.min() < 0:
         raise ValueError(
-            "Expected x, uint8 (n, height, width, channels), and y, n labels from 0 on. Received: "
-            f"x {images.dtype} {images.shape}, y {labels.dtype} {arrays['y'].shape} in {str(path)!r}"
+            "Expected x, uint8 (n, height, width, channels), and y, n labels from 0 on. Received "
+            f"x {images.dtype} {images.shape}, y {labels.dtype} {labels.shape} in {str(path)!r}"
         )
     names = [str(number) for number in range(int(labels.max()) + 1)]
     return LabelledPictures(names, zip(images, map(int, labels), strict=True))

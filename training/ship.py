@@ -2,6 +2,7 @@
 
     python -m keras_imaging.training.ship RUN NAME --benchmark Set5=DIR --benchmark Set14=DIR
     python -m keras_imaging.training.ship RUN NAME --problem lista_problem.npz
+    python -m keras_imaging.training.ship RUN NAME --sensing Set11=DIR
 
 The figures in the card are those of the weights as stored: float16 where that moves none of them by
 more than 0.003 dB, float32 otherwise.
@@ -20,6 +21,7 @@ import numpy as np
 
 from keras_imaging import models
 from keras_imaging.evaluation import super_resolution
+from keras_imaging.evaluation_sensing import sensing
 from keras_imaging.metrics import nmse_db
 from keras_imaging.models.pretrained import WEIGHTS_DIR, load_weights_file
 from keras_imaging.training.card import card_file, weights_file
@@ -129,6 +131,23 @@ def sparse_recovery_score(problem: str | os.PathLike) -> Callable:
     return score
 
 
+def sensing_score(folders: dict[str, str]) -> Callable:
+    """PSNR of pictures sent through compressive sensing, by both protocols of the mean."""
+
+    def score(model):
+        return {
+            f"{test}, {mean} mean": {
+                "psnr": round(
+                    sensing(model.predict_on_batch, folder, model.measurement_matrix, mean).mean, 4
+                )
+            }
+            for test, folder in folders.items()
+            for mean in ("oracle", "measured")
+        }
+
+    return score
+
+
 def main():
     """Command line of `ship`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -136,12 +155,16 @@ def main():
     parser.add_argument("name")
     tests = parser.add_mutually_exclusive_group(required=True)
     tests.add_argument("--benchmark", action="append", metavar="NAME=FOLDER")
+    tests.add_argument("--sensing", action="append", metavar="NAME=FOLDER")
     tests.add_argument("--problem", type=pathlib.Path, help=".npz with A and x_test")
     parser.add_argument("--data", help="description of the training data for the card")
     args = parser.parse_args()
     if args.problem:
         score = sparse_recovery_score(args.problem)
         protocol = "NMSE in dB, sums over all codes, noise-free"
+    elif args.sensing:
+        score = sensing_score(dict(folder.split("=", 1) for folder in args.sensing))
+        protocol = "16 x 16 patches side by side, not clipped, PSNR of whole pictures, peak 255"
     else:
         score = super_resolution_score(dict(b.split("=", 1) for b in args.benchmark))
         protocol = "A: luma, unrounded low resolution, 8-bit result, `scale` pixels shaved"

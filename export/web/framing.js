@@ -1,7 +1,7 @@
 // A picture, and the box that the user draws on it with pointer or keys.
 
 const LEAST = 32;
-const STEP = 8;
+const STEP = 0.01;
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const GROWS = { "+": 1, "=": 1, "-": -1 };
 
@@ -75,13 +75,18 @@ export class Framing {
   #key(event) {
     if (!this.box) return;
     if (event.key in MOVES) {
-      const step = event.shiftKey ? 1 : STEP;
+      const step = event.shiftKey ? 1 : this.#step();
       const [dx, dy] = MOVES[event.key];
       this.#change(this.#moved(this.box, step * dx, step * dy));
     } else if (event.key in GROWS) {
-      this.#change(this.#grown(this.box, STEP * GROWS[event.key]));
+      this.#change(this.#grown(this.box, this.#step() * GROWS[event.key]));
     } else return;
     event.preventDefault();
+  }
+
+  /** What a key moves, in pixels: a part of the picture. */
+  #step() {
+    return Math.max(Math.round(STEP * Math.max(this.picture.width, this.picture.height)), 2);
   }
 
   #change(box) {

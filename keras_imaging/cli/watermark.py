@@ -349,7 +349,8 @@ def web(
     """
     networks = _networks(weights)
     try:
-        from keras_imaging.export.web_page import page_server, write_networks
+        with quiet_start():
+            from keras_imaging.export.web_page import page_server, write_networks
     except ImportError as error:
         raise ValueError(str(error)) from error
     with (
@@ -357,7 +358,8 @@ def web(
         # Before the networks are converted: it may say that something is to be installed.
         page_server(folder, port, node_modules) as server,
     ):
-        write_networks(*networks, folder, pathlib.Path(weights).resolve().name)
+        with quiet_start():
+            write_networks(*networks, folder, pathlib.Path(weights).resolve().name)
         address = f"http://127.0.0.1:{server.server_port}/"
         typer.echo(f"Serving {address}; Ctrl-C ends it.")
         if browser:

@@ -6,6 +6,15 @@ from keras_imaging.cli import options
 from keras_imaging.cli.output import print_json
 from keras_imaging.cli.quiet import quiet_start
 
+# Digits and unit of the figures that the table shows.
+_DIGITS = {
+    "psnr": (2, " dB"),
+    "ssim": (4, ""),
+    "nmse_db": (2, " dB"),
+    "hole_psnr": (2, " dB"),
+    "bit_accuracy": (4, ""),
+}
+
 
 def weights(as_json: options.Json = False) -> None:
     """List the trained weights in the package."""
@@ -31,9 +40,15 @@ def _print_table(cards):
 
 
 def _figures(metrics):
-    """A line for each test set: its figures by name."""
+    """A line for each test set: its figures by name, without those of what it is compared with."""
     return "\n".join(
-        f"{test}: " + ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        f"{test}: "
+        + ", ".join(_shown(name, value) for name, value in figures.items() if name in _DIGITS)
         for test, figures in metrics.items()
         if isinstance(figures, dict)
     )
+
+
+def _shown(name, value):
+    digits, unit = _DIGITS[name]
+    return f"{name} {value:.{digits}f}{unit}"

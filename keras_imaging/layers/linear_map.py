@@ -67,7 +67,10 @@ class Scale(keras.layers.Layer):
         )
 
     def call(self, inputs):
-        return ops.convert_to_tensor(self.alpha, dtype=self.compute_dtype) * inputs
+        alpha = ops.convert_to_tensor(self.alpha, dtype=self.compute_dtype)
+        # Not `alpha * inputs`: converters fold a factor beside a matrix into the matrix, and every
+        # layer that shares the matrix would get a scaled copy of it.
+        return inputs - (1 - alpha) * inputs
 
     def compute_output_shape(self, input_shape):
         return input_shape

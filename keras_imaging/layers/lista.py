@@ -154,7 +154,7 @@ class ALISTALayer(LISTACPLayer):
             W = shape[::-1] if values is None else values.T
         self.weight = self._as_map(W, self.train_weight, shape=(self.n, self.m), name="weight")
         self.step_size = Scale(self.initial_alpha, dtype=self.variable_dtype, name="step_size")
-        return lambda residual: self.step_size(self.weight(residual))
+        return lambda residual: self.weight(self.step_size(residual))
 
     def get_config(self):
         return {

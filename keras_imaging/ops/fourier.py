@@ -365,11 +365,8 @@ def _irfft_last(re, im, length, scale):
     """`scale` times the sum over the last axis."""
     dtype = _dtype(re)
     im = im * keras.ops.convert_to_tensor(dft.column_weights(length, dtype) - 1, dtype)
-    if not isinstance(length, int):
-        return keras.ops.irfft((re, im), fft_length=length) * (
-            keras.ops.cast(length, dtype) * scale
-        )
-    return keras.ops.irfft((re, im), fft_length=length) * (length * scale)
+    total = length if isinstance(length, int) else keras.ops.cast(length, dtype)
+    return keras.ops.irfft((re, im), fft_length=length) * (total * scale)
 
 
 def _over_frames(parts, frames, norm, method, inverse):

@@ -71,15 +71,10 @@ def test_plain_twin():
 
 def test_adversarial_stage_trains_both_and_continues(tmp_path):
     fields = {"adversarial_weight": 1.0, "known_weight": 10.0, "missing_weight": 0.0}
-    whole = train(recipe(**fields), images(), tmp_path / "whole", strategy="one")
-    out = tmp_path / "broken"
-
-    def stop(step, loss):
-        if step == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(recipe(**fields), images(), out, strategy="one", progress=stop)
+    out = tmp_path / "run"
+    whole = train(recipe(**fields), images(), out, strategy="one")
+    # As if it had been killed after step 2.
+    (out / "checkpoint-00000004.npz").unlink()
     # The discriminator and its optimizer continue too: the same losses follow.
     resumed = train(recipe(**fields), images(), out, strategy="one")
     ours, theirs = ([r["loss"] for r in run.history] for run in (resumed, whole))
@@ -137,12 +132,10 @@ def test_adversarial_losses():
 def test_two_replicas(tmp_path):
     out = tmp_path / "run"
     processes.finish(processes.start(out, "", script=SCRIPT))
-    report = json.loads((out / "report.json").read_text())
-    for name in ("pixels", "adversarial"):
-        one, two = report[name]
-        assert np.isfinite(two).all()
-        # Each replica normalizes by the statistics of its own rows: alike, not equal.
-        np.testing.assert_allclose(two, one, rtol=0.3)
+    one, two = json.loads((out / "report.json").read_text())
+    assert np.isfinite(two).all()
+    # Each replica normalizes by the statistics of its own rows: alike, not equal.
+    np.testing.assert_allclose(two, one, rtol=0.3)
 
 
 @pytest.mark.parametrize(

@@ -64,9 +64,11 @@ def served(folder):
     with page_server(folder) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -242,8 +244,8 @@ def test_box_and_camera(run, picture):
     result, _ = run
     # A square from the corner where the pointer went down.
     assert result["drawn"] == "2,2,82,82"
-    # Eight to the right; then two more on each side, as far as the picture goes.
-    assert result["moved"] == "8,0,92,84"
+    # A hundredth of the picture to the right; then as much more on every side.
+    assert result["moved"] == "2,0,86,84"
     assert "camera" in result["camera"] and "pixels" in result["camera"]
     assert "bits read back" in result["camera_stamp"]
     assert result["overflow"] == 0
