@@ -13,14 +13,20 @@ _SUBMODULES = (
     "data",
     "evaluation",
     "evaluation_inpainting",
+    "evaluation_sensing",
     "export",
     "inference",
     "layers",
     "losses",
     "metrics",
     "models",
+    "operators",
     "ops",
+    "sensing",
+    "solvers",
+    "steps",
     "training",
+    "watermark",
 )
 
 __all__ = ["__version__", *_SUBMODULES]

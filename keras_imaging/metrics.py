@@ -220,6 +220,13 @@ class SSIM(_ImageMetric):
 
 
 def nmse_db(estimate: np.ndarray, codes: np.ndarray) -> float:
-    """10 log10(sum |estimate - codes|^2 / sum |codes|^2), sums over all samples: dB."""
+    """Normalised mean square error in dB: 10 log10(sum |estimate - codes|^2 / sum |codes|^2).
+
+    The sums go over all samples: it is a ratio of sums, not a mean of ratios.
+
+    Args:
+        estimate: of any shape.
+        codes: the truth, of the same shape.
+    """
     estimate, codes = np.asarray(estimate, "float64"), np.asarray(codes, "float64")
     return float(10 * np.log10(np.sum((estimate - codes) ** 2) / np.sum(codes**2)))

@@ -3,12 +3,11 @@
 import dataclasses
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from keras_imaging.training.stagewise_recipe import StagewiseRecipe, fingerprint
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
     from keras_imaging.data.sparse import SparseSampler
 
@@ -60,11 +59,11 @@ class SparseRecoveryRecipe(StagewiseRecipe):
         super().__post_init__()
         self._require("network", self.network in NETWORKS, f"one of {sorted(NETWORKS)}")
 
-    def fingerprint(self, A: np.ndarray) -> str:
+    def fingerprint(self, A: "np.ndarray") -> str:
         """What tells A from another matrix."""
         return fingerprint(A)
 
-    def build_model(self, A: np.ndarray) -> "keras.Model":
+    def build_model(self, A: "np.ndarray") -> "keras.Model":
         """The network for A, with its initial weights."""
         from keras_imaging.models import ALISTA, LISTA, tilista
 
@@ -94,12 +93,12 @@ class SparseRecoveryRecipe(StagewiseRecipe):
         return name == "ALISTA"
 
     def build_sampler(
-        self, A: np.ndarray, seed: int, batch_size: int | None = None
+        self, A: "np.ndarray", seed: int, batch_size: int | None = None
     ) -> "SparseSampler":
         """Random problems for A."""
         from keras_imaging.data.sparse import SparseSampler
 
-        snr_db = np.inf if self.snr_db is None else self.snr_db
+        snr_db = float("inf") if self.snr_db is None else self.snr_db
         return SparseSampler(A, self.sparsity, snr_db, batch_size or self.batch_size, seed)
 
     def stage_model(self, model: "keras.Model", k: int) -> "keras.Model":
@@ -118,7 +117,7 @@ class SparseRecoveryRecipe(StagewiseRecipe):
 
         return half_sum_of_squares
 
-    def score(self, estimate: np.ndarray, codes: np.ndarray) -> float:
+    def score(self, estimate: "np.ndarray", codes: "np.ndarray") -> float:
         """NMSE in dB."""
         from keras_imaging.metrics import nmse_db
 

@@ -44,6 +44,9 @@ def random_dictionary(m: int, n: int, condition_number: float = 0.0, seed: int =
 def read_matrix(path: str | os.PathLike) -> np.ndarray:
     """A from a `.npy` file, or the array `A` of an `.npz` file.
 
+    Args:
+        path: the file.
+
     Raises:
         ValueError: naming the file, if it cannot be read, holds no such array, or the array cannot
             serve as A.

@@ -13,8 +13,10 @@ class ComposedMap(keras.layers.Layer):
         outer: M, `(m, f)`.
         inner: D, `(f, n)`.
 
-    Input shape: `(batch, n)`.
-    Output shape: `(batch, m)`.
+    Input shape:
+        `(batch, n)`.
+    Output shape:
+        `(batch, m)`.
 
     Raises:
         ValueError: if M does not take what D gives.

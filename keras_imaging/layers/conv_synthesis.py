@@ -13,8 +13,10 @@ class ConvSynthesis(keras.layers.Layer):
     Args:
         filters: `(size, size, M)`: their values, or their shape if weights are to be loaded.
 
-    Input shape: `(batch, height + size - 1, width + size - 1, M)`.
-    Output shape: `(batch, height, width, 1)`.
+    Input shape:
+        `(batch, height + size - 1, width + size - 1, M)`.
+    Output shape:
+        `(batch, height, width, 1)`.
 
     Raises:
         ValueError: if the filters have another rank.

@@ -15,8 +15,10 @@ class LinearMap(keras.layers.Layer):
         matrix: M, `(m, n)`: its values, or its shape if weights are to be loaded.
         trainable: whether M is learned.
 
-    Input shape: `(batch, n)`.
-    Output shape: `(batch, m)`.
+    Input shape:
+        `(batch, n)`.
+    Output shape:
+        `(batch, m)`.
 
     Raises:
         ValueError: if M has not two axes or holds NaN.
@@ -53,8 +55,10 @@ class Scale(keras.layers.Layer):
     Args:
         initial: alpha at the start.
 
-    Input shape: any.
-    Output shape: the same.
+    Input shape:
+        any.
+    Output shape:
+        the same.
     """
 
     def __init__(self, initial: float = 1.0, **kwargs):

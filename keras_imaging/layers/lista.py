@@ -71,8 +71,10 @@ class LISTACPLayer(UnfoldedISTALayer):
         percent: of the entries that pass unchanged, 0 ... 100; None: all are thresholded.
         coordinate_thresholds: one theta for each entry.
 
-    Input shape: `(batch, m)`, or a list of that and of the codes, `(batch, n)`.
-    Output shape: `(batch, n)`.
+    Input shape:
+        `(batch, m)`, or a list of that and of the codes, `(batch, n)`.
+    Output shape:
+        `(batch, n)`.
 
     Raises:
         ValueError: on an unusable A, or a W of another shape than A^T.
@@ -137,8 +139,10 @@ class ALISTALayer(LISTACPLayer):
         percent: see `LISTACPLayer`.
         coordinate_thresholds: see `LISTACPLayer`.
 
-    Input shape: `(batch, m)`, or a list of that and of the codes, `(batch, n)`.
-    Output shape: `(batch, n)`.
+    Input shape:
+        `(batch, m)`, or a list of that and of the codes, `(batch, n)`.
+    Output shape:
+        `(batch, n)`.
 
     Reference:
         Liu et al., ALISTA (ICLR 2019), equations 5 (TiLISTA) and 15 (ALISTA).
@@ -178,8 +182,10 @@ class LISTALayer(UnfoldedISTALayer):
             theta clamped at zero.
         coordinate_thresholds: one theta for each entry.
 
-    Input shape: a list of b and x, both `(batch, n)`.
-    Output shape: `(batch, n)`.
+    Input shape:
+        a list of b and x, both `(batch, n)`.
+    Output shape:
+        `(batch, n)`.
 
     Reference:
         Gregor and LeCun (ICML 2010), algorithm 3.
@@ -235,9 +241,11 @@ class ConvLISTALayer(UnfoldedISTALayer):
         threshold: theta at the start; clamped at zero.
         percent: of the entries that pass unchanged; None: all are thresholded.
 
-    Input shape: images `(batch, height, width, 1)`, or a list of them and of the feature maps,
+    Input shape:
+        images `(batch, height, width, 1)`, or a list of them and of the feature maps,
         `(batch, height + size - 1, width + size - 1, M)`; sides known where `percent` is given.
-    Output shape: that of the feature maps.
+    Output shape:
+        that of the feature maps.
 
     Reference:
         Liu et al., ALISTA (ICLR 2019), section 4 and its code.

@@ -16,8 +16,10 @@ class SoftThreshold(keras.layers.Layer):
         coordinatewise: one theta for each entry of the last axis instead of one for all.
         clamp: use max(theta, 0). Without it a theta below 0 adds magnitude.
 
-    Input shape: `(batch, ..., n)`, real.
-    Output shape: the same.
+    Input shape:
+        `(batch, ..., n)`, real.
+    Output shape:
+        the same.
 
     Raises:
         ValueError: on a complex input.
@@ -77,8 +79,10 @@ class SupportSelectionThreshold(SoftThreshold):
         coordinatewise: see `SoftThreshold`.
         clamp: see `SoftThreshold`.
 
-    Input shape: `(batch, ..., n)`, real, of known sizes.
-    Output shape: the same.
+    Input shape:
+        `(batch, ..., n)`, real, of known sizes.
+    Output shape:
+        the same.
 
     Raises:
         ValueError: on a percentage outside 0 ... 100, or as `SoftThreshold`.

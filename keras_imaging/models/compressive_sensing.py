@@ -37,8 +37,10 @@ class CompressiveSensing(PretrainedModel):
         dtype: dtype policy.
         name: of the model.
 
-    Input shape: `(batch, m)`: measurements of patches without their mean, in 0..1 units.
-    Output shape: `(batch, f)`, or a list of K of them.
+    Input shape:
+        `(batch, m)`: measurements of patches without their mean, in 0..1 units.
+    Output shape:
+        `(batch, f)`, or a list of K of them.
 
     Raises:
         ValueError: on matrices that are complex, hold NaN, do not fit each other, or whose product

@@ -34,8 +34,10 @@ class ConvLISTA(PretrainedModel):
         dtype: dtype policy.
         name: of the model.
 
-    Input shape: `(batch, height, width, 1)`; sides at least `size`.
-    Output shape: the same, or a list of K of them. The features after layer k are
+    Input shape:
+        `(batch, height, width, 1)`; sides at least `size`.
+    Output shape:
+        the same, or a list of K of them. The features after layer k are
         `model.unfolded[k].output`.
 
     Raises:

@@ -139,7 +139,7 @@ class FFCResNet(PretrainedModel):
             "width": width,
             "groups": groups,
             "width_per_group": width_per_group,
-            "blocks": numbers,
+            "blocks": list(numbers),
             "zero_init_residual": zero_init_residual,
             "include_top": include_top,
             "fft_method": fft_method,

@@ -97,16 +97,20 @@ class LISTA(SparseRecovery):
         dtype: dtype policy.
         name: of the model.
 
-    Input shape: `(batch, m)`.
-    Output shape: `(batch, n)`, or a list of K of them.
+    Input shape:
+        `(batch, m)`.
+    Output shape:
+        `(batch, n)`, or a list of K of them.
 
     Raises:
         ValueError: on an A that is not a matrix, holds NaN or a zero column; weights of another A;
             fewer than one layer; percentages out of range.
 
     Example:
-        >>> model = LISTA(A, coupled=True, support_selection=(1.2, 13.0))  # LISTA-CPSS
-        >>> codes = model(measurements)
+        >>> A = random_dictionary(8, 20)
+        >>> model = LISTA(A, 4, coupled=True, support_selection=(5.0, 20.0))  # LISTA-CPSS
+        >>> tuple(model(np.ones((3, 8), "float32")).shape)
+        (3, 20)
         >>> trained = LISTA.from_preset("lista_cpss_16")
 
     Reference:
@@ -194,8 +198,10 @@ class ALISTA(SparseRecovery):
         dtype: dtype policy.
         name: of the model.
 
-    Input shape: `(batch, m)`.
-    Output shape: `(batch, n)`, or a list of K of them.
+    Input shape:
+        `(batch, m)`.
+    Output shape:
+        `(batch, n)`, or a list of K of them.
 
     Raises:
         ValueError: as `LISTA`, or if W is of another shape than A.
@@ -205,7 +211,8 @@ class ALISTA(SparseRecovery):
 
     Example:
         >>> model = ALISTA.from_preset("alista_16")
-        >>> codes = model(measurements)
+        >>> tuple(model(np.ones((3, 250), "float32")).shape)
+        (3, 500)
 
     Reference:
         Liu, Chen, Wang, Yin, ALISTA (ICLR 2019), equation 15.
