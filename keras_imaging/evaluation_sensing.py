@@ -86,7 +86,11 @@ def sensing(
 
 
 def grey(image: np.ndarray) -> np.ndarray:
-    """One channel of a uint8 picture: itself if its colours are equal, else its luma."""
+    """One channel of a uint8 picture: itself if its colours are equal, else its luma.
+
+    Args:
+        image: `(height, width)` or `(height, width, channels)`.
+    """
     if image.ndim == 3 and (image[..., :3] == image[..., :1]).all():
         return image[..., 0]
     return luma(image)

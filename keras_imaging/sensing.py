@@ -38,8 +38,9 @@ def sense(
         ValueError: on another shape, dtype or range, or a Phi that is not of square patches.
 
     Example:
-        >>> model = CompressiveSensing.from_preset("lista_cs_50")
-        >>> rebuilt = sense(sample_image(), model, model.measurement_matrix)
+        >>> model = keras_imaging.models.CompressiveSensing.from_preset("lista_cs_50")
+        >>> image = np.zeros((20, 30), "uint8")
+        >>> rebuilt = sense(image, model, model.measurement_matrix)
     """
     shape = np.shape(image)
     if not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))) or 0 in shape:
@@ -108,7 +109,12 @@ def sense_plane(
 
 
 def measurement_rate(phi: np.ndarray, dc: str = "measured") -> float:
-    """Measurements per pixel, the one of the mean included where it is taken."""
+    """Measurements per pixel, the one of the mean included where it is taken.
+
+    Args:
+        phi: measurement matrix `(m, f)`.
+        dc: see `sense_plane`.
+    """
     m, f = np.shape(phi)
     return (m + (dc == "measured")) / f
 

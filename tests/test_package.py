@@ -103,7 +103,7 @@ def find(name):
 
 def arguments(thing):
     """Names of the arguments that the documentation must explain."""
-    if isinstance(thing, type) and thing.__init__ is object.__init__:
+    if isinstance(thing, type) and thing.__init__ in (object.__init__, UserWarning.__init__):
         return []
     return [
         name

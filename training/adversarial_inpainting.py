@@ -28,9 +28,16 @@ class AdversarialInpainting(InpaintingModel):
         mask_as_fake_target: known patches of a proposal count as real; False makes all fake.
         name: name of the model.
 
+    Input shape:
+        as `InpaintingModel`.
+    Output shape:
+        as `InpaintingModel`.
     Raises:
         ValueError: if a weight is negative, or on another backend than TensorFlow.
-
+    Example:
+        >>> generator, opponent = LaMaGenerator(width=8), PatchDiscriminator(8)
+        >>> model = AdversarialInpainting(generator, opponent, keras.optimizers.Adam(1e-4))
+        >>> model.compile(keras.optimizers.Adam(1e-3))
     Reference:
         Suvorov et al., "Resolution-robust Large Mask Inpainting with Fourier Convolutions", WACV
         2022, equations 2 to 6.

@@ -48,7 +48,9 @@ def dictionary_learning(
             out of range.
 
     Example:
-        >>> D = dictionary_learning(patches.reshape(len(patches), -1), n_atoms=512)
+        >>> patches = np.random.default_rng(0).normal(size=(50, 16))
+        >>> dictionary_learning(patches, n_atoms=20, n_epochs=1).shape
+        (16, 20)
 
     Reference:
         Mairal, Bach, Ponce, Sapiro, Online dictionary learning for sparse coding (ICML 2009),

@@ -70,7 +70,7 @@ def random_inpainting_masks(
 
     Example:
         >>> masks = random_inpainting_masks(4, (64, 96), kind="medium")
-        >>> masks.shape, 0 < masks.mean() < 0.5
+        >>> masks.shape, bool(0 < masks.mean() < 0.5)
         ((4, 64, 96, 1), True)
 
     Reference:

@@ -58,6 +58,7 @@ class PatchMeasurementSampler:
             as one.
 
     Example:
+        >>> images = [np.zeros((40, 60), "uint8")]
         >>> sampler = PatchMeasurementSampler(images, gaussian_measurement_matrix(128, 256))
         >>> measurements, patches = sampler.batch(0)  # (64, 128), (64, 256)
     """

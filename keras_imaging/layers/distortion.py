@@ -28,6 +28,7 @@ class Distortion(keras.layers.Layer):
     Raises:
         ValueError: on another shape.
     Example:
+        >>> from keras_imaging.layers import GaussianBlur
         >>> blur = GaussianBlur(sigma=(0.4, 1.2), seed=1)
         >>> tuple(blur(np.zeros((2, 16, 16, 3), "float32"), training=True).shape)
         (2, 16, 16, 3)
@@ -136,6 +137,7 @@ class RandomChoice(_Several):
     Raises:
         ValueError: if there is nothing to choose from, or a layer is no distortion.
     Example:
+        >>> from keras_imaging.layers import JPEG, GaussianBlur
         >>> layer = RandomChoice([JPEG(75), GaussianBlur(1.0)])
         >>> tuple(layer(np.zeros((2, 16, 16, 3), "float32"), training=True).shape)
         (2, 16, 16, 3)
@@ -192,6 +194,7 @@ class Compose(_Several):
     Raises:
         ValueError: if a layer is no distortion.
     Example:
+        >>> from keras_imaging.layers import JPEG, GaussianBlur
         >>> layer = Compose([GaussianBlur(0.7), JPEG(80)])
         >>> tuple(layer(np.zeros((2, 16, 16, 3), "float32"), training=True).shape)
         (2, 16, 16, 3)

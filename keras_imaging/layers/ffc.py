@@ -285,7 +285,8 @@ class FFCBNAct(keras.layers.Layer):
     """`FFC`, then batch normalization and activation of each part.
 
     Args:
-        filters: see `FFC`, as all others not named here.
+        filters, kernel_size, ratio_in, ratio_out, strides, padding_mode, dilation_rate, groups,
+            use_lfu, gated, unit_options, fft_method: see `FFC`.
         activation: name of an activation, or None.
         normalization: `"batch"`, or None, here and inside `FFC`; without it the convolutions have
             biases.

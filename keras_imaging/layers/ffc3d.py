@@ -14,7 +14,7 @@ class FFC3D(FFC):
     the local Fourier unit cuts height and width only.
 
     Args:
-        filters: see `FFC`, as all others not named here.
+        filters, kernel_size: see `FFC`, as all others not named here.
         strides: 1, 2, or one of them for each of frames, height and width.
 
     Input shape:

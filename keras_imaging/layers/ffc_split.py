@@ -76,6 +76,8 @@ class FFCMerge(keras.layers.Layer):
         a pair of tensors that differ in channels only, or one tensor.
     Output shape:
         `(..., local + global channels)`.
+    Raises:
+        ValueError: from the backend, if the two differ in more than channels.
     Example:
         >>> pair = np.zeros((1, 4, 4, 2), "float32"), np.zeros((1, 4, 4, 6), "float32")
         >>> tuple(FFCMerge()(pair).shape)

@@ -48,7 +48,8 @@ class CompressiveSensing(PretrainedModel):
 
     Example:
         >>> model = CompressiveSensing.from_preset("lista_cs_50")
-        >>> picture = sensing.sense(image, model, model.measurement_matrix)
+        >>> tuple(model(np.zeros((3, 128), "float32")).shape)
+        (3, 256)
 
     Reference:
         Chen, Liu, Wang, Yin (NeurIPS 2018, arXiv 1808.10038), section 4.2.

@@ -45,8 +45,9 @@ class ConvLISTA(PretrainedModel):
             of range; support selection without known sides.
 
     Example:
-        >>> model = ConvLISTA(filters, support_selection=(1.5, 4.0), input_shape=(64, 64, 1))
-        >>> images = model(noisy)
+        >>> filters = np.random.default_rng(0).normal(size=(5, 5, 6))
+        >>> model = ConvLISTA(filters, support_selection=(1.5, 4.0), input_shape=(16, 16, 1))
+        >>> images = model(np.zeros((1, 16, 16, 1), "float32"))
 
     Reference:
         Liu, Chen, Wang, Yin, ALISTA (ICLR 2019), section 4 and its code.

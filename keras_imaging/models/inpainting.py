@@ -96,11 +96,17 @@ class InpaintingModel(keras.Model):
         `(batch, height, width, channels + 1)`, see the generator.
     Output shape:
         `(batch, height, width, channels)`, the generator's proposal.
+    Raises:
+        ValueError: as the generator, on inputs of another shape.
     Example:
+        >>> from keras_imaging.models import LaMaGenerator
         >>> model = InpaintingModel(LaMaGenerator.from_preset("lama_tiny", weights=None))
         >>> model.compile("adam")
         >>> inputs = np.zeros((2, 16, 16, 4), "float32")
         >>> history = model.fit(inputs, inputs[..., :3], verbose=0)
+    Reference:
+        Suvorov et al., "Resolution-robust Large Mask Inpainting with Fourier Convolutions", WACV
+        2022.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ import keras
 
 WEIGHTS_DIR = pathlib.Path(__file__).parent.parent / "weights"
 
-# Arguments that change how a model is computed or named, not what its weights mean.
+# Arguments that change how a model is computed, named or initialised, not what its weights mean.
 _NOT_ARCHITECTURE = {
     "name",
     "dtype",
@@ -20,6 +20,7 @@ _NOT_ARCHITECTURE = {
     "fft_method",
     "zero_init_residual",
     "return_all_layers",
+    "lam",
 }
 
 # Attribute of our weights files that says what network they are of: shapes alone do not.

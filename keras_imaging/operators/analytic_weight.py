@@ -26,8 +26,8 @@ def solve_analytic_weight(A: np.ndarray, method: str = "exact") -> np.ndarray:
             if A has not full row rank.
 
     Example:
-        >>> W = solve_analytic_weight(A)
-        >>> generalized_mutual_coherence(W, A) < mutual_coherence(A)
+        >>> A = np.random.default_rng(0).normal(size=(20, 40))
+        >>> W = solve_analytic_weight(A / np.linalg.norm(A, axis=0))
 
     Reference:
         Liu et al., ALISTA (ICLR 2019), equation 16.

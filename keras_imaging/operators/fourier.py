@@ -25,8 +25,8 @@ class MaskedFourier(LinearOperator):
         ValueError: if the mask holds other values than 0 and 1, or does not fit the image.
 
     Example:
-        >>> A = MaskedFourier(mask)
-        >>> zero_filled = A.adjoint(kspace)
+        >>> A = MaskedFourier(np.ones((8, 8)))
+        >>> zero_filled = A.adjoint(A(np.ones((1, 8, 8), "complex64")))
     """
 
     def __init__(

@@ -20,9 +20,9 @@ class LinearOperator:
         dtype: of x and A x: a float or a complex type.
 
     Example:
-        >>> blur = Blur(np.ones((5, 5)) / 25, image_shape=(64, 64, 1))
-        >>> blur(images)  # (batch, 64, 64, 1)
-        >>> blur.adjoint(blur(images)), blur.norm()
+        >>> blur = keras_imaging.operators.Blur(np.ones((5, 5)), image_shape=(64, 64, 1))
+        >>> blurred = blur(np.ones((2, 64, 64, 1), "float32"))
+        >>> back, norm = blur.adjoint(blurred), blur.norm()
     """
 
     def __init__(

@@ -22,7 +22,8 @@ class Matrix(LinearOperator):
 
     Example:
         >>> A = Matrix(np.random.normal(size=(250, 500)) / 250**0.5)
-        >>> y = A(x)  # (batch, 250)
+        >>> tuple(A(np.ones((3, 500), "float32")).shape)
+        (3, 250)
     """
 
     def __init__(self, matrix: Tensor):

@@ -21,7 +21,7 @@ class Sampling(LinearOperator):
         ValueError: if the mask holds other values than 0 and 1, or does not fit the shape.
 
     Example:
-        >>> A = Sampling(known, shape=(64, 64, 3))  # known: (64, 64, 1), 1 where a pixel is seen
+        >>> A = Sampling(np.eye(8)[..., None], shape=(8, 8, 3))  # 1 where a pixel is seen
     """
 
     def __init__(self, mask: np.ndarray, shape: tuple[int, ...] | None = None, dtype="float32"):

@@ -20,7 +20,8 @@ class ConvolutionalSynthesis(LinearOperator):
 
     Example:
         >>> D = ConvolutionalSynthesis(np.random.normal(size=(7, 7, 64)))
-        >>> images = D(features)
+        >>> tuple(D(np.zeros((1, 26, 36, 64), "float32")).shape)
+        (1, 20, 30, 1)
     """
 
     def __init__(self, filters: Tensor, image_shape: tuple[int | None, int | None] = (None, None)):

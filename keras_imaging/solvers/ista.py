@@ -63,9 +63,10 @@ def ista(
         NotConvergedWarning: if the tolerance is not reached.
 
     Example:
-        >>> result = ista(y, Matrix(A), lam=0.1)
-        >>> print(result)
-        >>> codes = result.x
+        >>> from keras_imaging.operators import Matrix
+        >>> result = ista(np.ones((1, 2), "float32"), Matrix(np.eye(2)), lam=0.1)
+        >>> print(result)  # doctest: +ELLIPSIS
+        ISTA: 1 problem, ... iterations, converged to 1e-05; ...
 
     Reference:
         Daubechies, Defrise, De Mol (2004).
@@ -101,7 +102,11 @@ def fista(
 ) -> SolverResult:
     """As `ista`, with momentum: the objective's error falls as 1 / k^2.
 
-    Converges for steps up to 1 / ||A||^2. Arguments, errors and result are those of `ista`.
+    Converges for steps up to 1 / ||A||^2.
+
+    Args:
+        y, A, lam, prox, penalty, step, n_iterations, tolerance, start, history, measures, progress:
+            as of `ista`, and so are errors, warnings and the result.
 
     Reference:
         Beck and Teboulle (2009).

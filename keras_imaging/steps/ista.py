@@ -51,6 +51,12 @@ def fista_step(
 
     x+ = prox(z + B (y - A z));  t+ = (1 + sqrt(1 + 4 t^2)) / 2;  z+ = x+ + (t - 1)/t+ (x+ - x)
 
+    Args:
+        x: current codes.
+        z: the extrapolated point; starts as x.
+        t: starts as 1.
+        y, forward, backward, prox: as of `ista_step`.
+
     Returns:
         x+, z+, t+.
 

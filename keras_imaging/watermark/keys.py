@@ -90,7 +90,11 @@ def watermark_bits(
 
 
 def fingerprint(key: bytes) -> str:
-    """A short public name of a key, 16 hexadecimal digits, from which it cannot be found."""
+    """A short public name of a key, 16 hexadecimal digits, from which it cannot be found.
+
+    Args:
+        key: at least 16 bytes.
+    """
     _check_secret(key)
     return hmac.digest(key, _FINGERPRINT_CONTEXT, hashlib.sha256).hex()[:16]
 

@@ -149,7 +149,6 @@ def _matrix(A):
         (lambda: tilista(), 125_032),
         (lambda: ALISTA(), 32),
     ],
-    ids=str,
 )
 def test_parameter_counts(model, count):
     assert sum(np.prod(w.shape, dtype=int) for w in model().trainable_variables) == count
