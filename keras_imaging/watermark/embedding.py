@@ -49,7 +49,7 @@ def embed(
 
     Example:
         >>> encoder = keras_imaging.models.FaceGuardEncoder(image_size=64)
-        >>> bits = watermark_bits(secret, "alice", encoder.message_length)
+        >>> bits = np.ones(encoder.message_length, "uint8")
         >>> stamped = embed(encoder, keras_imaging.data.sample_image(), bits)
 
     Reference:
@@ -90,9 +90,9 @@ def extract(
         ValueError: as `embed`.
 
     Example:
-        >>> logits = extract(decoder, stamped)
-        >>> match_test(logits > 0, bits).verified
-        True
+        >>> decoder = keras_imaging.models.FaceGuardDecoder(image_size=64)
+        >>> extract(decoder, keras_imaging.data.sample_image()).shape
+        (64,)
     """
     size = decoder.image_size
     small = shrink(image, _checked_box(image, box), (size, size))

@@ -71,7 +71,7 @@ def watermark_bits(
 
     Example:
         >>> watermark_bits(bytes(32), "alice", 8)
-        array([0, 0, 1, 0, 1, 1, 0, 0], dtype=uint8)
+        array([1, 0, 1, 1, 1, 0, 0, 1], dtype=uint8)
     """
     _check_secret(key)
     if not isinstance(nonce, bytes):

@@ -67,8 +67,9 @@ class Registry:
         TimeoutError: if another process holds it for longer than `wait`.
 
     Example:
+        >>> from keras_imaging.watermark import fingerprint
         >>> with Registry("stamps.sqlite") as registry:
-        ...     registry.nonces("alice", fingerprint(secret))
+        ...     registry.nonces("alice", fingerprint(bytes(32)))
         []
     """
 

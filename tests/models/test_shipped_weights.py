@@ -1,4 +1,4 @@
-"""Every network in the package is the one on its card, and enlarges photographs well."""
+"""Every network in the package is the one on its card, and does well what it is for."""
 
 import keras
 import numpy as np
@@ -6,9 +6,10 @@ import pytest
 import skimage.data
 
 from keras_imaging import models
-from keras_imaging.data import low_resolution, luma
-from keras_imaging.metrics import psnr
+from keras_imaging.data import SparseSampler, low_resolution, luma
+from keras_imaging.metrics import nmse_db, psnr
 from keras_imaging.ops import imresize
+from keras_imaging.sensing import sense
 
 CARDS = models.shipped_weights()
 
@@ -47,8 +48,12 @@ def test_pretrained_finds_weights_by_their_arguments(shipped):
     assert found.count_params() == model.count_params()
 
 
-def test_better_than_bicubic(shipped):
-    _, model = shipped
+@pytest.mark.parametrize(
+    "name", [name for name, card in CARDS.items() if "scale" in card["config"]]
+)
+def test_better_than_bicubic(name):
+    card = CARDS[name]
+    model = getattr(models, card["model"])(**{**card["config"], "weights": name})
     scale = model.scale
     gains = []
     for image in photographs():
@@ -58,3 +63,21 @@ def test_better_than_bicubic(shipped):
         gains.append(psnr(ours, image, scale) - psnr(bicubic, image, scale))
     assert np.mean(gains) >= MARGIN, f"gains in dB: {np.round(gains, 2)}"
     assert min(gains) > 0
+
+
+@pytest.mark.parametrize("name", ["alista_16", "lista_cpss_16"])
+@pytest.mark.filterwarnings("ignore:.*non-zeros. with mutual coherence")
+def test_recovers_sparse_codes(name):
+    card = CARDS[name]
+    model = getattr(models, card["model"])(**{**card["config"], "weights": name})
+    A = keras.ops.convert_to_numpy(model.dictionary)
+    measurements, codes = SparseSampler(A, 0.1, batch_size=200, seed=1).batch(0)
+    assert nmse_db(keras.ops.convert_to_numpy(model(measurements)), codes) < -55
+
+
+@pytest.mark.parametrize(("rate", "least"), [(50, 28.0), (25, 25.0), (10, 21.0)])
+def test_rebuilds_pictures(rate, least):
+    model = models.CompressiveSensing.from_preset(f"lista_cs_{rate}")
+    image = next(photographs())
+    rebuilt = sense(image, model.predict_on_batch, model.measurement_matrix)
+    assert psnr(rebuilt, image) > least

@@ -66,7 +66,7 @@ def test_starts_from_a_run_of_another_scale(reference, monkeypatch):
         RDIDN.presets, "rdidn_tiny_x4", {**RDIDN.presets["rdidn_tiny_x2"], "scale": 4}
     )
     plain = tiny.recipe(preset="rdidn_tiny_x4").build_model()
-    model = tiny.recipe(preset="rdidn_tiny_x4", init=str(reference.weights)).build_model()
+    model = tiny.recipe(preset="rdidn_tiny_x4", init=str(reference.weights["model"])).build_model()
     assert model.scale == 4
     for layer in model.layers:
         origin = plain if layer.name.startswith("upsample2") else reference.model

@@ -57,7 +57,7 @@ def assert_same_end(result, reference):
         [r["loss"] for r in reference.history], rel=1e-6
     )
     assert tiny.steps(result.weights["model"].parent) == [4, 8, 10]
-    ours, theirs = (checkpoint.read(r.weights.parent)[0] for r in (result, reference))
+    ours, theirs = (checkpoint.read(r.weights["model"].parent)[0] for r in (result, reference))
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-8)
 

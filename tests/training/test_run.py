@@ -137,7 +137,7 @@ def test_full_disk_loses_nothing(tmp_path, reference):
     variables = reference.model.variables
     checkpoint.write(tmp_path, 1, variables, {"step": 1})
     logs.write_csv(tmp_path / "log.csv", [{"step": 1}])
-    card.write_weights(tmp_path, reference.model, {"of": 1})
+    card.write_weights(tmp_path, "model", reference.model, {"of": 1})
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with full_disk(10):
         with pytest.raises(OSError):
@@ -145,7 +145,7 @@ def test_full_disk_loses_nothing(tmp_path, reference):
         with pytest.raises(OSError):
             logs.write_csv(tmp_path / "log.csv", [{"step": 1}, {"step": 2}])
         with pytest.raises(OSError):
-            card.write_weights(tmp_path, reference.model, {"of": 2})
+            card.write_weights(tmp_path, "model", reference.model, {"of": 2})
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
