@@ -13,29 +13,12 @@ ratios within a round), and peak memory of the process. Needs the extras `export
 jax for its rows.
 """
 
-import argparse
-import json
-import os
-import pathlib
-import platform
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
+import contest
 
 UNITS = [(side, channels) for side in (14, 28, 56) for channels in (32, 64)]
 
 
 # --- what a worker process does: make a function that is timed --------------------------------
-
-
-def _tf_threads(threads):
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    return tf
 
 
 def _model(arguments, args):
@@ -52,15 +35,15 @@ def _images(args):
     return np.random.default_rng(0).random(shape, dtype="float32")
 
 
-def keras_tf(arguments, args, files):
-    tf = _tf_threads(args.threads)
+def keras_tf(arguments, args):
+    tf = contest.tf_threads(args.threads)
     model = _model(arguments, args)
     step = tf.function(lambda x: model(x, training=False))
     x = tf.constant(_images(args))
     return lambda: step(x).numpy()
 
 
-def keras_jax(arguments, args, files):
+def keras_jax(arguments, args):
     import jax
 
     model = _model(arguments, args)
@@ -71,7 +54,7 @@ def keras_jax(arguments, args, files):
     return lambda: step(variables, others, x).block_until_ready()
 
 
-def torch_graph(arguments, args, files):
+def torch_graph(arguments, args):
     import torch
     from torch_ffc_graph import from_keras
 
@@ -93,12 +76,12 @@ def torch_graph(arguments, args, files):
     return run
 
 
-def train_keras(arguments, args, files, jit=False):
+def train_keras(arguments, args, jit=False):
     import keras
     import numpy as np
 
     if keras.backend.backend() == "tensorflow":
-        _tf_threads(args.threads)
+        contest.tf_threads(args.threads)
     model = _model(arguments, args)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.1, 0.9), loss, jit_compile=jit)
@@ -106,7 +89,7 @@ def train_keras(arguments, args, files, jit=False):
     return lambda: model.train_on_batch(x, y)
 
 
-def train_torch(arguments, args, files):
+def train_torch(arguments, args):
     import torch
     from torch_ffc_graph import from_keras
 
@@ -126,11 +109,11 @@ def train_torch(arguments, args, files):
     return run
 
 
-def litert(name, args, files):
+def litert(name, args):
     import numpy as np
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(str(files / f"{name}.tflite"), num_threads=args.threads)
+    interpreter = Interpreter(str(args.files / f"{name}.tflite"), num_threads=args.threads)
     interpreter.allocate_tensors()
     detail = interpreter.get_input_details()[0]
     x = np.random.default_rng(0).random(detail["shape"], dtype="float32")
@@ -183,26 +166,6 @@ def reference_of(label):
     return "ResNet, Keras on TensorFlow"
 
 
-def work(args):
-    """Serve one contestant: a line in, one timed run, a line out."""
-    function, argument, _ = TABLES[args.task][args.worker]
-    run = function(argument, args, pathlib.Path(args.files))
-    run()
-    run()
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        start = time.perf_counter(), time.process_time()
-        run()
-        seconds = time.perf_counter() - start[0], time.process_time() - start[1]
-        print(json.dumps([*seconds, _peak_memory_mib()]), flush=True)
-
-
-def _peak_memory_mib():
-    # Not getrusage: its peak includes what the parent held when it forked.
-    status = pathlib.Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-
 def export_units(folder, labels):
     """Files of the units: a Fourier unit, and a 3x3 convolution with bias and ReLU."""
     import keras
@@ -223,82 +186,14 @@ def export_units(folder, labels):
                 to_litert(keras.Model(x, layer(x)), folder / f"{name}.tflite")
 
 
-def start(label, args, files):
-    """The process of one contestant, ready."""
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": TABLES[args.task][label][2],
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "OMP_NUM_THREADS": str(args.threads),
-        "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={str(args.threads > 1).lower()}",
-    }
-    command = [sys.executable, __file__, args.task, "--worker", label, "--files", files]
-    for name in ("threads", "batch", "size", "depth"):
-        command += [f"--{name}", str(getattr(args, name))]
-    worker = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    )
-    while (line := worker.stdout.readline().strip()) != "ready":
-        if worker.poll() is not None:
-            raise SystemExit(f"The contestant {label!r} ended early: {line}")
-    return worker
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("task", choices=TABLES)
-    parser.add_argument("--threads", type=int, default=1)
+    parser = contest.make_parser(__doc__, TABLES, threads=1)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--depth", type=int, default=50)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--only", default="", help="contestants whose label contains this")
-    parser.add_argument("--out", type=pathlib.Path)
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
-    parser.add_argument("--files", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.worker:
-        work(args)
-        return
-
-    chosen = [label for label in TABLES[args.task] if args.only in label]
-    labels = [x for x in TABLES[args.task] if x in {*chosen, *map(reference_of, chosen)}]
-    with tempfile.TemporaryDirectory() as files:
-        if args.task == "units":
-            export_units(pathlib.Path(files), labels)
-        workers = {label: start(label, args, files) for label in labels}
-        rounds = []
-        for _ in range(args.rounds):
-            rounds.append({})
-            for label, worker in workers.items():
-                worker.stdin.write("go\n")
-                worker.stdin.flush()
-                rounds[-1][label] = json.loads(worker.stdout.readline())
-        for worker in workers.values():
-            worker.stdin.close()
-            worker.wait()
-
-    results = {}
-    for label in labels:
-        ratios = [
-            [a / b for a, b in zip(r[label], r[reference_of(label)], strict=True)] for r in rounds
-        ]
-        results[label] = {
-            "median_seconds": round(statistics.median(r[label][0] for r in rounds), 5),
-            "times_reference": round(statistics.median(ratio[0] for ratio in ratios), 3),
-            # Of processor time: what a busy machine tells more truly.
-            "cpu_times_reference": round(statistics.median(ratio[1] for ratio in ratios), 3),
-            "peak_memory_mib": round(max(r[label][2] for r in rounds)),
-        }
-        print(f"{label:45s}", results[label], flush=True)
-    if args.out:
-        report = {
-            "command": f"python benchmarks/ffc.py {' '.join(sys.argv[1:])}",
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-            "rounds": args.rounds,
-            "results": results,
-        }
-        args.out.write_text(json.dumps(report, indent=2) + "\n")
+    export = export_units if args.task == "units" else None
+    contest.hold(args, TABLES[args.task], reference_of, export, cpu=True)
 
 
 if __name__ == "__main__":

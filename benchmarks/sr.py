@@ -9,16 +9,7 @@ ratios within a round), and peak memory of the process. Needs the extras `export
 jax for its rows.
 """
 
-import argparse
-import json
-import os
-import pathlib
-import platform
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
+import contest
 
 FRAME = (180, 320)
 BATCH, PATCH = 16, 24
@@ -27,7 +18,7 @@ BATCH, PATCH = 16, 24
 # --- what a worker process does: make a function that is timed --------------------------------
 
 
-def pillow(name, threads, files):
+def pillow(name, args):
     import numpy as np
     from PIL import Image
 
@@ -51,27 +42,19 @@ def _frame(model):
     return np.random.default_rng(0).random(shape, dtype="float32")
 
 
-def _tf_threads(threads):
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    return tf
-
-
-def keras_tf(name, threads, files, jit=False, model=None):
-    tf = _tf_threads(threads)
-    model = model or _model(name)
+def keras_tf(name, args, jit=False):
+    tf = contest.tf_threads(args.threads)
+    model = _model(name)
     step = tf.function(lambda x: model(x, training=False), jit_compile=jit)
     x = tf.constant(_frame(model))
     return lambda: step(x).numpy()
 
 
-def keras_tf_xla(name, threads, files):
-    return keras_tf(name, threads, files, jit=True)
+def keras_tf_xla(name, args):
+    return keras_tf(name, args, jit=True)
 
 
-def keras_jax(name, threads, files):
+def keras_jax(name, args):
     import jax
 
     model = _model(name)
@@ -81,11 +64,11 @@ def keras_jax(name, threads, files):
     return lambda: step(variables, x).block_until_ready()
 
 
-def torch_graph(name, threads, files, layout=None):
+def torch_graph(name, args, layout=None):
     import torch
     from torch_graphs import from_keras
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(args.threads)
     model = _model(name)
     twin = from_keras(model).eval()
     x = torch.tensor(_frame(model).transpose(0, 3, 1, 2))
@@ -99,17 +82,17 @@ def torch_graph(name, threads, files, layout=None):
     return run
 
 
-def torch_channels_last(name, threads, files):
+def torch_channels_last(name, args):
     import torch
 
-    return torch_graph(name, threads, files, torch.channels_last)
+    return torch_graph(name, args, torch.channels_last)
 
 
-def litert(name, threads, files):
+def litert(name, args):
     import numpy as np
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(str(files / f"{name}.tflite"), num_threads=threads)
+    interpreter = Interpreter(str(args.files / f"{name}.tflite"), num_threads=args.threads)
     interpreter.allocate_tensors()
     detail = interpreter.get_input_details()[0]
     x = np.random.default_rng(0).integers(40, 220, size=detail["shape"]).astype("float32") / 255
@@ -135,11 +118,11 @@ def _patches(model):
     return low, rng.random((BATCH, 2 * PATCH, 2 * PATCH, c), dtype="float32")
 
 
-def train_keras(name, threads, files, jit=True, **changes):
+def train_keras(name, args, jit=True, **changes):
     import keras
 
     if keras.backend.backend() == "tensorflow":
-        _tf_threads(threads)
+        contest.tf_threads(args.threads)
     from keras_imaging import models
 
     model = models.RDIDN(**changes)
@@ -149,21 +132,21 @@ def train_keras(name, threads, files, jit=True, **changes):
     return lambda: model.train_on_batch(low, high)
 
 
-def train_keras_no_xla(name, threads, files):
-    return train_keras(name, threads, files, jit=False)
+def train_keras_no_xla(name, args):
+    return train_keras(name, args, jit=False)
 
 
-def train_keras_grouped(name, threads, files):
-    return train_keras(name, threads, files, jit=False, groups_implementation="grouped")
+def train_keras_grouped(name, args):
+    return train_keras(name, args, jit=False, groups_implementation="grouped")
 
 
-def train_torch(name, threads, files):
+def train_torch(name, args):
     import torch
     from torch_graphs import from_keras
 
     from keras_imaging import models
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(args.threads)
     model = models.RDIDN()
     twin = from_keras(model)
     optimizer = torch.optim.Adam(twin.parameters(), 5e-4)
@@ -214,27 +197,10 @@ TABLES = {
 }
 
 
-def work(task, label, threads, files):
-    """Serve one contestant: a line in, one timed run, a line out."""
-    function, name, _ = TABLES[task][0][label]
-    run = function(name, threads, pathlib.Path(files))
-    run()
-    run()
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        start = time.perf_counter()
-        run()
-        seconds = time.perf_counter() - start
-        print(json.dumps([seconds, _peak_memory_mib()]), flush=True)
-
-
-def _peak_memory_mib():
-    # Not getrusage: its peak includes what the parent held when it forked.
-    status = pathlib.Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-
-def export_files(folder):
+def export_files(folder, labels):
+    """Files of RDIDN in LiteRT's modes, if one of the contestants is such a file."""
+    if not any("LiteRT" in label for label in labels):
+        return
     from keras_imaging.export import to_litert
     from keras_imaging.models import RDIDN
 
@@ -245,70 +211,9 @@ def export_files(folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("task", choices=TABLES)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--only", default="", help="contestants whose label contains this")
-    parser.add_argument("--out", type=pathlib.Path)
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
-    parser.add_argument("--files", help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.worker:
-        work(args.task, args.worker, args.threads, args.files)
-        return
-
+    args = contest.make_parser(__doc__, TABLES, threads=2).parse_args()
     table, reference = TABLES[args.task]
-    labels = [label for label in table if args.only in label or label == reference]
-    with tempfile.TemporaryDirectory() as files:
-        if any(table[label][0] is litert for label in labels):
-            export_files(pathlib.Path(files))
-        workers = {}
-        for label in labels:
-            environment = {
-                **os.environ,
-                "KERAS_BACKEND": table[label][2],
-                "TF_CPP_MIN_LOG_LEVEL": "3",
-                "OMP_NUM_THREADS": str(args.threads),
-                "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={str(args.threads > 1).lower()}",
-            }
-            command = [sys.executable, __file__, args.task, "--threads", str(args.threads)]
-            command += ["--worker", label, "--files", files]
-            workers[label] = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-            )
-            while (line := workers[label].stdout.readline().strip()) != "ready":
-                if workers[label].poll() is not None:
-                    raise SystemExit(f"The contestant {label!r} ended early: {line}")
-        rounds = []
-        for _ in range(args.rounds):
-            rounds.append({})
-            for label, worker in workers.items():
-                worker.stdin.write("go\n")
-                worker.stdin.flush()
-                rounds[-1][label] = json.loads(worker.stdout.readline())
-        for worker in workers.values():
-            worker.stdin.close()
-            worker.wait()
-
-    results = {}
-    for label in labels:
-        ratios = [r[label][0] / r[reference][0] for r in rounds]
-        results[label] = {
-            "median_seconds": round(statistics.median(r[label][0] for r in rounds), 5),
-            "times_reference": round(statistics.median(ratios), 3),
-            "peak_memory_mib": round(max(r[label][1] for r in rounds)),
-        }
-        print(f"{label:45s}", results[label], flush=True)
-    if args.out:
-        report = {
-            "command": f"python benchmarks/sr.py {' '.join(sys.argv[1:])}",
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-            "reference": reference,
-            "rounds": args.rounds,
-            "results": results,
-        }
-        args.out.write_text(json.dumps(report, indent=2) + "\n")
+    contest.hold(args, table, lambda label: reference, export_files, reference=reference)
 
 
 if __name__ == "__main__":

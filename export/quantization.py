@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_imaging.export.conversion import convert
 from keras_imaging.export.emulation import Round, emulate_int8, is_plain, measure_ranges
 from keras_imaging.export.inputs import Batch, Shapes
+from keras_imaging.export.precision import coarse_operators
 from keras_imaging.export.samples import fit_batch, full_range
 from keras_imaging.layers import FourierUnit, SpectralTransform
 
@@ -66,7 +67,10 @@ def quantize(
     if quantization == "int8":
         _to_int8(network, path, shapes, samples, io_dtype, pixels)
     else:
-        recipe = _recipe(quantization, float_layers)
+        coarse = []
+        if quantization == "int8_spatial":
+            coarse = coarse_operators(float_file, shapes, samples)
+        recipe = _recipe(quantization, float_layers, coarse)
         _by_litert_quantizer(float_file, path, recipe, shapes, samples)
     return path
 
@@ -104,7 +108,7 @@ def _by_litert_quantizer(float_file, path, recipe, shapes, samples):
     path.write_bytes(result.quantized_model)
 
 
-def _recipe(quantization, float_layers):
+def _recipe(quantization, float_layers, coarse):
     # Only these functions need the package.
     from litert_quantizer import recipe
 
@@ -116,15 +120,13 @@ def _recipe(quantization, float_layers):
         return [*recipe.static_wi8_ai16(), *ends]
     if quantization == "int8_spatial":
         # Operators are found by the paths of what they compute; graphs number layers once more.
-        names = "|".join(map(re.escape, float_layers))
-        inside = rf"(^|[/;])({names})(_\d+)*/"
-        return [
-            *recipe.static_wi8_ai8(),
-            *ends,
-            _left("*", inside),
+        spectral = rf"(^|[/;])({_any_of(float_layers)})(_\d+)*/"
+        rules = [*recipe.static_wi8_ai8(), *ends]
+        if coarse:
+            inside = rf"^({_any_of(coarse)})(;|$)"
             # Rules of one expression replace each other.
-            _float16(f"({inside})"),
-        ]
+            rules += [_left("*", inside), _int8_weights(f"({inside})")]
+        return [*rules, _left("*", spectral), _float16(f"({spectral})")]
     return [_float16(".*")]
 
 
@@ -132,6 +134,17 @@ def _left(operation, regex):
     from litert_quantizer.quantizer import AlgorithmName
 
     return {"regex": regex, "operation": operation, "algorithm_key": AlgorithmName.NO_QUANTIZE}
+
+
+def _any_of(names):
+    return "|".join(map(re.escape, names))
+
+
+def _int8_weights(regex):
+    from litert_quantizer import recipe
+
+    (rule,) = recipe.weight_only_wi8_afp32()
+    return {**rule, "regex": regex}
 
 
 def _float16(regex):

@@ -5,8 +5,7 @@ import pathlib
 import keras
 
 from keras_imaging.models import model_of_preset
-from keras_imaging.models.pretrained import PretrainedModel
-from keras_imaging.models.super_resolution import dtype_policies
+from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
 
 
 def resolve_model(model: keras.Model | str | pathlib.Path) -> keras.Model:

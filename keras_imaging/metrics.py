@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_imaging.ops.color import rgb_to_ycbcr
 from keras_imaging.ops.crop import shave
+from keras_imaging.ops.separable import gaussian_taps
 
 _WINDOW = 11
 _SIGMA = 1.5
@@ -17,9 +18,7 @@ _K1, _K2 = 0.01, 0.03
 
 def gaussian_window() -> np.ndarray:
     """The 11 normalised weights of SSIM's window along one axis."""
-    t = np.arange(_WINDOW) - _WINDOW // 2
-    weights = np.exp(-(t**2) / (2 * _SIGMA**2))
-    return weights / weights.sum()
+    return gaussian_taps(_SIGMA, _WINDOW // 2)
 
 
 def _check_shapes(a, b):

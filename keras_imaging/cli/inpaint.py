@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from keras_imaging.cli import options
-from keras_imaging.cli.output import check_outputs, print_json
+from keras_imaging.cli.output import check_outputs, give_report, target_of
+from keras_imaging.cli.picture_files import read_for
 from keras_imaging.cli.quiet import quiet_start
 
 _DEFAULT = "lama_small"
@@ -63,33 +64,22 @@ def inpaint(
         raise ValueError("Say what is to be filled: give --mask PICTURE or --box X,Y,W,H.")
     boxes = [_parsed(text) for text in box or []]
     default = pathlib.Path("sample.png") if source is None else source
-    target = _target(out, default.with_name(f"{default.stem}_inpainted.png"))
+    target = target_of(out, default.with_name(f"{default.stem}_inpainted.png"))
 
     if source is None:
         report = _fill_sample(target, preset, weights, overwrite)
     else:
         report = _fill_file(source, mask, boxes, target, preset, weights, overwrite)
-    if as_json:
-        print_json(report)
-    else:
-        _tell(report)
+    give_report(report, as_json, _tell)
 
 
 def _fill_file(source, mask, boxes, target, preset, weights, overwrite):
-    with quiet_start():
-        from keras_imaging.data.images import (
-            check_writable_as,
-            read_icc_profile,
-            read_image,
-            write_image,
-        )
     check_outputs([target], overwrite)
-    image = read_image(source)
-    check_writable_as(target, image.shape, image.dtype)
+    image, write = read_for(source, target)
     hole = _hole(image.shape[:2], mask, boxes)
     network, name = _load(preset, weights)
     result, seconds = _fill(network, image, hole)
-    write_image(target, result, read_icc_profile(source))
+    write(result)
     return _report(name, source, target, hole, seconds)
 
 
@@ -220,12 +210,6 @@ def _load(preset, weights):
         )
     name = weights or (_DEFAULT if _DEFAULT in cards else next(iter(cards)))
     return LaMaGenerator(**{**cards[name]["config"], "weights": name}), name
-
-
-def _target(out, default):
-    if out is None:
-        return default
-    return out / default.name if out.is_dir() else out
 
 
 def _tell(report):

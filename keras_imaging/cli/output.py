@@ -49,6 +49,35 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
         bar.stop()
 
 
+def give_report(report: dict, as_json: bool, tell: Callable[[dict], None]) -> None:
+    """Print a report, as JSON or in the words of `tell`; exit with 1 if files were skipped.
+
+    Args:
+        report: with the reasons as `skipped`, by the files' names, where there can be any.
+        as_json: whether JSON is asked for.
+        tell: prints all but the skipped files.
+    """
+    skipped = report.get("skipped")
+    if as_json:
+        print_json(report)
+    else:
+        tell(report)
+        if skipped:
+            total = len(report["written"]) + len(skipped)
+            typer.echo(f"Skipped {len(skipped)} of {total} files:", err=True)
+            for reason in skipped.values():
+                typer.echo(f"  {reason}", err=True)
+    if skipped:
+        raise typer.Exit(1)
+
+
+def target_of(out: pathlib.Path | None, default: pathlib.Path) -> pathlib.Path:
+    """The file to write: `out`, a file of the default's name in it if it is a folder, or that."""
+    if out is None:
+        return default
+    return out / default.name if out.is_dir() else out
+
+
 def check_outputs(paths: Iterable[pathlib.Path], overwrite: bool) -> None:
     """Refuse, before the work begins, to write where the result could not stand.
 

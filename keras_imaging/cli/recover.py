@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from keras_imaging.cli import options
-from keras_imaging.cli.output import check_outputs, print_json
+from keras_imaging.cli.output import check_outputs, print_json, target_of
 from keras_imaging.cli.quiet import quiet_start
 
 _CLASSICAL = ("ista", "fista", "amp")
@@ -98,9 +98,7 @@ def _target(source, out):
     default = pathlib.Path("sample_codes.npz")
     if source is not None:
         default = source.with_name(f"{source.stem}_codes.npz")
-    if out is None:
-        return default
-    return out / default.name if out.is_dir() else out
+    return target_of(out, default)
 
 
 def _read_problem(path):

@@ -8,7 +8,8 @@ from typing import Annotated, NamedTuple
 import typer
 
 from keras_imaging.cli import options
-from keras_imaging.cli.output import check_outputs, print_json, progress_bar
+from keras_imaging.cli.output import check_outputs, give_report, target_of
+from keras_imaging.cli.picture_files import read_for, work_through
 from keras_imaging.cli.quiet import quiet_start
 
 _NETWORK = "lista_cs"
@@ -94,19 +95,14 @@ def sense(
     elif source.is_dir():
         report = _sense_folder(sensing, mean.value, source, out, overwrite)
     else:
-        target = _target(out, source.with_name(f"{source.stem}_sensed.png"))
+        target = target_of(out, source.with_name(f"{source.stem}_sensed.png"))
         check_outputs([target], overwrite)
         report = {"written": [_sense_one(sensing, mean.value, source, target)]}
     from keras_imaging.sensing import measurement_rate
 
     achieved = round(measurement_rate(sensing.phi, mean.value), 4)
     report = {"solver": sensing.name, "rate": achieved, "mean": mean.value, **report}
-    if as_json:
-        print_json(report)
-    else:
-        _tell(report)
-    if report.get("skipped"):
-        raise typer.Exit(1)
+    give_report(report, as_json, _tell)
 
 
 def _network(rate, weights):
@@ -165,45 +161,23 @@ def _load(rate, weights):
 def _sense_folder(sensing, mean, source, out, overwrite):
     from keras_imaging.data import list_images
 
-    paths = list_images(source)
-    named = source.resolve() if source.name in ("", "..") else source
-    out = out or named.with_name(f"{named.name}_sensed")
-    stems = [path.stem for path in paths]
-    targets = [
-        out / f"{path.stem if stems.count(path.stem) == 1 else path.name}_sensed.png"
-        for path in paths
-    ]
-    out.mkdir(parents=True, exist_ok=True)
-    check_outputs(targets, overwrite)
-    written, skipped = [], {}
-    with progress_bar(source.name) as progress:
-        for done, (path, target) in enumerate(zip(paths, targets, strict=True), start=1):
-            try:
-                written.append(_sense_one(sensing, mean, path, target))
-            except ValueError as error:
-                skipped[path.name] = str(error)
-            progress(done, len(paths))
-    report = {"written": written, "skipped": skipped}
-    if written:
+    def send(path, target):
+        return _sense_one(sensing, mean, path, target)
+
+    report = work_through(source, list_images(source), out, "_sensed", overwrite, send)
+    if written := report["written"]:
         report["mean_psnr"] = sum(item["psnr"] for item in written) / len(written)
     return report
 
 
 def _sense_one(sensing, mean, source, target):
-    from keras_imaging.data.images import (
-        check_writable_as,
-        read_icc_profile,
-        read_image,
-        write_image,
-    )
     from keras_imaging.metrics import psnr
     from keras_imaging.sensing import sense as send
 
     began = time.monotonic()
-    image = read_image(source)
-    check_writable_as(target, image.shape, image.dtype)
+    image, write = read_for(source, target)
     result = send(image, sensing.recover, sensing.phi, mean)
-    write_image(target, result, read_icc_profile(source))
+    write(result)
     top = 255 if image.dtype == "uint8" else 65535
     return {
         "input": source,
@@ -221,7 +195,7 @@ def _sense_sample(sensing, mean, out, overwrite):
     from keras_imaging.metrics import psnr
     from keras_imaging.sensing import sense as send
 
-    target = _target(out, pathlib.Path("sample_sensed.png"))
+    target = target_of(out, pathlib.Path("sample_sensed.png"))
     comparison = target.with_name(f"{target.stem}_comparison.png")
     check_outputs([target, comparison], overwrite)
     truth = sample_image()
@@ -247,12 +221,6 @@ def _sense_sample(sensing, mean, out, overwrite):
     return {"written": [written], "comparison": comparison, "least_squares_psnr": scores[0]}
 
 
-def _target(out, default):
-    if out is None:
-        return default
-    return out / default.name if out.is_dir() else out
-
-
 def _tell(report):
     how = f"{report['rate']:g} measurements a pixel, patch means {report['mean']}"
     for item in report["written"]:
@@ -267,8 +235,3 @@ def _tell(report):
         )
     if "mean_psnr" in report:
         typer.echo(f"Mean PSNR {report['mean_psnr']:.2f} dB of {len(report['written'])} pictures.")
-    if report.get("skipped"):
-        total = len(report["written"]) + len(report["skipped"])
-        typer.echo(f"Skipped {len(report['skipped'])} of {total} files:", err=True)
-        for reason in report["skipped"].values():
-            typer.echo(f"  {reason}", err=True)

@@ -9,14 +9,11 @@ from keras_imaging.cli.quiet import quiet_start
 from keras_imaging.cli.recipe_options import (
     DataLicence,
     Devices,
-    Pictures,
     RunFolder,
     Strategy,
-    name_of,
-    notes_of,
-    report,
     with_recipe_options,
 )
+from keras_imaging.cli.training_run import Pictures, name_of, notes_of, train_and_report
 from keras_imaging.training.classification import ClassificationRecipe
 
 
@@ -52,7 +49,6 @@ def train_classification(
     ClassificationRecipe(**recipe_fields)  # bad values show before anything is read
     with quiet_start():
         from keras_imaging import training
-        from keras_imaging.cli.training_progress import training_progress
         from keras_imaging.data.classification import MEAN, STD
     pictures = Pictures()
     labelled = training.labelled_pictures(data, on_skip=pictures.skip)
@@ -66,18 +62,18 @@ def train_classification(
     validate = None
     if validation is not None:
         validate, notes["metrics"] = _scorer(validation, labelled.class_names, recipe)
-    with training_progress(recipe.preset, recipe.steps) as (prepared, progress):
-        result = training.train(
-            recipe,
-            prepared(labelled.examples),
-            out,
-            strategy=strategy.value,
-            validate=validate,
-            data_name=name_of(data),
-            progress=progress,
-            notes=notes,
-        )
-    report(recipe.preset, result, out, as_json, pictures.skipped)
+    train_and_report(
+        recipe,
+        recipe.preset,
+        labelled.examples,
+        pictures,
+        out,
+        as_json,
+        strategy=strategy.value,
+        validate=validate,
+        data_name=name_of(data),
+        notes=notes,
+    )
 
 
 def _scorer(source, class_names, recipe):

@@ -10,14 +10,11 @@ from keras_imaging.cli.quiet import quiet_start
 from keras_imaging.cli.recipe_options import (
     DataLicence,
     Devices,
-    Pictures,
     RunFolder,
     Strategy,
-    name_of,
-    notes_of,
-    report,
     with_recipe_options,
 )
+from keras_imaging.cli.training_run import Pictures, name_of, notes_of, report
 from keras_imaging.training.compressive_sensing import CompressiveSensingRecipe
 
 _PATCH = 16

@@ -6,18 +6,14 @@ from typing import Annotated
 import typer
 
 from keras_imaging.cli import options
-from keras_imaging.cli.quiet import quiet_start
 from keras_imaging.cli.recipe_options import (
     DataLicence,
     Devices,
-    Pictures,
     RunFolder,
     Strategy,
-    name_of,
-    notes_of,
-    report,
     with_recipe_options,
 )
+from keras_imaging.cli.training_run import Pictures, name_of, notes_of, train_and_report
 from keras_imaging.training.faceguard import FaceGuardRecipe
 
 
@@ -43,22 +39,19 @@ def train_faceguard(
     Pictures that cannot be read are named and skipped; the exit code is then 1.
     """
     recipe = FaceGuardRecipe(**recipe_fields)
-    with quiet_start():
-        from keras_imaging import training
-        from keras_imaging.cli.training_progress import training_progress
     pictures = Pictures()
-    name = name_of(data)
+    name, sources = name_of(data), {"portraits": pictures.rgb(data)}
     if photographs is not None:
         name += f" and {name_of(photographs)}"
-    with training_progress(f"faceguard_{recipe.variant}", recipe.steps) as (prepared, progress):
-        others = () if photographs is None else prepared(pictures.rgb(photographs))
-        result = training.train(
-            recipe,
-            {"portraits": prepared(pictures.rgb(data)), "photographs": others},
-            out,
-            strategy=strategy.value,
-            data_name=name,
-            progress=progress,
-            notes=notes_of(data_licence),
-        )
-    report(f"faceguard_{recipe.variant}", result, out, as_json, pictures.skipped)
+        sources["photographs"] = pictures.rgb(photographs)
+    train_and_report(
+        recipe,
+        f"faceguard_{recipe.variant}",
+        sources,
+        pictures,
+        out,
+        as_json,
+        strategy=strategy.value,
+        data_name=name,
+        notes=notes_of(data_licence),
+    )

@@ -5,18 +5,14 @@ from typing import Annotated
 import typer
 
 from keras_imaging.cli import options
-from keras_imaging.cli.quiet import quiet_start
 from keras_imaging.cli.recipe_options import (
     DataLicence,
     Devices,
-    Pictures,
     RunFolder,
     Strategy,
-    name_of,
-    notes_of,
-    report,
     with_recipe_options,
 )
+from keras_imaging.cli.training_run import Pictures, name_of, notes_of, train_and_report
 from keras_imaging.training.inpainting import InpaintingRecipe
 
 
@@ -38,18 +34,15 @@ def train_inpainting(
     Pictures that cannot be read are named and skipped; the exit code is then 1.
     """
     recipe = InpaintingRecipe(**recipe_fields)
-    with quiet_start():
-        from keras_imaging import training
-        from keras_imaging.cli.training_progress import training_progress
     pictures = Pictures()
-    with training_progress(recipe.preset, recipe.steps) as (prepared, progress):
-        result = training.train(
-            recipe,
-            prepared(pictures.rgb(data)),
-            out,
-            strategy=strategy.value,
-            data_name=name_of(data),
-            progress=progress,
-            notes=notes_of(data_licence),
-        )
-    report(recipe.preset, result, out, as_json, pictures.skipped)
+    train_and_report(
+        recipe,
+        recipe.preset,
+        pictures.rgb(data),
+        pictures,
+        out,
+        as_json,
+        strategy=strategy.value,
+        data_name=name_of(data),
+        notes=notes_of(data_licence),
+    )

@@ -8,14 +8,8 @@ import typer
 
 from keras_imaging.cli import options
 from keras_imaging.cli.quiet import quiet_start
-from keras_imaging.cli.recipe_options import (
-    Devices,
-    RunFolder,
-    Strategy,
-    notes_of,
-    report,
-    with_recipe_options,
-)
+from keras_imaging.cli.recipe_options import Devices, RunFolder, Strategy, with_recipe_options
+from keras_imaging.cli.training_run import notes_of, report
 from keras_imaging.training.sparse_recovery import SparseRecoveryRecipe
 
 

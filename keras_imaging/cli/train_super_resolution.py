@@ -10,14 +10,11 @@ from keras_imaging.cli.quiet import quiet_start
 from keras_imaging.cli.recipe_options import (
     DataLicence,
     Devices,
-    Pictures,
     RunFolder,
     Strategy,
-    name_of,
-    notes_of,
-    report,
     with_recipe_options,
 )
+from keras_imaging.cli.training_run import Pictures, name_of, notes_of, train_and_report
 from keras_imaging.training.super_resolution import SuperResolutionRecipe
 
 
@@ -51,9 +48,6 @@ def super_resolution_command(method: str):
             preset=preset or f"{method}_{'small_' if small else ''}x{scale}", **recipe_fields
         )
         with quiet_start():
-            from keras_imaging import training
-            from keras_imaging.cli.training_progress import training_progress
-
             network = recipe.model_class.__name__
         if network.lower() != method:
             raise ValueError(f"The preset {recipe.preset!r} is of {network}, not of {method}.")
@@ -63,18 +57,18 @@ def super_resolution_command(method: str):
         if validation is not None:
             protocol = "B" if method == "imdn" else "A"
             validate, notes["metrics"] = _scorer(validation, protocol)
-        with training_progress(recipe.preset, recipe.steps) as (prepared, progress):
-            result = training.train(
-                recipe,
-                prepared(images),
-                out,
-                strategy=strategy.value,
-                validate=validate,
-                data_name=name_of(data),
-                progress=progress,
-                notes=notes,
-            )
-        report(recipe.preset, result, out, as_json, pictures.skipped)
+        train_and_report(
+            recipe,
+            recipe.preset,
+            images,
+            pictures,
+            out,
+            as_json,
+            strategy=strategy.value,
+            validate=validate,
+            data_name=name_of(data),
+            notes=notes,
+        )
 
     command.__doc__ = f"""Train {method.upper()} to enlarge pictures.
 

@@ -2,13 +2,13 @@
 
 import pathlib
 import time
-from collections import Counter
 from typing import Annotated
 
 import typer
 
 from keras_imaging.cli import options
-from keras_imaging.cli.output import check_outputs, print_json, progress_bar
+from keras_imaging.cli.output import check_outputs, give_report, progress_bar, target_of
+from keras_imaging.cli.picture_files import files_of, read_for, work_through
 from keras_imaging.cli.quiet import quiet_start
 
 
@@ -53,17 +53,11 @@ def upscale(
     else:
         report = _enlarge_file(network, source, out, overwrite, settings)
     report = {"weights": network.name, "scale": network.model.scale, **report}
-
-    if as_json:
-        print_json(report)
-    else:
-        _tell(report)
-    if report.get("skipped"):
-        raise typer.Exit(1)
+    give_report(report, as_json, _tell)
 
 
 def _enlarge_file(network, source, out, overwrite, settings):
-    target = _target(out, source.with_name(f"{source.stem}_x{network.model.scale}.png"))
+    target = target_of(out, source.with_name(f"{source.stem}_x{network.model.scale}.png"))
     check_outputs([target], overwrite)
     with progress_bar(source.name) as progress:
         written = _enlarge_one(network.model, source, target, {**settings, "progress": progress})
@@ -71,46 +65,21 @@ def _enlarge_file(network, source, out, overwrite, settings):
 
 
 def _enlarge_folder(network, source, out, overwrite, settings):
-    scale = network.model.scale
-    # Every file, whatever its suffix: what cannot be read is to be named.
-    sources = sorted(
-        path for path in source.iterdir() if path.is_file() and not path.name.startswith(".")
-    )
-    if not sources:
-        raise ValueError(f"The folder {str(source)!r} is empty.")
-    named = source.resolve() if source.name in ("", "..") else source
-    out = out or named.with_name(f"{named.name}_x{scale}")
-    stems = Counter(path.stem for path in sources)
-    names = [path.stem if stems[path.stem] == 1 else path.name for path in sources]
-    targets = [out / f"{name}_x{scale}.png" for name in names]
-    out.mkdir(parents=True, exist_ok=True)
-    check_outputs(targets, overwrite)
+    def enlarge(path, target):
+        return _enlarge_one(network.model, path, target, settings)
 
-    written, skipped = [], {}
-    with progress_bar(source.name) as progress:
-        for done, (path, target) in enumerate(zip(sources, targets, strict=True), start=1):
-            try:
-                written.append(_enlarge_one(network.model, path, target, settings))
-            except ValueError as error:
-                skipped[path.name] = str(error)
-            progress(done, len(sources))
-    return {"written": written, "skipped": skipped}
+    # What cannot be read is to be named, whatever its suffix.
+    ending = f"_x{network.model.scale}"
+    return work_through(source, files_of(source), out, ending, overwrite, enlarge)
 
 
 def _enlarge_one(model, source, target, settings):
-    from keras_imaging.data.images import (
-        check_writable_as,
-        read_icc_profile,
-        read_image,
-        write_image,
-    )
     from keras_imaging.inference import upscale as enlarge
 
     began = time.monotonic()
-    image = read_image(source)
-    check_writable_as(target, image.shape, image.dtype)
+    image, write = read_for(source, target)
     result = enlarge(model, image, **settings)
-    write_image(target, result, read_icc_profile(source))
+    write(result)
     return {
         "input": source,
         "output": target,
@@ -128,7 +97,7 @@ def _enlarge_sample(network, out, overwrite, settings):
     from keras_imaging.ops import imresize, modcrop
 
     scale = network.model.scale
-    target = _target(out, pathlib.Path(f"sample_x{scale}.png"))
+    target = target_of(out, pathlib.Path(f"sample_x{scale}.png"))
     comparison = target.with_name(f"{target.stem}_comparison.png")
     check_outputs([target, comparison], overwrite)
 
@@ -163,12 +132,6 @@ def _enlarge_sample(network, out, overwrite, settings):
     }
 
 
-def _target(out, default):
-    if out is None:
-        return default
-    return out / default.name if out.is_dir() else out
-
-
 def _tell(report):
     for item in report["written"]:
         typer.echo(
@@ -183,8 +146,3 @@ def _tell(report):
             f"PSNR of the luma: bicubic {report['bicubic_psnr']:.2f} dB, {report['weights']} "
             f"{report['psnr']:.2f} dB, a gain of {gain:+.2f} dB."
         )
-    if report.get("skipped"):
-        total = len(report["written"]) + len(report["skipped"])
-        typer.echo(f"Skipped {len(report['skipped'])} of {total} files:", err=True)
-        for reason in report["skipped"].values():
-            typer.echo(f"  {reason}", err=True)

@@ -91,11 +91,9 @@ def interval(name: str, value, low: float, high: float) -> tuple[float, float]:
     return pair
 
 
-def _restored(layers):
-    return [
-        keras.saving.deserialize_keras_object(layer) if isinstance(layer, dict) else layer
-        for layer in layers
-    ]
+def restored(part):
+    """A part of a layer or model, made again where a configuration is given in its place."""
+    return keras.saving.deserialize_keras_object(part) if isinstance(part, dict) else part
 
 
 class _Several(Distortion):
@@ -103,7 +101,7 @@ class _Several(Distortion):
 
     def __init__(self, layers, always, seed, **kwargs):
         super().__init__(always, seed, **kwargs)
-        self.layers = _restored(layers)
+        self.layers = [restored(layer) for layer in layers]
         for layer in self.layers:
             if not isinstance(layer, Distortion):
                 raise ValueError(

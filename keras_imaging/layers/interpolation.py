@@ -6,7 +6,7 @@ import numpy as np
 from keras_imaging.ops.resize import bicubic_phases
 from keras_imaging.typing import Tensor
 
-METHODS = ("nearest", "bicubic")
+METHODS = ("nearest", "bilinear", "bicubic")
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
@@ -15,8 +15,9 @@ class InterpolationUpsample(keras.layers.Layer):
 
     Args:
         factor: integer of 2 or more.
-        method: `"nearest"` repeats every pixel; `"bicubic"` equals `ops.imresize(x, factor)`, as a
-            5x5 convolution to factor**2 phases and depth-to-space.
+        method: `"nearest"` repeats every pixel; `"bilinear"` has half-pixel centres; `"bicubic"`
+            equals `ops.imresize(x, factor)`, as a 5x5 convolution to factor**2 phases and
+            depth-to-space.
 
     Input shape:
         `(batch, height, width, channels)`.
@@ -41,9 +42,23 @@ class InterpolationUpsample(keras.layers.Layer):
     def call(self, inputs: Tensor) -> Tensor:
         if self.method == "nearest":
             phases = keras.ops.concatenate([inputs] * self.factor**2, axis=-1)
+        elif self.method == "bilinear":
+            rows = self._bilinear_phases(inputs, 1)
+            phases = [phase for row in rows for phase in self._bilinear_phases(row, 2)]
+            phases = keras.ops.concatenate(phases, axis=-1)
         else:
             phases = self._bicubic_phases(inputs)
         return keras.ops.depth_to_space(phases, self.factor)
+
+    def _bilinear_phases(self, x, axis):
+        """The samples between x and its neighbours along an axis, the border repeated."""
+        full = (slice(None),) * axis
+        first, last = x[(*full, slice(None, 1))], x[(*full, slice(-1, None))]
+        before = keras.ops.concatenate([first, x[(*full, slice(None, -1))]], axis=axis)
+        after = keras.ops.concatenate([x[(*full, slice(1, None))], last], axis=axis)
+        # Distance of each phase from the sample that it belongs to.
+        offsets = [(phase + 0.5) / self.factor - 0.5 for phase in range(self.factor)]
+        return [(1 - abs(d)) * x + abs(d) * (before if d < 0 else after) for d in offsets]
 
     def _bicubic_phases(self, x):
         channels = x.shape[-1]

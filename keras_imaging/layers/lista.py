@@ -18,8 +18,9 @@ Values = np.ndarray | tuple[int, int] | keras.layers.Layer
 class UnfoldedISTALayer(keras.layers.Layer):
     """x+ = threshold(x + backward(y - forward(x))), as `steps.ista_step`.
 
-    A subclass makes the parts, which are layers or functions, and sets `forward_map`,
-    `backward_map` and `threshold`. Codes are in full precision under mixed precision, too.
+    A subclass makes the parts, which are layers or functions, sets `forward_map`, `backward_map`
+    and `threshold`, and lists its layers in `_parts`. Codes are in full precision under mixed
+    precision, too.
     """
 
     def __init__(self, **kwargs):
@@ -33,10 +34,14 @@ class UnfoldedISTALayer(keras.layers.Layer):
 
     def build(self, input_shape):
         codes = self.compute_output_shape(input_shape)
-        for part in self._layers:
+        for part in self._parts():
             # A part that layers share is built by the first of them.
             if not part.built:
                 part.build(codes)
+
+    # No attribute: Keras files weights under the first attribute, by the alphabet, that holds them.
+    def _parts(self) -> tuple[keras.layers.Layer, ...]:
+        return (self.threshold,)
 
     def compute_output_spec(self, inputs):
         shapes = [x.shape for x in inputs] if isinstance(inputs, list) else inputs.shape
@@ -109,6 +114,9 @@ class LISTACPLayer(UnfoldedISTALayer):
     def _make_backward(self, W):
         return self._as_map(W, trainable=True, shape=(self.n, self.m), name="weight")
 
+    def _parts(self):
+        return (self.forward_map, self.backward_map, self.threshold)
+
     def compute_output_shape(self, input_shape):
         y_shape = input_shape[0] if isinstance(input_shape, list) else input_shape
         return (y_shape[0], self.n)
@@ -160,6 +168,9 @@ class ALISTALayer(LISTACPLayer):
         self.step_size = Scale(self.initial_alpha, dtype=self.variable_dtype, name="step_size")
         return lambda residual: self.weight(self.step_size(residual))
 
+    def _parts(self):
+        return (self.forward_map, self.weight, self.step_size, self.threshold)
+
     def get_config(self):
         return {
             **super().get_config(),
@@ -207,6 +218,9 @@ class LISTALayer(UnfoldedISTALayer):
         self.threshold = self._make_threshold(
             percent, threshold, coordinate_thresholds, clamp=percent is None
         )
+
+    def _parts(self):
+        return (self.weight, self.threshold)
 
     def forward_map(self, x):
         return x - self.weight(x)

@@ -15,6 +15,7 @@ from keras_imaging.models.patch_discriminator import PatchDiscriminator
 from keras_imaging.models.presets import MODELS, model_of_preset
 from keras_imaging.models.pretrained import shipped_weights
 from keras_imaging.models.rdidn import RDIDN
+from keras_imaging.models.video_seal import VideoSealUNet
 
 __all__ = [
     "ALISTA",
@@ -36,6 +37,7 @@ __all__ = [
     "InpaintingModel",
     "LaMaGenerator",
     "PatchDiscriminator",
+    "VideoSealUNet",
     "model_of_preset",
     "shipped_weights",
     "tilista",

@@ -9,8 +9,7 @@ from keras_imaging.layers.composed_map import ComposedMap
 from keras_imaging.layers.linear_map import LinearMap, shape_and_values
 from keras_imaging.layers.lista import LISTACPLayer, initial_weight, step_size
 from keras_imaging.models.lista import Values, percentages
-from keras_imaging.models.pretrained import PretrainedModel
-from keras_imaging.models.super_resolution import dtype_policies
+from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
 from keras_imaging.operators.matrix import checked_matrix
 
 _FEATURES, _MEASUREMENTS, _ATOMS = 256, 128, 512

@@ -7,8 +7,7 @@ from keras_imaging.data.sparse import random_dictionary
 from keras_imaging.layers.conv_synthesis import ConvSynthesis, filter_shape_and_values
 from keras_imaging.layers.lista import ConvLISTALayer
 from keras_imaging.models.lista import percentages
-from keras_imaging.models.pretrained import PretrainedModel
-from keras_imaging.models.super_resolution import dtype_policies
+from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
 
 _SIZE, _COUNT = 7, 32
 

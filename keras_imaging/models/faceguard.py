@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
-from keras_imaging.layers.distortion import Compose, Distortion, RandomChoice
+from keras_imaging.layers.distortion import Compose, Distortion, RandomChoice, restored
 from keras_imaging.layers.distortions import (
     JPEG,
     ColorJitter,
@@ -163,7 +163,7 @@ class FaceGuard(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.encoder, self.decoder = _restored(encoder), _restored(decoder)
+        self.encoder, self.decoder = restored(encoder), restored(decoder)
         sizes = [(net.message_length, net.image_size) for net in (self.encoder, self.decoder)]
         if sizes[0] != sizes[1]:
             raise ValueError(
@@ -181,8 +181,8 @@ class FaceGuard(keras.Model):
             deepfake_manipulations() if manipulations is None else manipulations,
             include_identity=False,
         )
-        self.augmentation = _restored(augmentation) or training_augmentation()
-        self.feature_model = _restored(feature_model)
+        self.augmentation = restored(augmentation) or training_augmentation()
+        self.feature_model = restored(feature_model)
         if self.feature_model is not None:
             self.feature_model.trainable = False
         self.steps = steps
@@ -360,10 +360,6 @@ class FaceGuard(keras.Model):
             "perceptual_weight": self.perceptual_weight,
             "fragile_weight": self.fragile_weight,
         }
-
-
-def _restored(part):
-    return keras.saving.deserialize_keras_object(part) if isinstance(part, dict) else part
 
 
 def _accuracy(bits, logits):

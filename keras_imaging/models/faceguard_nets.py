@@ -3,13 +3,14 @@
 import keras
 
 from keras_imaging.layers.conv_bn_relu import ConvBNReLU
+from keras_imaging.layers.message_layout import LocalMessage
 from keras_imaging.layers.support import SupportPrior
 from keras_imaging.models.message import MessageModel, message_inputs
-from keras_imaging.models.pretrained import PretrainedModel
-from keras_imaging.models.super_resolution import dtype_policies
+from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
 from keras_imaging.typing import Tensor
 
-_MESSAGE_CHANNELS = 16
+# Of the map of 16-pixel cells that both networks know the message by.
+_CHANNELS = 16
 STRENGTH = 0.03
 
 
@@ -97,16 +98,17 @@ class FaceGuardEncoder(MessageModel):
         inputs = message_inputs((image_size, image_size, 3), message_length, full)
         z = layers.Rescaling(1.0, -0.5, dtype=full, name="centre")(inputs["image"])
         t = layers.Rescaling(2.0, -1.0, dtype=full, name="signs")(inputs["bits"])
-        # Louder than Glorot's would be, and so is the output: with a message of many bits, training
-        # otherwise does not leave the chance level for thousands of steps.
         t = layers.Dense(
-            grid * grid * _MESSAGE_CHANNELS,
-            kernel_initializer=keras.initializers.RandomNormal(stddev=2 * message_length**-0.5),
+            grid * grid * _CHANNELS,
+            kernel_initializer=LocalMessage(_CHANNELS, support),
             dtype=policy,
             name="message",
         )(t)
-        t = layers.Reshape((grid, grid, _MESSAGE_CHANNELS), dtype=policy, name="message_map")(t)
-        t = layers.UpSampling2D(2, dtype=policy, name="message_enlarge")(t)
+        t = layers.Reshape((grid, grid, _CHANNELS), dtype=policy, name="message_map")(t)
+        # Nearest neighbours by concatenation, which phones' delegates know; repetition is TILE.
+        for k, shape in enumerate(((grid, 2 * grid * _CHANNELS), (2 * grid, 2 * grid, _CHANNELS))):
+            t = join(t, t, f"message_double{k}")
+            t = layers.Reshape(shape, dtype=policy, name=f"message_enlarge{k}")(t)
 
         e0 = block(z, width, "e0")
         e1 = block(e0, 2 * width, "e1", 2)
@@ -158,6 +160,7 @@ class FaceGuardDecoder(PretrainedModel):
         message_length: n, bits.
         image_size: S, side of the picture, a multiple of 16.
         width: v, channels after the first layer.
+        support: of the encoder whose marks are read; it decides where training looks first.
         weights: None, `"pretrained"` (the shipped weights for these arguments), the name of shipped
             weights, or the path of a file.
         dtype: dtype policy; the logits are in full precision under all of them.
@@ -182,6 +185,7 @@ class FaceGuardDecoder(PretrainedModel):
         message_length: int = 64,
         image_size: int = 256,
         width: int = 32,
+        support: str = "face",
         weights: str | None = None,
         dtype: str | None = None,
         name: str | None = None,
@@ -192,14 +196,20 @@ class FaceGuardDecoder(PretrainedModel):
         x = keras.layers.Rescaling(1.0, -0.5, dtype=full, name="centre")(inputs)
         for k, (factor, strides) in enumerate(((1, 2), (2, 2), (3, 2), (4, 2), (4, 1))):
             x = ConvBNReLU(factor * width, strides, dtype=policy, name=f"d{k}")(x)
-        x = keras.layers.Conv2D(16, 1, activation="relu", dtype=policy, name="squeeze")(x)
+        x = keras.layers.Conv2D(_CHANNELS, 1, activation="relu", dtype=policy, name="squeeze")(x)
         x = keras.layers.Flatten(dtype=policy, name="flatten")(x)
-        x = keras.layers.Dense(message_length, dtype=full, name="logits")(x)
+        x = keras.layers.Dense(
+            message_length,
+            kernel_initializer=LocalMessage(_CHANNELS, support, reading=True),
+            dtype=full,
+            name="logits",
+        )(x)
 
         config = {
             "message_length": message_length,
             "image_size": image_size,
             "width": width,
+            "support": support,
             "dtype": policy.name,
         }
         super().__init__(inputs, x, config, weights, name=name or "faceguard_decoder")

@@ -6,8 +6,8 @@ from keras_imaging.layers.ffc import FFCBNAct
 from keras_imaging.layers.ffc_split import is_pair
 from keras_imaging.layers.ffc_squeeze_excite import FFCSqueezeExcite
 from keras_imaging.layers.fourier_unit import he_fan_out
-from keras_imaging.models.pretrained import PretrainedModel
-from keras_imaging.models.super_resolution import dtype_policies
+from keras_imaging.models.fourier_model import FourierModel
+from keras_imaging.models.pretrained import dtype_policies
 
 # Depth: (bottleneck blocks, blocks of each stage).
 DEPTHS = {
@@ -25,7 +25,7 @@ _EXPANSION = 4
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
-class FFCResNet(PretrainedModel):
+class FFCResNet(FourierModel):
     """ResNet whose convolutions are fast Fourier convolutions in the first three stages.
 
     Half of the channels (`ratio`) see the whole image in every layer. The last stage and the
@@ -159,28 +159,6 @@ class FFCResNet(PretrainedModel):
             tensors = tuple(self.get_layer(n).output for n in parts)
             outputs.append(tensors if len(tensors) > 1 else tensors[0])
         return outputs
-
-    def edge_form(self, input_shape: tuple | None = None, expand_groups: bool = True):
-        """An equal model for phones: transforms by products with matrices.
-
-        Args:
-            input_shape: fixed `(height, width, channels)`; None keeps the model's own.
-            expand_groups: accepted as other models accept it; grouped convolutions are computed as
-                dense ones on the backends that export.
-
-        Raises:
-            ValueError: if height or width is not fixed: the matrices depend on them.
-        """
-        shape = self.input_shape[1:] if input_shape is None else tuple(input_shape)
-        if None in shape:
-            raise ValueError(
-                "Fourier transforms on phones need a fixed size: give input_shape=(height, width, "
-                f"channels). Received: input_shape={shape}"
-            )
-        config = {**self.get_config(), "fft_method": "matmul", "dtype": "float32"}
-        twin = FFCResNet(**{**config, "input_shape": shape})
-        twin.set_weights(self.get_weights())
-        return twin
 
 
 def _check(depth, ratio, classes, stem, width, groups, width_per_group, blocks, shape):

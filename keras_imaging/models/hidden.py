@@ -4,8 +4,7 @@ import keras
 
 from keras_imaging.layers.conv_bn_relu import ConvBNReLU
 from keras_imaging.models.message import MessageModel, message_inputs
-from keras_imaging.models.pretrained import PretrainedModel
-from keras_imaging.models.super_resolution import dtype_policies
+from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
 from keras_imaging.typing import Tensor
 
 

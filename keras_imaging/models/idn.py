@@ -6,8 +6,8 @@ from keras_imaging.layers.distillation import InformationDistillationBlock
 from keras_imaging.layers.enhancement import caffe_msra
 from keras_imaging.layers.interpolation import InterpolationUpsample
 from keras_imaging.layers.upsample import TransposedUpsample
-from keras_imaging.models.pretrained import PretrainedModel
-from keras_imaging.models.super_resolution import check_arguments, dtype_policies
+from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
+from keras_imaging.models.super_resolution import check_arguments
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")

@@ -4,8 +4,8 @@ import keras
 
 from keras_imaging.layers.multi_distillation import InformationMultiDistillationBlock
 from keras_imaging.layers.upsample import SubPixelUpsample
-from keras_imaging.models.pretrained import PretrainedModel
-from keras_imaging.models.super_resolution import check_arguments, dtype_policies
+from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
+from keras_imaging.models.super_resolution import check_arguments
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")

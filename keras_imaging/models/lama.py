@@ -6,14 +6,14 @@ import keras
 
 from keras_imaging.layers.ffc import FFC, FFCBNAct
 from keras_imaging.layers.ffc_split import FFCMerge
-from keras_imaging.models.pretrained import PretrainedModel
-from keras_imaging.models.super_resolution import dtype_policies
+from keras_imaging.models.fourier_model import FourierModel
+from keras_imaging.models.pretrained import dtype_policies
 
 OUTPUTS = ("sigmoid", "tanh", "linear")
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
-class LaMaGenerator(PretrainedModel):
+class LaMaGenerator(FourierModel):
     """The generator of LaMa: proposes a picture for the holes of a picture.
 
     Strided convolutions, residual blocks of fast Fourier convolutions, transposed convolutions. The
@@ -142,27 +142,6 @@ class LaMaGenerator(PretrainedModel):
     def check_inputs(self, inputs) -> None:
         super().check_inputs(inputs)
         _check_size(inputs.shape[1:3], self._config["num_downsamples"])
-
-    def edge_form(self, input_shape: tuple | None = None, expand_groups: bool = True):
-        """An equal model for phones: transforms by products with matrices.
-
-        Args:
-            input_shape: fixed `(height, width, channels + 1)`; None keeps the model's own.
-            expand_groups: accepted as other models accept it; there are no groups.
-
-        Raises:
-            ValueError: if height or width is not fixed: the matrices depend on them.
-        """
-        shape = self.input_shape[1:] if input_shape is None else tuple(input_shape)
-        if None in shape:
-            raise ValueError(
-                "Fourier transforms on phones need a fixed size: give input_shape=(height, width, "
-                f"channels). Received: input_shape={shape}"
-            )
-        config = {**self.get_config(), "fft_method": "matmul", "dtype": "float32"}
-        twin = LaMaGenerator(**{**config, "input_shape": shape})
-        twin.set_weights(self.get_weights())
-        return twin
 
     def plain_twin(self, **kwargs) -> "LaMaGenerator":
         """A network of ordinary convolutions with as many parameters, to compare with.

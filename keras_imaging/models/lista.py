@@ -15,8 +15,7 @@ from keras_imaging.layers.lista import (
     initial_weight,
     step_size,
 )
-from keras_imaging.models.pretrained import PretrainedModel
-from keras_imaging.models.super_resolution import dtype_policies
+from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
 from keras_imaging.operators import solve_analytic_weight
 from keras_imaging.operators.matrix import checked_matrix
 from keras_imaging.ops.proximal import selected_count

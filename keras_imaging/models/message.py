@@ -22,15 +22,15 @@ class MessageModel(PretrainedModel):
         return super().__call__(self._named(inputs), *args, **kwargs)
 
     def call(self, inputs, training=None, mask=None):
-        inputs = self._named(inputs)
+        return super().call(self._named(inputs), training=training, mask=mask)
+
+    def check_inputs(self, inputs) -> None:
         dtype = keras.backend.standardize_dtype(inputs["image"].dtype)
         if "float" not in dtype:
             raise ValueError(
                 f"{type(self).__name__} expected `image` as float. Received dtype {dtype}: divide "
                 "by 255 first."
             )
-        # Past the parent's check of a single image.
-        return super(PretrainedModel, self).call(inputs, training=training, mask=mask)
 
     def _named(self, inputs):
         if isinstance(inputs, list | tuple) and len(inputs) == 2:

@@ -2,8 +2,7 @@
 
 import keras
 
-from keras_imaging.models.pretrained import PretrainedModel
-from keras_imaging.models.super_resolution import dtype_policies
+from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")

@@ -10,6 +10,7 @@ from keras_imaging.models.lama import LaMaGenerator
 from keras_imaging.models.lista import ALISTA, LISTA
 from keras_imaging.models.pretrained import PretrainedModel
 from keras_imaging.models.rdidn import RDIDN
+from keras_imaging.models.video_seal import VideoSealUNet
 
 MODELS = (
     RDIDN,
@@ -23,6 +24,7 @@ MODELS = (
     LaMaGenerator,
     FaceGuardEncoder,
     FaceGuardDecoder,
+    VideoSealUNet,
 )
 
 

@@ -41,6 +41,12 @@ def shipped_weights(model: str | None = None) -> dict[str, dict]:
     return cards
 
 
+def dtype_policies(dtype) -> tuple[keras.DTypePolicy, str]:
+    """The policy of the body, and the full-precision dtype of the tail and the skips."""
+    policy = keras.dtype_policies.get(dtype if dtype is not None else keras.config.dtype_policy())
+    return policy, policy.variable_dtype
+
+
 class PretrainedModel(keras.Model):
     """A functional model that is its constructor arguments.
 

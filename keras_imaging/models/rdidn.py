@@ -6,8 +6,8 @@ from keras_imaging.layers.distillation import InformationDistillationBlock
 from keras_imaging.layers.enhancement import caffe_msra
 from keras_imaging.layers.interpolation import METHODS, InterpolationUpsample
 from keras_imaging.layers.upsample import SubPixelUpsample, TransposedUpsample
-from keras_imaging.models.pretrained import PretrainedModel
-from keras_imaging.models.super_resolution import check_arguments, dtype_policies
+from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
+from keras_imaging.models.super_resolution import check_arguments
 
 STAGES = {2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
 UPSAMPLERS = {"transposed": TransposedUpsample, "subpixel": SubPixelUpsample}

@@ -1,7 +1,5 @@
 """Checks and parts that the super-resolution networks share."""
 
-import keras
-
 
 def check_arguments(scale, scales, channels, input_shape) -> tuple:
     """Validate what every super-resolution model takes; return the full input shape."""
@@ -16,9 +14,3 @@ def check_arguments(scale, scales, channels, input_shape) -> tuple:
             f"Received: input_shape={input_shape}"
         )
     return shape
-
-
-def dtype_policies(dtype) -> tuple[keras.DTypePolicy, str]:
-    """The policy of the body, and the full-precision dtype of the tail and the skips."""
-    policy = keras.dtype_policies.get(dtype if dtype is not None else keras.config.dtype_policy())
-    return policy, policy.variable_dtype

@@ -4,6 +4,7 @@ import numpy as np
 from keras import ops
 
 from keras_imaging.operators.linear_operator import LinearOperator
+from keras_imaging.ops.separable import gaussian_taps
 
 BOUNDARIES = ("circular", "zero")
 
@@ -119,9 +120,8 @@ def gaussian_kernel(sigma: float, radius: int | None = None) -> np.ndarray:
     if not sigma > 0:
         raise ValueError(f"`sigma` must be positive. Received: sigma={sigma}")
     radius = int(np.ceil(3 * sigma)) if radius is None else radius
-    line = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    line /= line.sum()
-    return np.outer(line, line)
+    taps = gaussian_taps(sigma, radius)
+    return np.outer(taps, taps)
 
 
 def _repeat(x, axis, before, after):

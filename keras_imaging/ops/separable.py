@@ -99,6 +99,17 @@ def crop_matrix(length: int, start: float | Tensor, extent: float | Tensor) -> T
     return _triangles(length, _column(start) + _samples(length) * step - _HALF_PIXEL, 1.0)
 
 
+def gaussian_taps(sigma: float, radius: int) -> np.ndarray:
+    """Gaussian weights of sum 1 at -radius ... radius, float64.
+
+    Args:
+        sigma: standard deviation, positive.
+        radius: of the window.
+    """
+    taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    return taps / taps.sum()
+
+
 def blur_matrix(length: int, sigma: float | Tensor) -> Tensor:
     """Gaussian of radius ceil(3 sigma), taps normalised, the border reflected.
 

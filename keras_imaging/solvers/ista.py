@@ -72,13 +72,7 @@ def ista(
         Daubechies, Defrise, De Mol (2004).
     """
     step, y, start = _prepared(y, A, lam, step, start)
-    iteration = partial(
-        ista_step,
-        y=y,
-        forward=A,
-        backward=lambda residual: step * A.adjoint(residual),
-        prox=lambda x: prox(x, step * lam),
-    )
+    iteration = partial(ista_step, **_parts(y, A, lam, prox, step))
     noted = _measures(y, A, lam, prox, penalty, history, measures)
     return solve(
         "ISTA", lambda x: (iteration(x),), (start,), n_iterations, tolerance, noted, progress
@@ -112,13 +106,7 @@ def fista(
         Beck and Teboulle (2009).
     """
     step, y, start = _prepared(y, A, lam, step, start)
-    iteration = partial(
-        fista_step,
-        y=y,
-        forward=A,
-        backward=lambda residual: step * A.adjoint(residual),
-        prox=lambda x: prox(x, step * lam),
-    )
+    iteration = partial(fista_step, **_parts(y, A, lam, prox, step))
     noted = _measures(y, A, lam, prox, penalty, history, measures)
     state = (start, start, ops.ones((), "float32"))
     return solve("FISTA", iteration, state, n_iterations, tolerance, noted, progress)
@@ -184,6 +172,16 @@ def _prepared(y, A, lam, step, start):
     if not step > 0:
         raise ValueError(f"`step` must be positive. Received: step={step}")
     return (step, *_start(y, A, start))
+
+
+def _parts(y, A, lam, prox, step):
+    """What the step is made of."""
+    return {
+        "y": y,
+        "forward": A,
+        "backward": lambda residual: step * A.adjoint(residual),
+        "prox": lambda x: prox(x, step * lam),
+    }
 
 
 def _start(y, A, start):

@@ -6,18 +6,19 @@ from keras_imaging.layers import InterpolationUpsample
 from keras_imaging.ops import imresize
 
 
-@pytest.mark.parametrize(("factor", "method"), [(2, "nearest"), (3, "bicubic")])
+@pytest.mark.parametrize(("factor", "method"), [(2, "nearest"), (2, "bilinear"), (3, "bicubic")])
 def test_harness(factor, method):
     arguments = {"factor": factor, "method": method}
     check_layer(InterpolationUpsample, arguments, noise(2, 5, 7, 3), edge=True)
 
 
+@pytest.mark.parametrize("method", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("factor", [2, 3, 4])
 @pytest.mark.parametrize("size", [(7, 9), (2, 5), (1, 1)])
-def test_bicubic_is_imresize(factor, size):
+def test_bilinear_and_bicubic_are_imresize(factor, size, method):
     image = noise(2, *size, 3)
-    result = to_numpy(InterpolationUpsample(factor, "bicubic")(image))
-    close(result, imresize(image, factor), 2e-6)
+    result = to_numpy(InterpolationUpsample(factor, method)(image))
+    close(result, imresize(image, factor, method=method), 2e-6)
 
 
 @pytest.mark.parametrize("factor", [2, 3])

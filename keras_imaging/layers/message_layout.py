@@ -1,0 +1,87 @@
+"""Where in a picture the bits of a message are, when training begins."""
+
+import math
+
+import keras
+import numpy as np
+
+from keras_imaging.layers.support import support_prior
+
+_CELL = 16
+_FEWEST_SLOTS = 4
+_INSIDE = 0.3
+
+
+def message_layout(message_length: int, grid: int, channels: int, support: str) -> np.ndarray:
+    """Which channels of which cells of a picture belong to which bit.
+
+    The channels of a cell are divided into slots. Bits take the cells that the mark may use, one
+    slot after the other, and begin anew until no further round is complete.
+
+    Args:
+        message_length: n, bits.
+        grid: cells of 16 pixels along a side of the picture.
+        channels: of a cell, a multiple of 4.
+        support: where the mark may be, see `support_prior`.
+
+    Returns:
+        `(n, grid, grid, channels)`, 0 or 1.
+    """
+    prior = support_prior(_CELL * grid, _CELL * grid, support)
+    prior = prior.reshape(grid, _CELL, grid, _CELL).mean(axis=(1, 3)).ravel()
+    n_cells = max(int((prior > _INSIDE).sum()), -(-message_length // channels))
+    cells = np.argsort(-prior, kind="stable")[:n_cells]
+    slots = _FEWEST_SLOTS
+    while slots < channels and slots * len(cells) < message_length:
+        slots *= 2
+    layout = np.zeros((message_length, grid * grid, slots, channels // slots), "float32")
+    places = np.arange(max(1, slots * len(cells) // message_length) * message_length)
+    cell, slot = cells[places % len(cells)], places // len(cells) % slots
+    layout[places % message_length, cell, slot] = 1.0
+    return layout.reshape(message_length, grid, grid, channels)
+
+
+@keras.saving.register_keras_serializable(package="keras_imaging")
+class LocalMessage(keras.initializers.RandomNormal):
+    """Initial kernel of a dense layer between the bits of a message and a map of cells.
+
+    With a dense random kernel all bits lie on top of each other, and for thousands of steps
+    training finds nothing that reads one of them. When every bit has places of its own, the
+    convolutions, the same everywhere, learn to write and to read all bits at once. It is a
+    beginning and no constraint: training may spread the bits.
+
+    Args:
+        channels: of the map, a multiple of 4.
+        support: where the mark may be, `"face"` or `"full"`.
+        reading: False for the layer from bits to map, True for the one from map to bits.
+        stddev: of the random part.
+        seed: of the random part.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        support: str = "face",
+        reading: bool = False,
+        stddev: float = 0.01,
+        seed: int | None = None,
+    ):
+        super().__init__(stddev=stddev, seed=seed)
+        self.channels, self.support, self.reading = channels, support, reading
+
+    def __call__(self, shape, dtype=None):
+        message_length, values = reversed(shape) if self.reading else shape
+        grid = math.isqrt(values // self.channels)
+        layout = message_layout(message_length, grid, self.channels, self.support)
+        if self.reading:
+            # A map of ReLUs is positive: some channels speak for 1, the others for 0.
+            layout = layout * np.resize([0.5, -0.5], self.channels)
+        layout = layout.reshape(message_length, values)
+        layout = layout.T if self.reading else layout
+        noise = super().__call__(shape, dtype)
+        return noise + keras.ops.convert_to_tensor(layout, noise.dtype)
+
+    def get_config(self):
+        own = {"channels": self.channels, "support": self.support, "reading": self.reading}
+        config = super().get_config()
+        return {**own, "stddev": config["stddev"], "seed": config["seed"]}
