@@ -199,14 +199,12 @@ def read_columns(groups, files):
 
 def robustness(args):
     """FaceGuard's networks at one strength or several."""
-    from keras_imaging.models.faceguard_nets import STRENGTH
-
     files, originals = load_portraits(args.portraits, args.side, args.limit, args.messages)
     columns = read_columns(args.group, files)
     methods = {
         f"{variant}, strength {strength:g}": faceguard(*networks, strength)
         for variant, networks in load_networks(args).items()
-        for strength in args.strength or [STRENGTH]
+        for strength in args.strength or [networks[0].strength]
     }
     results = examine_all(methods, originals, columns)
     return {**described(originals, args), "results": results}
@@ -214,13 +212,11 @@ def robustness(args):
 
 def peers(args):
     """FaceGuard's networks and other watermarks."""
-    from keras_imaging.models.faceguard_nets import STRENGTH
-
     _, originals = load_portraits(args.portraits, args.side, args.limit, args.messages)
     methods, missing = {}, {}
     for variant, (encoder, decoder) in load_networks(args).items():
         name = f"FaceGuard {variant}, {encoder.message_length} bits"
-        methods[name] = faceguard(encoder, decoder, STRENGTH)
+        methods[name] = faceguard(encoder, decoder, encoder.strength)
     reference = next(iter(methods))
     for name, make in PEERS.items():
         try:
@@ -275,8 +271,6 @@ class LiteRTNetwork:
 
 def phone(args):
     """LiteRT files of every mode."""
-    from keras_imaging.models.faceguard_nets import STRENGTH
-
     _, originals = load_portraits(args.portraits, args.side, args.limit, args.messages)
     _, others = load_portraits(args.calibration, args.side, args.calibration_limit)
     results = {}
@@ -284,7 +278,7 @@ def phone(args):
         folder = args.files or pathlib.Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         for variant, networks in load_networks(args).items():
-            samples = network_inputs(faceguard(*networks, STRENGTH), networks, others)
+            samples = network_inputs(faceguard(*networks, networks[0].strength), networks, others)
             row, keras_bits = pair_figures(networks, originals)
             results[variant] = {"keras": row}
             for mode in MODES:
@@ -341,9 +335,7 @@ def file_figures(stem, networks, mode, samples, args):
 
 def pair_figures(networks, originals):
     """Quality, and bits before and after a JPEG file of quality 75; the latter bits too."""
-    from keras_imaging.models.faceguard_nets import STRENGTH
-
-    method = faceguard(*networks, STRENGTH)
+    method = faceguard(*networks, networks[0].strength)
     bits = messages(len(originals), method.message_length)
     stamped = np.stack([method.stamp(*pair) for pair in zip(originals, bits, strict=True)])
     read = {

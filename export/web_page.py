@@ -14,7 +14,6 @@ import keras
 
 from keras_imaging.data.images import replacing
 from keras_imaging.export.litert import to_litert
-from keras_imaging.models.faceguard_nets import STRENGTH
 from keras_imaging.watermark.statistics import DEFAULT_ALPHA
 
 PAGE = pathlib.Path(__file__).with_name("web")
@@ -45,7 +44,8 @@ def write_networks(
     """Write what the page wants in its folder `models`.
 
     Args:
-        encoder: takes `{"image", "bits"}`; with attributes `image_size` and `message_length`.
+        encoder: takes `{"image", "bits"}`; with attributes `image_size`,
+            `message_length` and `strength`.
         decoder: takes images.
         folder: gets `encoder.tflite`, `decoder.tflite` and `networks.json`.
         name: what the page calls the networks.
@@ -61,7 +61,7 @@ def write_networks(
         "name": name,
         "imageSize": encoder.image_size,
         "messageLength": encoder.message_length,
-        "strength": STRENGTH,
+        "strength": encoder.strength,
         "alpha": DEFAULT_ALPHA,
     }
     with replacing(folder / "networks.json") as stream:

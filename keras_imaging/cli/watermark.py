@@ -117,7 +117,7 @@ def embed(
     box: Region = None,
     strength: Annotated[
         float | None,
-        typer.Option(help="Greatest change as a share of white.", show_default="0.03"),
+        typer.Option(help="Greatest change as a share of white.", show_default="the networks' own"),
     ] = None,
     nonce: Annotated[
         str | None,
@@ -154,13 +154,12 @@ def embed(
             _sample_key(key)
         secret = _key(key, identity, force)
         networks = _networks(weights)
-        from keras_imaging.models.faceguard_nets import STRENGTH
         from keras_imaging.watermark.photograph import stamp_file
         from keras_imaging.watermark.registry import Registry
 
         store = stack.enter_context(Registry(registry)) if registry else None
         settings = {
-            "strength": STRENGTH if strength is None else strength,
+            "strength": strength,
             "box": region,
             "faces": faces.value,
             "quality": quality,

@@ -1,6 +1,7 @@
 """Where in a picture the bits of a message are, when training begins."""
 
 import math
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -12,7 +13,17 @@ _FEWEST_SLOTS = 4
 _INSIDE = 0.3
 
 
-def message_layout(message_length: int, grid: int, channels: int, support: str) -> np.ndarray:
+class Place(NamedTuple):
+    """Channels `first` ... `first + width - 1` of a cell."""
+
+    bit: int
+    row: int
+    column: int
+    first: int
+    width: int
+
+
+def message_places(message_length: int, grid: int, channels: int, support: str) -> list[Place]:
     """Which channels of which cells of a picture belong to which bit.
 
     The channels of a cell are divided into slots. Bits take the cells that the mark may use, one
@@ -23,9 +34,6 @@ def message_layout(message_length: int, grid: int, channels: int, support: str) 
         grid: cells of 16 pixels along a side of the picture.
         channels: of a cell, a multiple of 4.
         support: where the mark may be, see `support_prior`.
-
-    Returns:
-        `(n, grid, grid, channels)`, 0 or 1.
     """
     prior = support_prior(_CELL * grid, _CELL * grid, support)
     prior = prior.reshape(grid, _CELL, grid, _CELL).mean(axis=(1, 3)).ravel()
@@ -34,11 +42,13 @@ def message_layout(message_length: int, grid: int, channels: int, support: str) 
     slots = _FEWEST_SLOTS
     while slots < channels and slots * len(cells) < message_length:
         slots *= 2
-    layout = np.zeros((message_length, grid * grid, slots, channels // slots), "float32")
-    places = np.arange(max(1, slots * len(cells) // message_length) * message_length)
-    cell, slot = cells[places % len(cells)], places // len(cells) % slots
-    layout[places % message_length, cell, slot] = 1.0
-    return layout.reshape(message_length, grid, grid, channels)
+    width = channels // slots
+    places = []
+    for number in range(max(1, slots * len(cells) // message_length) * message_length):
+        row, column = divmod(int(cells[number % len(cells)]), grid)
+        slot = number // len(cells) % slots
+        places.append(Place(number % message_length, row, column, slot * width, width))
+    return places
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
@@ -72,7 +82,11 @@ class LocalMessage(keras.initializers.RandomNormal):
     def __call__(self, shape, dtype=None):
         message_length, values = reversed(shape) if self.reading else shape
         grid = math.isqrt(values // self.channels)
-        layout = message_layout(message_length, grid, self.channels, self.support)
+        layout = np.zeros((message_length, grid, grid, self.channels), "float32")
+        for bit, row, column, first, width in message_places(
+            message_length, grid, self.channels, self.support
+        ):
+            layout[bit, row, column, first : first + width] = 1.0
         if self.reading:
             # A map of ReLUs is positive: some channels speak for 1, the others for 0.
             layout = layout * np.resize([0.5, -0.5], self.channels)

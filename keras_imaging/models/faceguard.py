@@ -117,7 +117,9 @@ class FaceGuard(keras.Model):
         manipulations: malicious layers; None for `deepfake_manipulations()`.
         augmentation: a layer for the unmarked pictures in training; None for
             `training_augmentation()`.
-        steps: training steps in all, the length of the schedule.
+        steps: training steps in all.
+        begin: part of the schedule that is behind at the first of them, in [0, 1): 0 for new
+            networks, more for those that know their message.
         strength: largest change of a sample, at the start and at the end, as parts of white.
         image_weight: of the mean squared error at the end of the schedule.
         perceptual_weight: of the perceptual term.
@@ -155,6 +157,7 @@ class FaceGuard(keras.Model):
         manipulations: Sequence[Distortion] | None = None,
         augmentation: Distortion | None = None,
         steps: int = 20_000,
+        begin: float = 0.0,
         strength: tuple[float, float] = (0.08, STRENGTH),
         image_weight: float = 400.0,
         perceptual_weight: float = 1.0,
@@ -172,6 +175,8 @@ class FaceGuard(keras.Model):
             )
         if steps < 1:
             raise ValueError(f"`steps` must be at least 1. Received: steps={steps}")
+        if not 0 <= begin < 1:
+            raise ValueError(f"`begin` must be in [0, 1). Received: begin={begin}")
         if len(strength) != 2 or not 0 < min(strength) <= max(strength) <= 1:
             raise ValueError(
                 f"`strength` must be two numbers in (0, 1]. Received: strength={strength}"
@@ -186,6 +191,7 @@ class FaceGuard(keras.Model):
         if self.feature_model is not None:
             self.feature_model.trainable = False
         self.steps = steps
+        self.begin = begin
         self.strength = tuple(strength)
         self.image_weight = image_weight
         self.perceptual_weight = perceptual_weight
@@ -224,7 +230,7 @@ class FaceGuard(keras.Model):
             image = ops.cast(image, self.variable_dtype) / 255.0
         if training:
             image = self.augmentation(image, training=True)
-        schedule = training_schedule(self.step / self.steps, self.strength)
+        schedule = self._schedule()
         residual = self.encoder({"image": image, "bits": bits}, training=training)
         marked = ops.clip(image + schedule["strength"] * residual, 0.0, 1.0)
         rounded = quantize8(marked)
@@ -234,6 +240,10 @@ class FaceGuard(keras.Model):
         else:
             channels = self._evaluation_channels(image, rounded)
         return {**outputs, **channels}
+
+    def _schedule(self):
+        progress = self.begin + (1 - self.begin) * self.step / self.steps
+        return training_schedule(progress, self.strength)
 
     def _training_channels(self, image, rounded, schedule):
         """One drawn distortion, one drawn manipulation, some unmarked pictures."""
@@ -288,7 +298,7 @@ class FaceGuard(keras.Model):
         self.message_loss.update_state(message)
         self.fragile_loss.update_state(fragile)
 
-        schedule = training_schedule(self.step / self.steps, self.strength)
+        schedule = self._schedule()
         image_loss = self._image_loss(y_pred["image"], y_pred["marked"])
         if training:
             self.step.assign_add(1.0)
@@ -355,6 +365,7 @@ class FaceGuard(keras.Model):
             "distortions": self.benign.get_config()["layers"],
             "manipulations": self.malicious.get_config()["layers"],
             "steps": self.steps,
+            "begin": self.begin,
             "strength": self.strength,
             "image_weight": self.image_weight,
             "perceptual_weight": self.perceptual_weight,

@@ -46,6 +46,8 @@ class FaceGuardEncoder(MessageModel):
         width: w, channels at full size.
         support: where the residual may be: `"face"`, a soft ellipse in the middle, so that who
             replaces the face removes the mark; or `"full"`.
+        strength: largest change of a sample, as a part of white, that marks are made with unless
+            another is asked for: the one that the weights were trained for.
         weights: None, `"pretrained"` (the shipped weights for these arguments), the name of shipped
             weights, or the path of a file.
         dtype: dtype policy; the residual is in full precision under all of them.
@@ -74,11 +76,14 @@ class FaceGuardEncoder(MessageModel):
         image_size: int = 256,
         width: int = 16,
         support: str = "face",
+        strength: float = STRENGTH,
         weights: str | None = None,
         dtype: str | None = None,
         name: str | None = None,
     ):
         _check(message_length, image_size, width)
+        if not 0 < strength <= 1:
+            raise ValueError(f"`strength` must be in (0, 1]. Received: strength={strength}")
         policy, full = dtype_policies(dtype)
         grid = image_size // 16
         layers = keras.layers
@@ -134,20 +139,23 @@ class FaceGuardEncoder(MessageModel):
             "image_size": image_size,
             "width": width,
             "support": support,
+            "strength": strength,
             "dtype": policy.name,
         }
         super().__init__(inputs, x, config, weights, name=name or "faceguard_encoder")
+        self.strength = strength
         self.message_length = message_length
         self.image_size = image_size
 
-    def mark(self, images: Tensor, bits: Tensor, strength: float = STRENGTH) -> Tensor:
+    def mark(self, images: Tensor, bits: Tensor, strength: float | None = None) -> Tensor:
         """The marked pictures, clip(image + strength * residual, 0, 1), not rounded to 8 bits.
 
         Args:
             images: `(batch, S, S, 3)`, float, 0..1.
             bits: `(batch, n)`, 0 and 1.
-            strength: largest change of a sample, as a part of white.
+            strength: largest change of a sample, as a part of white; None for the network's own.
         """
+        strength = self.strength if strength is None else strength
         residual = self({"image": images, "bits": bits}, training=False)
         return keras.ops.clip(images + strength * residual, 0.0, 1.0)
 

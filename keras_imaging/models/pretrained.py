@@ -18,6 +18,7 @@ _NOT_ARCHITECTURE = {
     "upsampler",
     "groups_implementation",
     "fft_method",
+    "strength",
     "zero_init_residual",
     "return_all_layers",
     "lam",

@@ -20,7 +20,7 @@ def embed(
     encoder: Callable,
     image: np.ndarray,
     bits: np.ndarray,
-    strength: float = STRENGTH,
+    strength: float | None = None,
     box: tuple[int, int, int, int] | None = None,
     support: np.ndarray | None = None,
 ) -> np.ndarray:
@@ -35,7 +35,8 @@ def embed(
             `(1, S, S, 1)` in -1..1; with attributes `image_size` (S) and `message_length` (n).
         image: `(height, width, 3)` RGB; uint8, uint16, or float in 0..1.
         bits: `(n,)` of 0 and 1, as from `watermark_bits`.
-        strength: greatest change, as a share of the full range, 0..1.
+        strength: greatest change, as a share of the full range, 0..1; None is the encoder's
+            attribute `strength`, or 0.03 where it has none.
         box: region (left, top, right, bottom) in pixels, such as `find_faces` returns; it may reach
             beyond the picture. None is the whole picture.
         support: weights `(S, S)` in 0..1 that confine the residual further.
@@ -62,6 +63,8 @@ def embed(
         raise ValueError(
             f"The encoder takes {encoder.message_length} bits. Received: bits of length {len(bits)}"
         )
+    if strength is None:
+        strength = getattr(encoder, "strength", STRENGTH)
     if not 0 < strength <= 1:
         raise ValueError(f"`strength` must be above 0 and at most 1. Received: {strength}")
     size = encoder.image_size

@@ -9,7 +9,6 @@ import numpy as np
 
 from keras_imaging.data.images import check_writable_as, read_image
 from keras_imaging.data.metadata import read_metadata, write_with_metadata
-from keras_imaging.models.faceguard_nets import STRENGTH
 from keras_imaging.watermark.embedding import MIN_SIDE, embed, extract, least_cover
 from keras_imaging.watermark.faces import find_faces
 from keras_imaging.watermark.keys import Key, fingerprint, watermark_bits
@@ -65,7 +64,7 @@ def stamp_file(
     target: str | os.PathLike,
     key: Key,
     nonce: bytes = b"",
-    strength: float = STRENGTH,
+    strength: float | None = None,
     box: Box | None = None,
     faces: str = "largest",
     quality: int = 95,

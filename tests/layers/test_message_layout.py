@@ -3,30 +3,37 @@ import numpy as np
 import pytest
 from harness import to_numpy
 
-from keras_imaging.layers.message_layout import LocalMessage, message_layout
+from keras_imaging.layers.message_layout import LocalMessage, message_places
 from keras_imaging.layers.support import support_prior
 
 
+def layout_of(*args):
+    bits, grid, channels, _ = args
+    layout = np.zeros((bits, grid, grid, channels))
+    for bit, row, column, first, width in message_places(*args):
+        layout[bit, row, column, first : first + width] += 1
+    return layout
+
+
 @pytest.mark.parametrize(("bits", "grid"), [(8, 2), (64, 8), (64, 16), (100, 4), (1, 2)])
-def test_every_bit_has_a_place_of_its_own(bits, grid):
-    layout = message_layout(bits, grid, 16, "face")
-    assert layout.shape == (bits, grid, grid, 16)
+def test_every_bit_has_places_of_its_own(bits, grid):
+    layout = layout_of(bits, grid, 16, "face")
     sizes = layout.sum(axis=(1, 2, 3))
     assert sizes.min() == sizes.max() > 0
     assert layout.sum(axis=0).max() == 1
 
 
-def test_more_bits_than_places_share_them():
-    layout = message_layout(100, 2, 16, "face")
+def test_more_bits_than_channels_share_them():
+    layout = layout_of(100, 2, 16, "face")
     assert layout.sum(axis=(1, 2, 3)).min() == 1
     assert layout.sum(axis=0).max() == 2
 
 
 def test_places_are_in_the_face():
-    used = message_layout(64, 16, 16, "face").max(axis=(0, -1)) > 0
+    used = layout_of(64, 16, 16, "face").max(axis=(0, -1)) > 0
     prior = support_prior(256, 256)[0, ..., 0].reshape(16, 16, 16, 16).mean(axis=(1, 3))
     assert prior[used].min() > prior[~used].max()
-    assert (message_layout(64, 8, 16, "full").max(axis=(0, -1)) > 0).all()
+    assert (layout_of(64, 8, 16, "full").max(axis=(0, -1)) > 0).all()
 
 
 def test_reading_is_writing_reversed():

@@ -25,7 +25,7 @@ def _checkerboard():
     decoder = keras.Model(image, keras.layers.Flatten()(cells(image)))
     cells.set_weights([np.repeat(cell, 3, axis=2)])
     for model in (encoder, decoder):
-        model.image_size, model.message_length = SIZE, BITS
+        model.image_size, model.message_length, model.strength = SIZE, BITS, 0.03
     return encoder, decoder
 
 
