@@ -82,6 +82,9 @@ def _to_int8(network, path, shapes, samples, io_dtype, pixels):
         "inference_input_type": dtype,
         "inference_output_type": dtype,
     }
+    if _widening(network):
+        # Scale and offset of every output, kernel and bias, take 24 bytes, and gain nothing here.
+        options["_experimental_disable_per_channel_quantization_for_dense_layers"] = True
     if is_plain(network):
         images = [image for sample in samples for image in sample.values()]
         network = emulate_int8(network, measure_ranges(network, images, pixels))
@@ -95,6 +98,16 @@ def _to_int8(network, path, shapes, samples, io_dtype, pixels):
         options["representative_dataset"] = lambda: iter(samples)
         options["target_spec"] = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]}
     convert(network, path, shapes, **options)
+
+
+def _widening(network):
+    """Whether all dense layers have more outputs than inputs, as one that spreads a message."""
+    kernels = [
+        layer.kernel.shape
+        for layer in network._flatten_layers()
+        if isinstance(layer, keras.layers.Dense)
+    ]
+    return bool(kernels) and all(outputs > inputs for inputs, outputs in kernels)
 
 
 def _by_litert_quantizer(float_file, path, recipe, shapes, samples):

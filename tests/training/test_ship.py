@@ -9,7 +9,7 @@ import tiny
 
 from keras_imaging.data import random_dictionary
 from keras_imaging.data.images import write_image
-from keras_imaging.models import ALISTA, RDIDN
+from keras_imaging.models import ALISTA, RDIDN, FaceGuardDecoder, FaceGuardEncoder, LaMaGenerator
 from keras_imaging.training import ship
 
 
@@ -58,3 +58,38 @@ def test_sparse_recovery_figures(tmp_path):
     np.savez(tmp_path / "problem.npz", A=A, x_test=codes)
     figures = ship.sparse_recovery_score(tmp_path / "problem.npz")(ALISTA(A, num_layers=2))
     assert -30 < figures["problem"]["nmse_db"] < 0
+
+
+def save(run, **networks):
+    run.mkdir()
+    for name, network in networks.items():
+        network.save_weights(run / f"{name}.weights.h5")
+        card = {"model": type(network).__name__, "config": network.get_config(), "data": "none"}
+        (run / f"{name}.json").write_text(json.dumps(card))
+    return run
+
+
+def test_hole_figures_beside_those_of_a_twin(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(ship, "_TEXTURES", 2)
+    lama = LaMaGenerator.from_preset("lama_tiny", weights=None)
+    run, twin = save(tmp_path / "run", model=lama), save(tmp_path / "twin", model=lama.plain_twin())
+    score = ship.inpainting_score({"pictures": str(pictures)}, sizes=(32,))
+    card = ship.ship(
+        run, "small", score, "holes", beside={"plain twin": str(twin)}, folder=tmp_path
+    )
+    ours, plain = card["metrics"], card["metrics"]["plain twin"]
+    for test in ("periodic textures, 32 px", "pictures, 32 px"):
+        assert 0 < ours[test]["hole_psnr"] < ours[test]["psnr"]
+        assert ours[test]["hole_psnr"] != plain[test]["hole_psnr"]
+    assert plain["config"]["ratio"] == 0
+
+
+def test_watermark_figures(pictures, tmp_path):
+    pair = {"encoder": FaceGuardEncoder(8, 32, 2), "decoder": FaceGuardDecoder(8, 32, 2)}
+    run = save(tmp_path / "run", **pair)
+    score = ship.watermark_score(run, {"pictures": str(pictures)}, "decoder")
+    card = ship.ship(run, "reader", score, "bits", "decoder", folder=tmp_path)
+    assert card["model"] == "FaceGuardDecoder"
+    figures = card["metrics"]["pictures"]
+    assert figures["psnr"] > 30 and 0.9 < figures["ssim"] <= 1
+    assert 0.2 < figures["bit_accuracy_jpeg_50"] < 0.8
