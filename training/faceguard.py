@@ -41,9 +41,9 @@ class FaceGuardRecipe(Recipe):
     variant: str = "nano"
     init: str | None = None
     begin: float = 0.0
-    strength: tuple[float, float] = (0.08, 0.03)
-    image_weight: float = 400.0
-    perceptual_weight: float = 1.0
+    strength: tuple[float, float] = (0.15, 0.05)
+    image_weight: float = 90.0
+    perceptual_weight: float = 0.3
     fragile_weight: float = 0.3
     photograph_share: float = 0.25
     steps: int = 80_000

@@ -2,6 +2,7 @@
 
 import contextlib
 import enum
+import json
 import pathlib
 import tempfile
 import webbrowser
@@ -27,6 +28,8 @@ watermark = typer.Typer(
 
 _KEY_FILE = pathlib.Path("faceguard.key")
 _SAMPLE = pathlib.Path("sample_stamped.png")
+# The pair that embeds must be the one that verifies.
+_PAIR = "faceguard_base"
 
 
 class Faces(enum.StrEnum):
@@ -54,7 +57,8 @@ Pair = Annotated[
     str,
     typer.Option(
         "--weights",
-        help="Shipped pair of networks, or a folder that holds encoder.keras and decoder.keras.",
+        help="Shipped pair of networks; or a folder: of a run, or with encoder.keras and "
+        "decoder.keras.",
     ),
 ]
 RegistryFile = Annotated[
@@ -128,7 +132,7 @@ def embed(
         ),
     ] = None,
     registry: RegistryFile = None,
-    weights: Pair = "faceguard_nano",
+    weights: Pair = _PAIR,
     force: Force = False,
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
@@ -214,7 +218,7 @@ def verify(
         ),
     ] = None,
     registry: RegistryFile = None,
-    weights: Pair = "faceguard_nano",
+    weights: Pair = _PAIR,
     force: Force = False,
     as_json: options.Json = False,
 ) -> None:
@@ -290,7 +294,7 @@ def report(
     faces: Annotated[
         bool, typer.Option(help="Read the largest face, as stamped; or the whole picture.")
     ] = True,
-    weights: Pair = "faceguard_nano",
+    weights: Pair = _PAIR,
     force: Force = False,
     as_json: options.Json = False,
 ) -> None:
@@ -334,7 +338,7 @@ def report(
 
 @watermark.command()
 def web(
-    weights: Pair = "faceguard_nano",
+    weights: Pair = _PAIR,
     port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 takes a free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page.")] = True,
     node_modules: Annotated[
@@ -374,6 +378,8 @@ def _networks(weights):
     folder = pathlib.Path(weights)
     if folder.is_dir():
         classes = {"encoder": FaceGuardEncoder, "decoder": FaceGuardDecoder}
+        if (folder / "encoder.json").is_file():
+            return tuple(_trained(folder, name, cls) for name, cls in classes.items())
         return tuple(load_keras(folder / f"{name}.keras", (cls,)) for name, cls in classes.items())
     pairs = sorted(name.replace("_encoder", "") for name in FaceGuardEncoder.presets)
     if weights not in pairs:
@@ -385,6 +391,13 @@ def _networks(weights):
         FaceGuardEncoder.from_preset(f"faceguard_encoder_{size}"),
         FaceGuardDecoder.from_preset(f"faceguard_decoder_{size}"),
     )
+
+
+def _trained(folder, name, network):
+    """A network of a run of `keras-imaging train faceguard`."""
+    card = json.loads((folder / f"{name}.json").read_text())
+    weights = str(folder / f"{name}.weights.h5")
+    return network(**{**card["config"], "weights": weights})
 
 
 def _key(path, identity, force):

@@ -261,5 +261,14 @@ def test_networks_of_a_folder(run, tmp_path):
     # Untrained nets: nothing reads back.
     code, _, err = run("watermark", "embed", "cat.png", "--weights", "pair")
     assert code == 1 and "does not read back" in err
+    os.mkdir("run")
+    for name, network in (
+        ("encoder", FaceGuardEncoder(32, 32, 2)),
+        ("decoder", FaceGuardDecoder(32, 32, 4)),
+    ):
+        network.save_weights(f"run/{name}.weights.h5")
+        card = json.dumps({"config": network.get_config()})
+        pathlib.Path(f"run/{name}.json").write_text(card)
+    assert run("watermark", "verify", "cat.png", "--weights", "run")[0] == 1
     code, _, err = run("watermark", "verify", "cat.png", "--weights", "faceguard")
     assert code == 2 and "faceguard_nano" in err and err.count("\n") == 1

@@ -101,7 +101,8 @@ def test_bad_arguments(arguments):
 
 def test_learns_the_message_and_counts_its_steps():
     model = small(steps=10_000, strength=(0.3, 0.3))
-    model.compile(keras.optimizers.Adam(3e-3), jit_compile=False)
+    # XLA takes minutes for the many branches; JAX knows nothing else.
+    model.compile(keras.optimizers.Adam(3e-3), jit_compile=keras.backend.backend() == "jax")
     repeated = {
         name: np.tile(value, (25, *[1] * (value.ndim - 1))) for name, value in BATCH.items()
     }

@@ -1,15 +1,20 @@
 """Every network in the package is the one on its card, and does well what it is for."""
 
+import io
+
 import keras
 import numpy as np
 import pytest
 import skimage.data
+from PIL import Image
 
 from keras_imaging import models
-from keras_imaging.data import SparseSampler, low_resolution, luma
+from keras_imaging.data import SparseSampler, low_resolution, luma, periodic_textures
+from keras_imaging.evaluation_inpainting import inpainting
 from keras_imaging.metrics import nmse_db, psnr
 from keras_imaging.ops import imresize
 from keras_imaging.sensing import sense
+from keras_imaging.watermark import embed, extract, match_test, watermark_bits
 
 CARDS = models.shipped_weights()
 
@@ -81,3 +86,38 @@ def test_rebuilds_pictures(rate, least):
     image = next(photographs())
     rebuilt = sense(image, model.predict_on_batch, model.measurement_matrix)
     assert psnr(rebuilt, image) > least
+
+
+def test_repeating_patterns_are_continued():
+    model = models.LaMaGenerator.from_preset("lama_small")
+    textures = (255 * periodic_textures(8, (128, 128)) + 0.5).astype("uint8")
+    filled = inpainting(model, textures).mean.hole_psnr
+    spread = np.mean([-20 * np.log10(texture.std() / 255) for texture in textures])
+    # Constant holes of the right mean would have the deviation of the texture as their error.
+    assert filled > spread + 1.5
+
+
+@pytest.fixture(params=["nano", "base"])
+def guard(request):
+    return (
+        models.FaceGuardEncoder.from_preset(f"faceguard_encoder_{request.param}"),
+        models.FaceGuardDecoder.from_preset(f"faceguard_decoder_{request.param}"),
+    )
+
+
+def test_marks_outlive_jpeg_and_not_a_swap(guard):
+    encoder, decoder = guard
+    # Not from any set of faces that they were trained on.
+    portrait = np.ascontiguousarray(skimage.data.astronaut()[:256, 96:352])
+    bits = watermark_bits(bytes(range(16)), "Ada", encoder.message_length)
+    marked = embed(encoder, portrait, bits)
+    assert psnr(marked, portrait) > 36
+    stream = io.BytesIO()
+    Image.fromarray(marked).save(stream, "JPEG", quality=50)
+    for seen in (marked, np.asarray(Image.open(stream))):
+        assert match_test(extract(decoder, seen) > 0, bits).verified
+    face = slice(30, 230)
+    swapped = marked.copy()
+    swapped[face, face] = portrait[face, face]
+    for other in (portrait, swapped):
+        assert not match_test(extract(decoder, other) > 0, bits).verified
