@@ -261,6 +261,7 @@ class LiteRTNetwork:
         self.file = LiteRTModel(path)
         self.image_size = network.image_size
         self.message_length = network.message_length
+        self.strength = getattr(network, "strength", None)
 
     def __call__(self, inputs):
         inputs = inputs if isinstance(inputs, list) else [inputs]
