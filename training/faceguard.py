@@ -5,7 +5,6 @@ import json
 import pathlib
 from typing import TYPE_CHECKING
 
-from keras_imaging.training.card import card_file, weights_file
 from keras_imaging.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -85,6 +84,8 @@ class FaceGuardRecipe(Recipe):
         folder = pathlib.Path(self.init)
         if not folder.is_dir():
             return kind.from_preset(f"faceguard_{part}_{self.init}")
+        from keras_imaging.training.card import card_file, weights_file
+
         config = json.loads((folder / card_file(part)).read_text())["config"]
         return kind(**{**config, "weights": str(folder / weights_file(part))})
 
