@@ -48,6 +48,14 @@ def torch_state_dict(model: keras.Model) -> dict[str, Array]:
     return state_of(list(resnet_entries(model)))
 
 
+def part_of(state: Mapping[str, Array], prefix: str) -> Mapping[str, Array]:
+    """The entries of a part of a network, without its prefix; all, if none has it."""
+    part = {
+        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
+    }
+    return part or state
+
+
 def fill(entries: list[Entry], state: Mapping[str, Array]) -> None:
     """Assign a whole state dict, or nothing; see `load_torch_weights`."""
     state = {

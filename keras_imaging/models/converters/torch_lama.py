@@ -11,6 +11,7 @@ from keras_imaging.models.converters.torch_ffc import (
     conv_entries,
     ffc_bn_act_entries,
     fill,
+    part_of,
     state_of,
 )
 
@@ -28,14 +29,7 @@ def load_torch_weights(model: keras.Model, state: Mapping[str, np.ndarray]) -> N
         ValueError: naming the entries that are missing, surplus or of another shape. The model is
             unchanged then.
     """
-    prefix = "generator."
-    if any(name.startswith(prefix) for name in state):
-        state = {
-            name.removeprefix(prefix): value
-            for name, value in state.items()
-            if name.startswith(prefix)
-        }
-    fill(list(generator_entries(model)), state)
+    fill(list(generator_entries(model)), part_of(state, "generator."))
 
 
 def torch_state_dict(model: keras.Model) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ from keras_imaging.models.converters.torch_ffc import (
     batch_norm_entries,
     conv_entries,
     fill,
+    part_of,
     state_of,
 )
 
@@ -26,13 +27,7 @@ def load_torch_weights(model: keras.Model, state: Mapping[str, np.ndarray]) -> N
         ValueError: naming the entries that are missing, surplus or of another shape. The model is
             unchanged then.
     """
-    for prefix in ("embedder.", "unet."):
-        if any(name.startswith(prefix) for name in state):
-            state = {
-                name.removeprefix(prefix): value
-                for name, value in state.items()
-                if name.startswith(prefix)
-            }
+    state = part_of(part_of(state, "embedder."), "unet.")
     fill(list(unet_entries(model)), state)
 
 
