@@ -25,7 +25,7 @@ from PIL import Image
 
 from keras_imaging import models
 from keras_imaging.data import periodic_textures
-from keras_imaging.data.images import list_images, read_image
+from keras_imaging.data.images import colours, list_images, read_image
 from keras_imaging.evaluation import super_resolution
 from keras_imaging.evaluation_inpainting import inpainting
 from keras_imaging.evaluation_sensing import sensing
@@ -33,7 +33,6 @@ from keras_imaging.metrics import nmse_db, psnr, ssim
 from keras_imaging.models.pretrained import WEIGHTS_DIR, load_weights_file
 from keras_imaging.training.card import card_file, weights_file
 from keras_imaging.watermark import embed, extract
-from keras_imaging.watermark.photograph import colours
 
 _TOLERANCE_DB = 0.003
 _TEXTURES = 64

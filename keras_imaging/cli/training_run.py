@@ -28,10 +28,9 @@ class Pictures:
 
     def rgb(self, source: str | pathlib.Path) -> Iterator:
         """Likewise, grey ones as RGB, without alpha."""
-        import numpy as np
+        from keras_imaging.data.images import colours
 
-        for image in self.of(source):
-            yield image[..., :3] if image.ndim == 3 else np.repeat(image[..., None], 3, axis=-1)
+        return map(colours, self.of(source))
 
     def skip(self, reason: str) -> None:
         """Name a file that cannot be read, and go on."""

@@ -101,6 +101,13 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         return _to_array(ImageOps.exif_transpose(image))
 
 
+def colours(image: np.ndarray) -> np.ndarray:
+    """The RGB of a picture as `read_image` gives it: grey three times, without alpha."""
+    if image.ndim == 2:
+        return np.repeat(image[..., None], 3, axis=2)
+    return image[..., :3]
+
+
 def read_icc_profile(path: str | os.PathLike) -> bytes | None:
     """The colour profile in a file, if `read_image` leaves its colours as they are.
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_imaging.data.images import check_writable_as, read_image
+from keras_imaging.data.images import check_writable_as, colours, read_image
 from keras_imaging.data.metadata import read_metadata, write_with_metadata
 from keras_imaging.watermark.embedding import MIN_SIDE, embed, extract, least_cover
 from keras_imaging.watermark.faces import find_faces
@@ -208,13 +208,6 @@ def stamp_regions(image: np.ndarray, box: Box | None = None, faces: str = "large
     if faces == "all" or len(found) == 1:
         return Regions(found, [f"face {k}" for k in range(1, len(found) + 1)])
     return Regions(found[:1], ["face 1"], f"{len(found)} faces; the largest was stamped.")
-
-
-def colours(image: np.ndarray) -> np.ndarray:
-    """The RGB of a picture as `read_image` gives it: grey three times, without alpha."""
-    if image.ndim == 2:
-        return np.repeat(image[..., None], 3, axis=2)
-    return image[..., :3]
 
 
 def _like(image, marked):

@@ -102,8 +102,8 @@ def resnet_entries(model: keras.Model) -> Iterator[Entry]:
             )
     for layer in model.layers:
         if layer.name == "classifier":
-            yield _entry("fc.weight", layer.kernel, np.transpose)
-            yield _entry("fc.bias", layer.bias)
+            yield entry("fc.weight", layer.kernel, np.transpose)
+            yield entry("fc.bias", layer.bias)
 
 
 def block_entries(model: keras.Model, name: str, prefix: str = "") -> Iterator[Entry]:
@@ -188,7 +188,7 @@ def squeeze_excite_entries(layer: FFCSqueezeExcite, prefix: str = "") -> Iterato
             lambda w: w[:, :, 0, 0].T,
             lambda w: w.T[:, :, None, None],
         )
-        yield _entry(_join(prefix, f"{name}.bias"), dense.bias)
+        yield entry(_join(prefix, f"{name}.bias"), dense.bias)
 
 
 def conv_entries(layer: keras.layers.Layer, prefix: str) -> Iterator[Entry]:
@@ -200,7 +200,7 @@ def conv_entries(layer: keras.layers.Layer, prefix: str) -> Iterator[Entry]:
         lambda w: w.transpose(3, 2, 0, 1),
     )
     if layer.use_bias:
-        yield _entry(_join(prefix, "bias"), layer.bias)
+        yield entry(_join(prefix, "bias"), layer.bias)
 
 
 def batch_norm_entries(layer: keras.layers.Layer, prefix: str) -> Iterator[Entry]:
@@ -211,10 +211,11 @@ def batch_norm_entries(layer: keras.layers.Layer, prefix: str) -> Iterator[Entry
         ("running_mean", layer.moving_mean),
         ("running_var", layer.moving_variance),
     ):
-        yield _entry(_join(prefix, name), variable)
+        yield entry(_join(prefix, name), variable)
 
 
-def _entry(name, variable, both=lambda w: w):
+def entry(name: str, variable: keras.Variable, both: Callable = lambda w: w) -> Entry:
+    """An array that needs the same change, or none, in both directions."""
     return Entry(name, variable, both, both)
 
 

@@ -9,6 +9,7 @@ from keras_imaging.models.converters.torch_ffc import (
     Entry,
     batch_norm_entries,
     conv_entries,
+    entry,
     fill,
     part_of,
     state_of,
@@ -40,7 +41,7 @@ def unet_entries(model: keras.Model) -> Iterator[Entry]:
     """All entries of a `VideoSealUNet`."""
     config = model.get_config()
     stages = len(config["multipliers"]) - 1
-    yield _entry("msg_processor.msg_embeddings.weight", model.get_layer("message").table)
+    yield entry("msg_processor.msg_embeddings.weight", model.get_layer("message").table)
     yield from _residual_block_entries(model, "in", "inc")
     for k in range(1, stages + 1):
         theirs = f"downs.{k - 1}"
@@ -53,8 +54,8 @@ def unet_entries(model: keras.Model) -> Iterator[Entry]:
         # Numbers 0 and 1 enlarge and pad.
         yield from conv_entries(model.get_layer(f"up{k}_double"), f"{theirs}.up.upsample_block.2")
         norm = model.get_layer(f"up{k}_norm")
-        yield _entry(f"{theirs}.up.upsample_block.3.weight", norm.gamma)
-        yield _entry(f"{theirs}.up.upsample_block.3.bias", norm.beta)
+        yield entry(f"{theirs}.up.upsample_block.3.weight", norm.gamma)
+        yield entry(f"{theirs}.up.upsample_block.3.bias", norm.beta)
         yield from _residual_block_entries(model, f"up{k}", f"{theirs}.conv")
     yield from conv_entries(model.get_layer("residual"), "outc")
 
@@ -66,7 +67,3 @@ def _residual_block_entries(model, ours, theirs):
         yield from conv_entries(layer.conv, f"{theirs}.double_conv.{number}")
         yield from batch_norm_entries(layer.norm, f"{theirs}.double_conv.{number + 1}")
     yield from conv_entries(model.get_layer(f"{ours}_shortcut"), f"{theirs}.res_conv")
-
-
-def _entry(name, variable):
-    return Entry(name, variable, lambda w: w, lambda w: w)
