@@ -170,6 +170,8 @@ class CropResize(Distortion):
         keep: side of the window as a part of the picture's, in (0, 2]; above 1 the picture is
             shrunk and its border repeated; a number or a pair, from which every image draws its
             own.
+        shift: furthest that the window may leave the picture on a side, as a part of the
+            picture's, in [0, 1).
         always: also outside of training.
         seed: of the window.
         **kwargs: of `keras.layers.Layer`.
@@ -179,7 +181,7 @@ class CropResize(Distortion):
     Output shape:
         as the input.
     Raises:
-        ValueError: if `keep` is out of its range.
+        ValueError: if `keep` or `shift` is out of its range.
     Example:
         >>> tuple(CropResize(0.9)(np.zeros((1, 8, 9, 3), "float32"), training=True).shape)
         (1, 8, 9, 3)
@@ -188,24 +190,29 @@ class CropResize(Distortion):
     def __init__(
         self,
         keep: float | tuple[float, float] = (0.8, 1.0),
+        shift: float = 0.0,
         always: bool = False,
         seed: int | None = None,
         **kwargs,
     ):
         super().__init__(always, seed, **kwargs)
+        if not 0 <= shift < 1:
+            raise ValueError(f"`shift` must be in [0, 1). Received: shift={shift}")
         self._limits = interval("keep", keep, 0.01, 2)
         self.keep = keep
+        self.shift = shift
 
     def draw(self, images, donors=None):
         keep = self._uniform(images, self._limits)
         matrices = []
         for length in images.shape[1:3]:
-            start = (1.0 - keep) * length * self._uniform(images, (0.0, 1.0))
+            place = self._uniform(images, (0.0, 1.0))
+            start = length * ((1.0 - keep) * place + self.shift * (2.0 * place - 1.0))
             matrices.append((length, start, keep * length))
         return lambda x: apply_separable(x, *(crop_matrix(*window) for window in matrices))
 
     def get_config(self):
-        return {**super().get_config(), "keep": self.keep}
+        return {**super().get_config(), "keep": self.keep, "shift": self.shift}
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")

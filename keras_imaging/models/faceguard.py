@@ -57,6 +57,11 @@ def deepfake_manipulations() -> list[Distortion]:
     ]
 
 
+def training_framing() -> Distortion:
+    """How exactly a mark is found again, in the range of training."""
+    return CropResize((0.97, 1.03), shift=0.02)
+
+
 def training_augmentation() -> Distortion:
     """What varies the pictures before they are marked."""
     return Compose([CropResize((0.85, 1.0)), ColorJitter(0.1, 0.1, 0.1, 0.01)], name="augmentation")
@@ -99,10 +104,11 @@ def training_schedule(progress: Tensor, strength: tuple[float, float]) -> dict[s
 class FaceGuard(keras.Model):
     """Train an encoder and a decoder of face marks together.
 
-    Marked pictures are rounded to 8 bits. The decoder sees them after a benign distortion, from
-    which it must read the bits; after a simulated deepfake, for which its probabilities must be
-    one half (an inverted message would be a mark as well); and it sees some unmarked pictures,
-    likewise. All go through it in one batch, so that batch normalization keeps one statistic.
+    Marked pictures are rounded to 8 bits. The decoder sees them framed a little differently and
+    after a benign distortion, from which it must read the bits; after a simulated deepfake, for
+    which its probabilities must be one half (an inverted message would be a mark as well); and it
+    sees some unmarked pictures, likewise. All go through it in one batch, so that batch
+    normalization keeps one statistic.
 
         loss = message BCE + image (image_weight MSE + perceptual_weight perceptual)
                + fragile_weight fragile (2 p - 1)^2
@@ -118,6 +124,8 @@ class FaceGuard(keras.Model):
         manipulations: malicious layers; None for `deepfake_manipulations()`.
         augmentation: a layer for the unmarked pictures in training; None for
             `training_augmentation()`.
+        framing: a layer that the marked pictures go through before a benign distortion in training;
+            None for `training_framing()`.
         steps: training steps in all.
         begin: part of the schedule that is behind at the first of them, in [0, 1): 0 for new
             networks, more for those that know their message.
@@ -157,6 +165,7 @@ class FaceGuard(keras.Model):
         distortions: Sequence[Distortion] | None = None,
         manipulations: Sequence[Distortion] | None = None,
         augmentation: Distortion | None = None,
+        framing: Distortion | None = None,
         steps: int = 20_000,
         begin: float = 0.0,
         strength: tuple[float, float] = (0.08, STRENGTH),
@@ -188,6 +197,7 @@ class FaceGuard(keras.Model):
             include_identity=False,
         )
         self.augmentation = restored(augmentation) or training_augmentation()
+        self.framing = restored(framing) or training_framing()
         self.feature_model = restored(feature_model)
         if self.feature_model is not None:
             self.feature_model.trainable = False
@@ -252,7 +262,8 @@ class FaceGuard(keras.Model):
         ops = keras.ops
         distort, distortion = self.benign.choose(rounded)
         manipulate, manipulation = self.malicious.choose(rounded, image)
-        benign = rounded + schedule["distortion"] * (distort(rounded) - rounded)
+        frame = self.framing.draw(rounded)
+        benign = rounded + schedule["distortion"] * (distort(frame(rounded)) - rounded)
         batch = ops.shape(image)[0]
         unmarked = image[: (batch + _MARKED_PER_UNMARKED - 1) // _MARKED_PER_UNMARKED]
         logits = self.decoder(
@@ -358,6 +369,7 @@ class FaceGuard(keras.Model):
             "encoder": self.encoder,
             "decoder": self.decoder,
             "augmentation": self.augmentation,
+            "framing": self.framing,
             "feature_model": self.feature_model,
         }
         parts = {name: keras.saving.serialize_keras_object(part) for name, part in parts.items()}

@@ -23,7 +23,7 @@ from keras_imaging.typing import Tensor
 METHODS = ("auto", "fft", "matmul")
 
 # Up to this length products with matrices are faster than FFTs on CPUs.
-_LARGEST_MATMUL = 32
+_LARGEST_MATMUL = 64
 
 Pair = tuple[Tensor, Tensor]
 
@@ -36,8 +36,8 @@ def rfft(x: Tensor, axis: int = -2, norm: str = "ortho", method: str = "auto") -
         axis: the axis to transform; the default is the length of `(batch, length, channels)`.
         norm: `"ortho"` (1 / sqrt(n) both ways), `"backward"` (1 / n in the inverse) or `"forward"`
             (1 / n here).
-        method: `"fft"`, `"matmul"`, or `"auto"`: matmul up to length 32, fft above and for lengths
-            that are unknown when a graph is traced.
+        method: `"fft"`; `"matmul"`, in the form of edge runtimes; or `"auto"`: products with
+            matrices up to length 64, fft above and for lengths unknown when a graph is traced.
 
     Returns:
         Real and imaginary part, `length // 2 + 1` frequencies along `axis`. Half precision is
@@ -118,7 +118,8 @@ def rfft2(x: Tensor, norm: str = "ortho", method: str = "auto") -> Pair:
     x, dtype = _prepare(x, norm, method, rank=4)
     height, width = _lengths(x, (1, 2))
     if _by_matmul(method, height, width):
-        re, im = keras.ops.split(_rfft2_matmul(x, height, width, norm), 2, axis=-1)
+        planar = _rfft2_products(method)(x, height, width, norm)
+        re, im = keras.ops.split(planar, 2, axis=-1)
     else:
         re, im = _rfft2_fft(x, height, width, norm)
     return keras.ops.cast(re, dtype), keras.ops.cast(im, dtype)
@@ -142,7 +143,8 @@ def irfft2(spectrum: Pair, size: tuple, norm: str = "ortho", method: str = "auto
     re, im, dtype = _prepare_pair(spectrum, norm, method, rank=4)
     height, width = _check_size(re, size)
     if _by_matmul(method, height, width):
-        y = _irfft2_matmul(keras.ops.concatenate([re, im], axis=-1), height, width, norm)
+        planar = keras.ops.concatenate([re, im], axis=-1)
+        y = _irfft2_products(method)(planar, height, width, norm)
     else:
         y = _irfft2_fft(re, im, height, width, norm)
     return keras.ops.cast(y, dtype)
@@ -167,7 +169,7 @@ def rfft2_planar(x: Tensor, norm: str = "ortho", method: str = "auto") -> Tensor
     x, dtype = _prepare(x, norm, method, rank=4)
     height, width = _lengths(x, (1, 2))
     if _by_matmul(method, height, width):
-        y = _rfft2_matmul(x, height, width, norm)
+        y = _rfft2_products(method)(x, height, width, norm)
     else:
         y = keras.ops.concatenate(_rfft2_fft(x, height, width, norm), axis=-1)
     return keras.ops.cast(y, dtype)
@@ -198,7 +200,7 @@ def irfft2_planar(
         )
     height, width = _check_size(spectrum, size)
     if _by_matmul(method, height, width):
-        y = _irfft2_matmul(spectrum, height, width, norm)
+        y = _irfft2_products(method)(spectrum, height, width, norm)
     else:
         re, im = keras.ops.split(spectrum, 2, axis=-1)
         y = _irfft2_fft(re, im, height, width, norm)
@@ -341,6 +343,53 @@ def _irfft2_matmul(x, height, width, norm):
     x = keras.ops.reshape(x, (-1, 2 * columns)) @ dft.real_inverse(width, norm, dtype)
     x = keras.ops.reshape(x, (-1, channels, height, width))
     return keras.ops.transpose(x, (0, 2, 3, 1))
+
+
+def _rfft2_products(method):
+    """The products that `method` asks for: "matmul" means those that a phone has."""
+    return _rfft2_matmul if method == "matmul" else _rfft2_in_place
+
+
+def _irfft2_products(method):
+    return _irfft2_matmul if method == "matmul" else _irfft2_in_place
+
+
+def _rfft2_in_place(x, height, width, norm):
+    """As `_rfft2_matmul`, the matrices on the left: channels stay last, and little is transposed.
+
+    Faster everywhere but in edge runtimes, which know a constant matrix on the right only.
+    """
+    columns, channels = dft.half_spectrum(width), x.shape[-1]
+    matrix = keras.ops.reshape(dft.real_forward(width, norm, _dtype(x)), (width, columns, 2))
+    matrix = keras.ops.reshape(keras.ops.transpose(matrix, (2, 1, 0)), (1, 2 * columns, width))
+    # (rows of all images, [part, column], channels)
+    x = matrix @ keras.ops.reshape(x, (-1, width, channels))
+    # (images, [row, part], [column, channel])
+    x = keras.ops.reshape(x, (-1, 2 * height, columns * channels))
+    x = _complex_left(height, norm, False, _dtype(x)) @ x
+    x = keras.ops.transpose(keras.ops.reshape(x, (-1, 2, columns, channels)), (0, 2, 1, 3))
+    return keras.ops.reshape(x, (-1, height, columns, 2 * channels))
+
+
+def _irfft2_in_place(x, height, width, norm):
+    """The way of `_rfft2_in_place` back."""
+    columns, channels = dft.half_spectrum(width), x.shape[-1] // 2
+    x = keras.ops.transpose(keras.ops.reshape(x, (-1, columns, 2, channels)), (0, 2, 1, 3))
+    x = keras.ops.reshape(x, (-1, 2 * height, columns * channels))
+    x = _complex_left(height, norm, True, _dtype(x)) @ x
+    matrix = keras.ops.reshape(dft.real_inverse(width, norm, _dtype(x)), (columns, 2, width))
+    matrix = keras.ops.reshape(keras.ops.transpose(matrix, (2, 1, 0)), (1, width, 2 * columns))
+    x = matrix @ keras.ops.reshape(x, (-1, 2 * columns, channels))
+    return keras.ops.reshape(x, (-1, height, width, channels))
+
+
+def _complex_left(length, norm, inverse, dtype):
+    """The complex transform of what is to the right of it, both sides [position, part]."""
+    matrix = keras.ops.reshape(
+        dft.complex_planar(length, norm, inverse, dtype), (2, length, 2, length)
+    )
+    matrix = keras.ops.transpose(matrix, (3, 2, 1, 0))
+    return keras.ops.reshape(matrix, (1, 2 * length, 2 * length))
 
 
 def _rfft2_fft(x, height, width, norm):

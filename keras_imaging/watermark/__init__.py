@@ -3,6 +3,7 @@
 The networks are `keras_imaging.models.FaceGuardEncoder` and `FaceGuardDecoder`.
 """
 
+from keras_imaging.watermark.alignment import align
 from keras_imaging.watermark.embedding import embed, extract
 from keras_imaging.watermark.faces import find_faces
 from keras_imaging.watermark.keys import (
@@ -35,6 +36,7 @@ __all__ = [
     "Key",
     "MatchResult",
     "Registry",
+    "align",
     "binomial_tail",
     "calibrate",
     "detection_report",

@@ -57,7 +57,7 @@ def embed(
         Yang, Liang, He, Cao, Gong, "FaceGuard: Proactive Deepfake Detection", 2021. How the mark is
         brought to any size is ours.
     """
-    box = _checked_box(image, box)
+    box = checked_box(image, box)
     bits = check_bits(bits, "bits")
     if len(bits) != encoder.message_length:
         raise ValueError(
@@ -98,7 +98,7 @@ def extract(
         (64,)
     """
     size = decoder.image_size
-    small = shrink(image, _checked_box(image, box), (size, size))
+    small = shrink(image, checked_box(image, box), (size, size))
     return _run(decoder, small[None])[0]
 
 
@@ -124,7 +124,8 @@ def _checked_support(support, size):
     return support
 
 
-def _checked_box(image, box):
+def checked_box(image: np.ndarray, box: tuple[int, int, int, int] | None) -> Box:
+    """The region as a `Box`, the whole picture for None; ValueError if there is no such region."""
     _check_image(image)
     height, width = image.shape[:2]
     if box is None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_imaging.data.images import check_writable_as, colours, read_image
 from keras_imaging.data.metadata import read_metadata, write_with_metadata
+from keras_imaging.watermark.alignment import align
 from keras_imaging.watermark.embedding import MIN_SIDE, embed, extract, least_cover
 from keras_imaging.watermark.faces import find_faces
 from keras_imaging.watermark.keys import Key, fingerprint, watermark_bits
@@ -25,9 +26,6 @@ _SEARCHES = ("all", "largest", "none")
 
 # Each region tried costs a little of the false-accept rate.
 _MOST_FACES = 8
-
-# Found again in a processed picture, a face's region differs in size by up to a tenth, rarely more.
-_SIZES = (1.0, 0.9, 1.1)
 
 WHOLE = "the whole picture"
 
@@ -49,11 +47,11 @@ class Stamped(NamedTuple):
 
 
 class Verified(NamedTuple):
-    """What `verify_file` found: the best match, in which region and with which nonce."""
+    """What `verify_file` found: the best match, in which region, where, and with which nonce."""
 
     result: MatchResult
     region: str
-    box: Box | None
+    box: Box
     nonce: bytes
     remark: str
 
@@ -137,8 +135,8 @@ def verify_file(
 ) -> Verified:
     """Look for a key's mark in a picture file.
 
-    Every region is tried with every nonce; the false-accept rate of all of them together is at most
-    alpha (Bonferroni).
+    Every region is read where `align` finds it, and tried with every nonce; the false-accept rate
+    of all of them together is at most alpha (Bonferroni).
 
     Args:
         decoder: see `extract`.
@@ -147,9 +145,8 @@ def verify_file(
         nonces: those that the picture may have, at least one; `b""` is none.
         alpha: greatest false-accept rate.
         box: try this region only.
-        faces: `"all"`: every face, its region also a tenth smaller and larger, and the whole
-            picture; `"largest"`: where `stamp_file` puts the mark by default; `"none"`: the whole
-            picture.
+        faces: `"all"`: every face, and the whole picture; `"largest"`: where `stamp_file` puts the
+            mark by default; `"none"`: the whole picture.
 
     Raises:
         ValueError: if the picture cannot be read or is too small, or alpha cannot be reached.
@@ -158,18 +155,19 @@ def verify_file(
         raise ValueError("Expected at least one nonce; b'' stands for none. Received: none")
     image = colours(read_image(source))
     regions = _search_regions(image, box, faces)
+    places = [align(decoder, image, region) for region in regions.boxes]
     tried = [
-        (extract(decoder, image, region) > 0, name, region)
-        for region, name in zip(regions.boxes, regions.names, strict=True)
+        (extract(decoder, image, place) > 0, name, place)
+        for place, name in zip(places, regions.names, strict=True)
     ]
     candidates = len(tried) * len(nonces)
     best = None
     for nonce in nonces:
         expected = watermark_bits(key.secret, key.identity, len(tried[0][0]), nonce)
-        for bits, name, region in tried:
+        for bits, name, place in tried:
             result = match_test(bits, expected, alpha, candidates)
             if best is None or result.matches > best.result.matches:
-                best = Verified(result, name, region, nonce, regions.remark)
+                best = Verified(result, name, place, nonce, regions.remark)
     return best
 
 
@@ -227,18 +225,9 @@ def _search_regions(image, box, faces):
     found, missing = ([], "") if faces == "none" else _faces(image)
     found = found[: 1 if faces == "largest" else _MOST_FACES]
     names = [f"face {k}" for k in range(1, len(found) + 1)]
-    if faces == "all":
-        names = [name for name in names for _ in _SIZES]
-        found = [_resized(face, size) for face in found for size in _SIZES]
     if faces == "all" or not found:
         found, names = [*found, None], [*names, WHOLE]
     return Regions(found, names, f"{missing} The whole picture was read." if missing else "")
-
-
-def _resized(face, size):
-    """A region larger or smaller around the same middle."""
-    more = round(face.width * (size - 1) / 2)
-    return Box(face.left - more, face.top - more, face.right + more, face.bottom + more)
 
 
 def _faces(image):
@@ -247,5 +236,5 @@ def _faces(image):
         found = find_faces(image)
     except ImportError as error:
         return [], str(error)
-    # With room to look a tenth closer.
+    # With room to look a tenth closer, as `align` does.
     return [face for face in found if 0.9 * least_cover(image, face) > MIN_SIDE], ""

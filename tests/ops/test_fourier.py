@@ -19,7 +19,7 @@ from keras_imaging.ops import (
     rfft3,
 )
 
-METHODS = ("fft", "matmul")
+METHODS = ("fft", "matmul", "auto")
 GOLDEN_SIZES = ("8x8", "7x7", "6x9", "5x8", "14x14")
 # Every length, and sides that differ; other backends compile each operation for each size.
 SIZES = [(n, 34 - n) for n in range(1, 34)] + [(n, n) for n in range(1, 34)]

@@ -7,7 +7,7 @@ from PIL import ExifTags, Image, ImageCms
 from watermark_stand_ins import Decoder, Encoder, steady_faces
 
 from keras_imaging.data import read_image, sample_image, write_image
-from keras_imaging.watermark import Key, Registry, fingerprint, generate_key
+from keras_imaging.watermark import Box, Key, Registry, fingerprint, generate_key
 from keras_imaging.watermark import photograph as module
 from keras_imaging.watermark.photograph import stamp_file, stamp_regions, verify_file
 from keras_imaging.watermark.sidecar import read_sidecar, sidecar_path
@@ -63,7 +63,7 @@ def test_a_photograph(photo, tmp_path, name):
     assert np.abs(change).mean() < 8
     found = verify(target)
     assert found.result.verified and found.region == "face 1"
-    assert found.result.candidates == 4
+    assert found.result.candidates == 2
     assert not verify(photo).result.verified
     assert sorted(os.listdir(tmp_path)) == sorted([name, "photo.jpg"])
 
@@ -195,25 +195,23 @@ def test_every_way_of_stamping_is_found(tmp_path):
     assert not verify(tmp_path / "c.png", faces="none").result.verified
 
 
-@pytest.mark.parametrize("size", [0.9, 1.1])
-def test_a_face_found_in_another_size(tmp_path, monkeypatch, size):
+def test_a_face_found_in_another_place(tmp_path, monkeypatch):
     write_image(tmp_path / "photo.png", IMAGE)
     stamp(tmp_path / "photo.png", tmp_path / "a.png")
     (face,) = steady_faces(IMAGE)
-    other = module._resized(face, 1 / size)
-    assert other.width == pytest.approx(face.width / size, abs=1)
+    # Six hundredths larger, and four off.
+    other = Box(face.left - 10, face.top - 4, face.right, face.bottom + 6)
     monkeypatch.setattr(module, "find_faces", lambda image: [other])
     found = verify(tmp_path / "a.png")
     assert found.result.verified
     assert np.abs(np.subtract(found.box, face)).max() <= 2
-    assert not verify(tmp_path / "a.png", faces="largest").result.verified
 
 
 def test_wrong_key_identity_or_nonce(tmp_path):
     write_image(tmp_path / "photo.png", IMAGE)
     stamp(tmp_path / "photo.png", tmp_path / "a.png", nonce=b"n")
     right = verify(tmp_path / "a.png", nonces=[b"x", b"n", b""])
-    assert right.result.verified and right.nonce == b"n" and right.result.candidates == 12
+    assert right.result.verified and right.nonce == b"n" and right.result.candidates == 6
     for other in (generate_key("alice"), KEY._replace(identity="bob")):
         assert not verify(tmp_path / "a.png", other, nonces=[b"n"]).result.verified
     assert not verify(tmp_path / "a.png", nonces=[b"m"]).result.verified
