@@ -26,13 +26,25 @@ class Run(keras.callbacks.Callback):
         writes: whether this process writes files.
         validate: see `train`.
         progress: see `train`.
+        data_name: see `train`.
+        notes: see `train`.
     """
 
     # Keras may then call `on_train_batch_end` from a thread of its own, so that waiting for the
     # loss does not hold up the device.
     async_safe = True
 
-    def __init__(self, recipe, model, out: pathlib.Path, writes: bool, validate, progress):
+    def __init__(
+        self,
+        recipe,
+        model,
+        out: pathlib.Path,
+        writes: bool = True,
+        validate=None,
+        progress=None,
+        data_name: str = "",
+        notes: dict | None = None,
+    ):
         super().__init__()
         self._networks = recipe.deployed(model)
         self._recipe = dataclasses.asdict(recipe)
@@ -42,6 +54,8 @@ class Run(keras.callbacks.Callback):
         self._writes = writes
         self._validate = validate
         self._progress = progress
+        self._data_name = data_name
+        self._notes = notes or {}
         self._tensorboard = TensorBoardLog(out / "tensorboard")
         self._averaged = None
         self.seconds = 0.0
@@ -133,6 +147,8 @@ class Run(keras.callbacks.Callback):
         checkpoint.write(self._out, self.step, self._variables, state)
         write_csv(self._out / "log.csv", self.history)
         self._tensorboard.write(self.history[-1])
+        # A run that is never finished is of use as far as it came.
+        self.write_weights()
 
     def _diverged(self, what):
         return FloatingPointError(
@@ -158,14 +174,21 @@ class Run(keras.callbacks.Callback):
                 target.assign(keras.ops.convert_to_numpy(value))
         return self._averaged
 
-    def finish(self, data_name: str, notes: dict) -> tuple[dict, dict]:
+    def write_weights(self) -> tuple[dict, dict]:
         """Write weights and cards; return the averaged networks and the cards by their names."""
         networks = self.averaged_networks()
         last = self.history[-1]
         metrics = {name: value for name, value in last.items() if name not in _COLUMNS}
         cards = {
             name: card.make_card(
-                name, network, self._recipe, data_name, self.seconds, last, metrics, notes
+                name,
+                network,
+                self._recipe,
+                self._data_name,
+                self.seconds,
+                last,
+                metrics,
+                self._notes,
             )
             for name, network in networks.items()
         }

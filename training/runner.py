@@ -63,8 +63,9 @@ def train(
         recipe: such as `SuperResolutionRecipe`.
         data: what the recipe's sampler takes, uint8 images for most; not asked for if the run in
             `out` is complete.
-        out: folder of the run: checkpoints, `log.csv`, TensorBoard events, at the end the averaged
-            weights and their card. Several workers share it, and the first of them writes.
+        out: folder of the run: checkpoints, `log.csv`, TensorBoard events, and of the newest
+            checkpoint the averaged weights and their card. Several workers share it, and the first
+            of them writes.
         strategy: see `make_strategy`.
         validate: takes the networks with averaged weights, each an argument, and returns figures
             for the log and the card.
@@ -92,7 +93,7 @@ def train(
     rows_per_replica(recipe.batch_size, strategy)
     with scope(strategy):
         model = compiled(recipe, strategy)
-    run = Run(recipe, model, out, is_chief(strategy), validate, progress)
+    run = Run(recipe, model, out, is_chief(strategy), validate, progress, data_name, notes)
     run.resume()
     check_same_step(strategy, run.step)
 
@@ -117,7 +118,7 @@ def train(
                         shuffle=False,
                         callbacks=[run, *(callbacks or [])],
                     )
-    networks, cards = run.finish(data_name, notes or {})
+    networks, cards = run.write_weights()
     weights = {name: out / weights_file(name) for name in networks}
     return TrainingResult(networks, weights, cards, run.history)
 

@@ -13,6 +13,7 @@ import typer
 
 from keras_imaging.cli import options
 from keras_imaging.cli.output import check_outputs, print_json, progress_bar
+from keras_imaging.cli.picture_files import files_of
 from keras_imaging.cli.quiet import quiet_start
 from keras_imaging.cli.watermark_output import (
     stamped_item,
@@ -474,15 +475,9 @@ def _pictures(source):
     """A picture, or every file of a folder but sidecars: what cannot be read is to be named."""
     if not source.is_dir():
         return [source]
-    paths = sorted(
-        path
-        for path in source.iterdir()
-        if path.is_file()
-        and not path.name.startswith(".")
-        and not path.name.endswith(".faceguard.json")
-    )
+    paths = [path for path in files_of(source) if not path.name.endswith(".faceguard.json")]
     if not paths:
-        raise ValueError(f"The folder {str(source)!r} is empty.")
+        raise ValueError(f"The folder {str(source)!r} holds sidecars only.")
     return paths
 
 

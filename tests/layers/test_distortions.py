@@ -88,6 +88,18 @@ def test_crop_enlarges_a_window():
     np.testing.assert_allclose(result, result[:, :, :1] * np.ones(21), atol=1e-5)
 
 
+def test_a_window_may_leave_the_picture():
+    columns = np.arange(20, dtype="float32") / 20
+    ramp = np.broadcast_to(columns[None, None, :, None], (4, 20, 20, 3))
+    result = to_numpy(CropResize(1.0, shift=0.2, seed=1)(ramp, training=True))[..., 0]
+    moved = result[:, 0, 10] - columns[10]
+    assert np.ptp(moved) > 0.05 and np.abs(moved).max() <= 0.2
+    # As steep as before, and beyond the border its last samples.
+    middle = result[:, :, 5:15] - moved[:, None, None]
+    np.testing.assert_allclose(middle, np.broadcast_to(columns[5:15], middle.shape), atol=1e-5)
+    assert result.min() >= 0 and result.max() <= columns[-1]
+
+
 def test_color_without_change_is_the_identity():
     result = to_numpy(ColorJitter(0, 0, 0, 0)(IMAGES, training=True))
     np.testing.assert_allclose(result, IMAGES, atol=2e-5)
@@ -131,6 +143,7 @@ def test_choice_draws_anew_inside_a_compiled_function():
         (lambda: GaussianBlur(0), "`sigma`"),
         (lambda: ResizeRoundTrip(1.5), "`scale`"),
         (lambda: CropResize((0.5,)), "`keep`"),
+        (lambda: CropResize(shift=1.0), "`shift`"),
         (lambda: GaussianNoise(-0.1), "`stddev`"),
         (lambda: ColorJitter(hue=0.6), "`hue`"),
         (lambda: RandomChoice([]), "at least one"),

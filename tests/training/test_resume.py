@@ -71,8 +71,22 @@ def test_sigkill_at_a_random_moment(tmp_path, reference):
         assert process.poll() is None
     finally:
         processes.stop(process)
-    assert not (out / "model.json").exists()
     assert_same_end(run(out), reference)
+
+
+def test_weights_of_a_run_that_ended_early(tmp_path, reference):
+    def end(step, loss):
+        if step == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, progress=end)
+    card = json.loads((tmp_path / "model.json").read_text())
+    assert card["last"]["step"] == 4
+    # The averaged weights as they were there: not yet those of the end.
+    model = type(reference.model)(**card["config"], weights=str(tmp_path / card["file"]))
+    assert not np.array_equal(model.get_weights()[0], reference.model.get_weights()[0])
+    assert_same_end(run(tmp_path), reference)
 
 
 def test_continues_without_what_was_lost(stopped, reference):
@@ -130,7 +144,7 @@ def test_another_recipe_is_refused(stopped):
 def test_recipe_saved_before_a_field_existed_had_its_default(stopped, field, refused):
     # tiny.recipe has the default of `init`, and a `clip_norm` of its own.
     rewrite_state(stopped, lambda state: state["recipe"].pop(field))
-    resume = Run(tiny.recipe(), compiled(tiny.recipe()), stopped, True, None, None)
+    resume = Run(tiny.recipe(), compiled(tiny.recipe()), stopped)
     if refused:
         with pytest.raises(ValueError, match=r"holds a run with clip_norm=1\.0"):
             resume.resume()
@@ -143,7 +157,7 @@ def test_checkpoint_of_another_network(stopped):
     rewrite_state(stopped, lambda state: state["recipe"].update(preset="rdidn_small_x2"))
     recipe = tiny.recipe(preset="rdidn_small_x2")
     with pytest.raises(ValueError, match="of another model or optimizer"):
-        Run(recipe, compiled(recipe), stopped, True, None, None).resume()
+        Run(recipe, compiled(recipe), stopped).resume()
 
 
 def test_foreign_weights_are_left_alone(tmp_path):
