@@ -58,8 +58,8 @@ def deepfake_manipulations() -> list[Distortion]:
 
 
 def training_framing() -> Distortion:
-    """How exactly a mark is found again, in the range of training."""
-    return CropResize((0.97, 1.03), shift=0.02)
+    """How exactly a mark is found again, in the range of training; half of the time, exactly."""
+    return RandomChoice([CropResize((0.97, 1.03), shift=0.02)], name="framing")
 
 
 def training_augmentation() -> Distortion:
