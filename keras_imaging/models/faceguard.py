@@ -150,7 +150,7 @@ class FaceGuard(keras.Model):
         ...     FaceGuardEncoder(message_length=8, image_size=32, width=2),
         ...     FaceGuardDecoder(message_length=8, image_size=32, width=4),
         ... )
-        >>> model.compile("adam")
+        >>> model.compile("adam", jit_compile=False)
         >>> data = {"image": np.zeros((4, 32, 32, 3), "uint8"), "bits": np.ones((4, 8), "float32")}
         >>> history = model.fit(data, verbose=0)
     Reference:
