@@ -74,10 +74,12 @@ def to_litert(
             activations, as 8 bits cannot hold a spectrum.
         input_shape: `(height, width, channels)` or whatever the shape of the input is, without
             batch; a dictionary by name for several inputs; None keeps the model's own.
-        calibration: real inputs, for the int modes: arrays of the shape of the input (images float,
-            uint8 or uint16), or dictionaries of them by name. Inputs like those that the file will
-            meet serve best; None takes, for the networks of this library, parts of the sample
-            picture or measurements of random sparse codes.
+        calibration: real inputs, on which the int modes measure ranges and on the first of which
+            every file is compared: arrays of the shape of the input (images float, uint8 or
+            uint16), or dictionaries of them by name. Inputs like those that the file will meet
+            serve best; None takes, for the networks of this library, parts of the sample picture
+            (stamped, for a decoder that reads the shipped marks) or measurements of random sparse
+            codes.
         io_dtype: input and output of an int8 file, `"uint8"`, `"int8"` or `"float32"`. None is
             `"uint8"` for super-resolution networks, else `"float32"`. Of super-resolution networks
             both have scale 1/255 exactly, and zero point 0 (uint8) or -128 (int8): bytes of
@@ -111,7 +113,7 @@ def to_litert(
     pixels = is_enhancer(model)
     io_dtype = io_dtype or ("uint8" if pixels else "float32")
     samples = None
-    if quantization in CALIBRATED:
+    if quantization in CALIBRATED or calibration is not None:
         sample_shapes = shapes
         if quantization == "int8" and is_plain(network):
             sample_shapes = {name: (None, None, shape[-1]) for name, shape in shapes.items()}

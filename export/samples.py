@@ -13,10 +13,15 @@ from keras_imaging.data.inpainting_masks import draw_inpainting_mask
 from keras_imaging.data.patches import with_channels
 from keras_imaging.data.sparse import SparseSampler
 from keras_imaging.export.inputs import Batch, Shapes, as_batches, is_image
-from keras_imaging.models import CompressiveSensing, LaMaGenerator
+from keras_imaging.models import (
+    CompressiveSensing,
+    FaceGuardDecoder,
+    FaceGuardEncoder,
+    LaMaGenerator,
+)
 from keras_imaging.models.lista import SparseRecovery
 from keras_imaging.models.message import MessageModel
-from keras_imaging.models.pretrained import PretrainedModel
+from keras_imaging.models.pretrained import PretrainedModel, shipped_weights
 from keras_imaging.ops.resize import imresize
 
 # Calibration runs on slow kernels: small parts of many pictures say more in the same time.
@@ -101,7 +106,7 @@ def inputs_of_pictures(
 ) -> list[Batch]:
     """What the model gets to see of pictures, as batches of one.
 
-    Messages and holes are random; patches are measured.
+    Messages and holes are random; patches are measured; what a decoder reads is stamped.
 
     Args:
         model: one that has a `picture_shape`.
@@ -110,7 +115,10 @@ def inputs_of_pictures(
     """
     rng = np.random.default_rng(0)
     wanted = picture_shape(model, shapes)
-    return [_batch_of_picture(model, shapes, fit(picture, wanted), rng) for picture in pictures]
+    pictures = (fit(picture, wanted) for picture in pictures)
+    if isinstance(model, FaceGuardDecoder):
+        pictures = _stamped(model, pictures, rng)
+    return [_batch_of_picture(model, shapes, picture, rng) for picture in pictures]
 
 
 def _batch_of_picture(model, shapes, picture, rng):
@@ -125,6 +133,27 @@ def _batch_of_picture(model, shapes, picture, rng):
         hole = draw_inpainting_mask(rng, picture.shape[:2])
         return {name: np.concatenate([picture * (1 - hole), hole], axis=-1)[None]}
     return {name: picture[None]}
+
+
+def _stamped(decoder, pictures, rng):
+    """Marked by the shipped encoder, if the decoder is the surer for it.
+
+    Of pictures without a mark its logits are next to nothing, which no quantization can follow.
+    """
+    encoders = [
+        FaceGuardEncoder(**card["config"], weights=name)
+        for name, card in shipped_weights("FaceGuardEncoder").items()
+        if card["config"]["message_length"] == decoder.message_length
+        and card["config"]["image_size"] == decoder.image_size
+    ]
+
+    def sureness(picture):
+        return np.abs(keras.ops.convert_to_numpy(decoder(picture[None]))).mean()
+
+    for picture in pictures:
+        bits = rng.integers(0, 2, (1, decoder.message_length)).astype("float32")
+        marked = (encoder.mark(picture[None], bits)[0] for encoder in encoders)
+        yield max([picture, *map(keras.ops.convert_to_numpy, marked)], key=sureness)
 
 
 def _measurements(model):

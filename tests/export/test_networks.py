@@ -140,6 +140,29 @@ def test_bits_survive_in_int8_files_as_in_keras(guards, tmp_path):
     assert np.mean((by_keras > 0) == (by_files > 0), where=clear) > 0.95
 
 
+@pytest.mark.parametrize("mode", ["dynamic", "int8"])
+def test_shipped_decoder_is_measured_on_stamped_pictures(mode, tmp_path):
+    decoder = FaceGuardDecoder.from_preset("faceguard_decoder_nano")
+    samples = inputs_of_pictures(decoder, input_shapes(decoder), [picture(128, 128, 3)])
+    # Unmarked, its logits are near zero: no quantization keeps those.
+    assert np.abs(call(decoder, samples[0])[0]).mean() > 3
+    file = LiteRTModel(to_litert(decoder, tmp_path / "a.tflite", mode))
+    bits = [read(run, file, samples[0]) > 0, read(call, decoder, samples[0]) > 0]
+    assert np.mean(bits[0] == bits[1]) > 0.95
+
+
+def test_own_decoders_are_measured_on_what_is_given(guards, tmp_path):
+    _, decoder = guards
+    shapes = input_shapes(decoder)
+    shown = [picture(32, 32, 3, seed=seed) for seed in range(3)]
+    for given, sample in zip(shown, inputs_of_pictures(decoder, shapes, shown), strict=True):
+        np.testing.assert_array_equal(sample["image"][0], given)
+    with pytest.raises(ValueError, match="finite"):
+        to_litert(
+            decoder, tmp_path / "a.tflite", "dynamic", calibration=[np.full((32, 32, 3), np.nan)]
+        )
+
+
 def run(file, batch):
     return file.run(batch)
 
