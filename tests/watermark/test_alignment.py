@@ -32,13 +32,25 @@ def test_a_large_picture_is_searched_by_a_smaller_copy(monkeypatch):
     )
     box = align(Decoder(), large)
     assert np.abs(np.subtract(box, (-20, -82, 748, 686))).max() <= 2
-    assert set(read) == {(128, 128, 3)} and len(read) < 70
+    assert read[0] == large.shape and set(read[1:]) == {(128, 128, 3)} and len(read) < 70
 
 
 @pytest.mark.parametrize("box", [None, Box(100, 60, 300, 260)])
 def test_what_is_in_its_place_stays_there(box):
     stamped = embed(Encoder(), IMAGE, BITS, 0.08, box)
     assert align(Decoder(), stamped, box) == (box or (0, 0, 384, 384))
+
+
+def test_who_is_sure_does_not_look_around():
+    class SureDecoder(Decoder):
+        calls = 0
+
+        def __call__(self, images):
+            SureDecoder.calls += 1
+            return 100 * super().__call__(images)
+
+    assert align(SureDecoder(), STAMPED) == (0, 0, 384, 384)
+    assert SureDecoder.calls == 1
 
 
 def test_small_regions():
