@@ -249,7 +249,7 @@ def _block(
     if zero_init:
         for norm in (last.norm_local, last.norm_global):
             if norm is not None:
-                norm.gamma.assign(keras.ops.zeros_like(norm.gamma))
+                norm.gamma.assign(keras.ops.zeros(norm.gamma.shape))
     if use_se:
         y = FFCSqueezeExcite(dtype=options["dtype"], name=f"{name}_attention")(y)
 
