@@ -3,10 +3,8 @@
 import { addEnlarged, shrink } from "./region.js";
 import { matchTest } from "./statistics.js";
 
-const MIN_SIDE = 32;
-
-// A box drawn by hand is not the one of before; as of faces found again, a tenth either way is tried.
-const SIZES = [1, 0.9, 1.1];
+// Less of a picture carries no mark.
+export const MIN_SIDE = 32;
 
 /** The box of a whole picture. */
 export function wholePicture(picture) {
@@ -27,39 +25,19 @@ export async function extract(networks, picture, box) {
   return networks.decode(shrink(picture, box, networks.imageSize));
 }
 
-/** The best match of expected bits in the regions, as `matchTest` gives it. */
-export async function verify(networks, picture, expected, regions) {
-  let best = null;
-  for (const box of regions) {
-    const logits = await extract(networks, picture, box);
-    const bits = Uint8Array.from(logits, (logit) => (logit > 0 ? 1 : 0));
-    const result = matchTest(bits, expected, networks.alpha, regions.length);
-    if (best === null || result.matches > best.matches) best = result;
-  }
-  return best;
+/** How well the bits of a region match those that are expected, as `matchTest` gives it. */
+export async function verify(networks, picture, expected, box) {
+  const logits = await extract(networks, picture, box);
+  const bits = Uint8Array.from(logits, (logit) => (logit > 0 ? 1 : 0));
+  return matchTest(bits, expected, networks.alpha);
 }
 
-/** The regions that `verify` looks at where a box was drawn. */
-export function regionsAround(picture, box) {
-  const boxes = SIZES.map((size) => {
-    const more = Math.round(((box.right - box.left) * (size - 1)) / 2);
-    return {
-      left: box.left - more,
-      top: box.top - more,
-      right: box.right + more,
-      bottom: box.bottom + more,
-    };
-  });
-  return boxes.filter((other, i) => i === 0 || isUsable(picture, other));
-}
-
-function isUsable(picture, box) {
-  try {
-    checkBox(picture, box);
-    return true;
-  } catch {
-    return false;
-  }
+/** Width or height of what a box and a picture have in common, whichever is less. */
+export function leastCover(picture, { left, top, right, bottom }) {
+  return Math.min(
+    Math.min(right, picture.width) - Math.max(left, 0),
+    Math.min(bottom, picture.height) - Math.max(top, 0),
+  );
 }
 
 function checkBox(picture, box) {
@@ -72,11 +50,7 @@ function checkBox(picture, box) {
   if (width > 2 * picture.width || height > 2 * picture.height) {
     throw new Error("The box must be at most twice as large as the picture.");
   }
-  const inside = Math.min(
-    Math.min(right, picture.width) - Math.max(left, 0),
-    Math.min(bottom, picture.height) - Math.max(top, 0),
-  );
-  if (inside < MIN_SIDE) {
+  if (leastCover(picture, box) < MIN_SIDE) {
     throw new Error(`The box must cover at least ${MIN_SIDE} x ${MIN_SIDE} pixels of the picture.`);
   }
 }

@@ -1,6 +1,7 @@
 // The page: what its buttons do.
 
-import { embed, regionsAround, verify, wholePicture } from "./embedding.js";
+import { align } from "./alignment.js";
+import { embed, verify, wholePicture } from "./embedding.js";
 import { Framing } from "./framing.js";
 import { bytesOfHex, fingerprint, formatKey, generateKey, parseKey, watermarkBits } from "./keys.js";
 import { loadNetworks } from "./networks.js";
@@ -74,7 +75,7 @@ on("stamp", "click", async () => {
   const marked = await embed(networks, framing.picture, bits, box);
   const file = await writePicture(marked, stem, element("format").value, quality);
   // From the file: a JPEG has lost some of it.
-  const check = await verify(networks, await readPicture(file.blob), bits, [box]);
+  const check = await verify(networks, await readPicture(file.blob), bits, box);
   offer(file);
   const readBack = `${check.matches} of ${check.n} bits read back.`;
   const kilobytes = Math.ceil(file.blob.size / 1000).toLocaleString("en");
@@ -90,10 +91,9 @@ on("stamp", "click", async () => {
 });
 
 on("verify", "click", async () => {
-  const box = region();
-  const drawn = !element("box-part").hidden;
-  const regions = drawn ? regionsAround(framing.picture, box) : [box];
-  const found = await verify(networks, framing.picture, await expectedBits(), regions);
+  // A crop moves the mark, and a box drawn by hand is not the one of before.
+  const box = await align(networks, framing.picture, region());
+  const found = await verify(networks, framing.picture, await expectedBits(), box);
   const evidence =
     `${found.matches} of ${found.n} bits match ${key.identity}’s ` +
     `(${found.threshold} needed), p = ${found.pValue.toPrecision(2)}.`;

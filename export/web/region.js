@@ -1,34 +1,36 @@
 // A region of a picture, shrunk to a network's input; and a change, enlarged onto the region:
 // `keras_imaging.watermark.region`. Antialiased bilinear, half-pixel centres, mirrored ends.
-// A picture is an ImageData, a box {left, top, right, bottom} in whole pixels.
+// A picture is an ImageData, or the same of RGB in 0..1, as `shrink` makes; a box is
+// {left, top, right, bottom} in whole pixels.
 
-/** The RGB of a region as a Float32Array (size, size, 3) in 0..1; outside, the border repeats. */
-export function shrink(picture, box, size) {
+/** The RGB of a region as a Float32Array (tall, wide, 3) in 0..1; outside, the border repeats. */
+export function shrink(picture, box, tall, wide = tall) {
   const { data, width, height } = picture;
-  const rows = axisTaps(box.bottom - box.top, size, box.top, height);
-  const columns = axisTaps(box.right - box.left, size, box.left, width);
-  const result = new Float32Array(size * size * 3);
+  const [channels, white] = data instanceof Float32Array ? [3, 1] : [4, 255];
+  const rows = axisTaps(box.bottom - box.top, tall, box.top, height);
+  const columns = axisTaps(box.right - box.left, wide, box.left, width);
+  const result = new Float32Array(tall * wide * 3);
   const row = new Float64Array(width * 3);
-  for (let y = 0; y < size; y++) {
+  for (let y = 0; y < tall; y++) {
     row.fill(0);
     for (let tap = 0; tap < rows.count; tap++) {
       const weight = rows.weights[y * rows.count + tap];
       if (weight === 0) continue;
-      let from = rows.index[y * rows.count + tap] * width * 4;
-      for (let x = 0; x < row.length; x += 3, from += 4) {
+      let from = rows.index[y * rows.count + tap] * width * channels;
+      for (let x = 0; x < row.length; x += 3, from += channels) {
         row[x] += weight * data[from];
         row[x + 1] += weight * data[from + 1];
         row[x + 2] += weight * data[from + 2];
       }
     }
-    for (let x = 0; x < size; x++) {
+    for (let x = 0; x < wide; x++) {
       for (let channel = 0; channel < 3; channel++) {
         let sum = 0;
         for (let tap = 0; tap < columns.count; tap++) {
           const at = x * columns.count + tap;
           sum += columns.weights[at] * row[columns.index[at] * 3 + channel];
         }
-        result[(y * size + x) * 3 + channel] = sum / 255;
+        result[(y * wide + x) * 3 + channel] = sum / white;
       }
     }
   }

@@ -117,6 +117,9 @@ try {
   await page.check("[value=whole]");
   await choose(page, "picture-file", job.stamped_jpeg);
   result.verified = await press(page, "verify");
+  await choose(page, "picture-file", job.cropped);
+  result.cropped = await press(page, "verify");
+  await choose(page, "picture-file", job.stamped_jpeg);
   await page.fill("#nonce", "0123");
   result.wrong_nonce = await press(page, "verify");
   await choose(page, "picture-file", job.stamped_nonce);
