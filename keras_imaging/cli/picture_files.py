@@ -49,6 +49,30 @@ def files_of(folder: pathlib.Path) -> list[pathlib.Path]:
     return paths
 
 
+def targets_of(
+    folder: pathlib.Path,
+    sources: list[pathlib.Path],
+    out: pathlib.Path | None,
+    ending: str,
+    suffix: str = ".png",
+) -> list[pathlib.Path]:
+    """What the result of each file of a folder is called; the folder for them is made.
+
+    Args:
+        folder: where the files lie.
+        sources: the files.
+        out: folder for the results; FOLDER + `ending` beside the folder if None.
+        ending: of the name of each result, before its suffix.
+        suffix: of each result.
+    """
+    named = folder.resolve() if folder.name in ("", "..") else folder
+    out = out or named.with_name(f"{named.name}{ending}")
+    out.mkdir(parents=True, exist_ok=True)
+    stems = Counter(path.stem for path in sources)
+    names = [path.stem if stems[path.stem] == 1 else path.name for path in sources]
+    return [out / f"{name}{ending}{suffix}" for name in names]
+
+
 def work_through(
     folder: pathlib.Path,
     sources: list[pathlib.Path],
@@ -60,10 +84,7 @@ def work_through(
     """Make a picture of each file of a folder; those that cannot be read are skipped.
 
     Args:
-        folder: where the files lie.
-        sources: the files.
-        out: folder to write, made where there is none; FOLDER + `ending` beside the folder if None.
-        ending: of the name of each result, before its .png.
+        folder, sources, out, ending: of `targets_of`.
         overwrite: replace existing files.
         work: takes a file and the file to write; returns what to report of it.
 
@@ -73,12 +94,7 @@ def work_through(
     Raises:
         ValueError: as `check_outputs`, before the work begins.
     """
-    named = folder.resolve() if folder.name in ("", "..") else folder
-    out = out or named.with_name(f"{named.name}{ending}")
-    stems = Counter(path.stem for path in sources)
-    names = [path.stem if stems[path.stem] == 1 else path.name for path in sources]
-    targets = [out / f"{name}{ending}.png" for name in names]
-    out.mkdir(parents=True, exist_ok=True)
+    targets = targets_of(folder, sources, out, ending)
     check_outputs(targets, overwrite)
 
     written, skipped = [], {}

@@ -13,7 +13,7 @@ import typer
 
 from keras_imaging.cli import options
 from keras_imaging.cli.output import check_outputs, print_json, progress_bar
-from keras_imaging.cli.picture_files import files_of
+from keras_imaging.cli.picture_files import files_of, targets_of
 from keras_imaging.cli.quiet import quiet_start
 from keras_imaging.cli.watermark_output import (
     stamped_item,
@@ -461,14 +461,8 @@ def _jobs(source, out, format):
             return [(source, out / name)]
         return [(source, out or source.with_name(name))]
     sources = _pictures(source)
-    named = source.resolve() if source.name in ("", "..") else source
-    out = out or named.with_name(f"{named.name}_stamped")
-    stems = [path.stem for path in sources]
-    names = [path.stem if stems.count(path.stem) == 1 else path.name for path in sources]
-    out.mkdir(parents=True, exist_ok=True)
-    return [
-        (path, out / f"{name}_stamped{suffix}") for path, name in zip(sources, names, strict=True)
-    ]
+    targets = targets_of(source, sources, out, "_stamped", suffix)
+    return list(zip(sources, targets, strict=True))
 
 
 def _pictures(source):
