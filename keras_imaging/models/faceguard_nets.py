@@ -227,13 +227,12 @@ class FaceGuardDecoder(PretrainedModel):
 
 _NANO = {"image_size": 128, "message_length": 64}
 _BASE = {"image_size": 256, "message_length": 64}
-# As the shipped weights were trained.
-_STRENGTH = 0.05
+# Strengths at which the shipped weights' marks are invisible and last.
 FaceGuardEncoder.presets = {
-    "faceguard_encoder_nano": {**_NANO, "width": 8, "strength": _STRENGTH},
+    "faceguard_encoder_nano": {**_NANO, "width": 8, "strength": 0.055},
     "faceguard_encoder_nano32": {**_NANO, "width": 8, "message_length": 32},
     "faceguard_encoder_lite": {**_BASE, "width": 8},
-    "faceguard_encoder_base": {**_BASE, "width": 16, "strength": _STRENGTH},
+    "faceguard_encoder_base": {**_BASE, "width": 16, "strength": 0.05},
 }
 FaceGuardDecoder.presets = {
     "faceguard_decoder_nano": {**_NANO, "width": 16},
