@@ -167,7 +167,44 @@ def _edge_network(model, shapes, expand_groups):
     if hasattr(model, "edge_form"):
         (shape,) = shapes.values()
         model = model.edge_form(input_shape=shape, expand_groups=expand_groups)
+    else:
+        model = _with_products(model, shapes)
     return plain_graph(model, shapes, expand_groups) if is_functional(model) else model
+
+
+def _with_products(model, shapes):
+    """An equal model whose Fourier transforms are products with matrices: phones have no FFT.
+
+    Layers without a Fourier transform are shared with `model`.
+    """
+    twins = []
+
+    def twin_of(layer):
+        config = layer.get_config()
+        if config.get("fft_method", "matmul") == "matmul":
+            return layer
+        twins.append((layer, type(layer).from_config({**config, "fft_method": "matmul"})))
+        return twins[-1][1]
+
+    graph = is_functional(model) or isinstance(model, keras.Sequential)
+    layers = model._flatten_layers(include_self=False) if graph else ()
+    if not any(getattr(layer, "fft_method", "matmul") != "matmul" for layer in layers):
+        return model
+    if any(None in shape for shape in shapes.values()):
+        raise ValueError(
+            "Fourier transforms on phones need a fixed size: give input_shape=(height, width, "
+            f"channels). Received: input_shape={shapes}"
+        )
+    inputs = keras.tree.map_structure(
+        lambda tensor: keras.Input(shapes[tensor.name], dtype=tensor.dtype, name=tensor.name),
+        model.input if is_functional(model) else model.inputs[0],
+    )
+    result = keras.models.clone_model(
+        model, input_tensors=inputs, clone_function=twin_of, recursive=True
+    )
+    for layer, twin in twins:
+        twin.set_weights(layer.get_weights())
+    return result
 
 
 def _check_size(path, model, quantization):

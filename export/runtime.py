@@ -183,7 +183,10 @@ def check_builtin_operators(path: str | pathlib.Path) -> None:
     builtin = set(_BUILTIN_NAMES.values()) - {"CUSTOM"}
     foreign = [f"{op} (computes {tensor})" for op, tensor in operators(path) if op not in builtin]
     if foreign:
+        advice = "Replace the layers that they stand for."
+        if any("FFT" in op or "Complex" in op for op, _ in operators(path)):
+            advice = 'Give the Fourier layers that they stand for fft_method="matmul".'
         raise ValueError(
             "The model needs operators that are not built into LiteRT, so phones refuse it: "
-            f"{', '.join(foreign)}. Replace the layers that they stand for."
+            f"{', '.join(foreign)}. {advice}"
         )

@@ -86,6 +86,14 @@ class AdversarialInpainting(InpaintingModel):
         """The opponent."""
         return self._opponent.model
 
+    def get_config(self):
+        # Opponents and their optimizer's state have no place in Keras' files; checkpoints of a run
+        # hold them.
+        raise ValueError(
+            "AdversarialInpainting cannot be saved as a whole: save its `.generator`, and train "
+            "with keras_imaging.training.train, whose checkpoints continue with the discriminator."
+        )
+
     @property
     def variables(self):
         """All that a checkpoint must hold: also the discriminator and its optimizer's state."""

@@ -99,7 +99,7 @@ class InpaintingRecipe(Recipe):
 
         discriminator = PatchDiscriminator(self.discriminator_width, dtype=self.dtype)
         optimizer = keras.optimizers.Adam(
-            self.discriminator_learning_rate, global_clipnorm=self.clip_norm
+            self.discriminator_learning_rate, global_clipnorm=self.global_clipnorm
         )
         return AdversarialInpainting(
             generator,

@@ -1,6 +1,7 @@
 """What every recipe has: how long, how fast, how precisely, from which seed."""
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class Recipe:
         final_learning_rate: at the last step.
         warmup: part of the steps.
         ema: decay of the averaged weights, which are what is evaluated and shipped.
-        clip_norm: bound of the global gradient norm.
+        clip_norm: bound of the global gradient norm; infinite clips nothing.
         dtype: dtype policy: `"float32"`, `"mixed_bfloat16"`, `"mixed_float16"` (with loss scaling).
         jit: compile the step with XLA; None compiles where one device computes it.
         checkpoint_every: steps between checkpoints, log lines and validation.
@@ -59,6 +60,11 @@ class Recipe:
         if not condition:
             raise ValueError(f"`{name}` must be {expected}. Received: {name}={getattr(self, name)}")
 
+    @property
+    def global_clipnorm(self) -> float | None:
+        """`clip_norm` for Keras' optimizers: by an infinite one they would make gradients NaN."""
+        return None if math.isinf(self.clip_norm) else self.clip_norm
+
     def build_model(self) -> "keras.Model":
         """The model whose `fit` trains, with its initial weights."""
         raise NotImplementedError
@@ -74,7 +80,9 @@ class Recipe:
         """What moves the weights at a rate or schedule; it has `averages` of them."""
         from keras_imaging.training.optimizer import AveragedAdam
 
-        return AveragedAdam(learning_rate, global_clipnorm=self.clip_norm, ema_momentum=self.ema)
+        return AveragedAdam(
+            learning_rate, global_clipnorm=self.global_clipnorm, ema_momentum=self.ema
+        )
 
     def compile_arguments(self) -> dict:
         """Further arguments of `model.compile`, such as the loss."""

@@ -26,7 +26,8 @@ def inpaint(
     mask: Annotated[
         pathlib.Path | None,
         typer.Option(
-            help="A picture of the same size, bright where the other one is to be filled.",
+            help="A picture of the same size, of 128 or more of 255 where the other one is to be "
+            "filled. Its transparency does not count.",
             show_default=False,
         ),
     ] = None,
@@ -63,6 +64,8 @@ def inpaint(
     elif mask is None and not box:
         raise ValueError("Say what is to be filled: give --mask PICTURE or --box X,Y,W,H.")
     boxes = [_parsed(text) for text in box or []]
+    if source is not None and source.is_dir():
+        raise ValueError(f"{str(source)!r} is a folder; give the name of a picture.")
     default = pathlib.Path("sample.png") if source is None else source
     target = target_of(out, default.with_name(f"{default.stem}_inpainted.png"))
 
@@ -168,7 +171,9 @@ def _hole(size, mask, boxes):
             )
         hole[top : top + height, left : left + width] = True
     if not hole.any():
-        raise ValueError(f"{str(mask)!r} has no bright pixel: there is nothing to fill.")
+        raise ValueError(
+            f"{str(mask)!r} has no pixel of brightness 128 or more: there is nothing to fill."
+        )
     return hole
 
 

@@ -130,7 +130,12 @@ def standardized(images: np.ndarray) -> np.ndarray:
 
     Returns:
         float32 of the same shape.
+
+    Raises:
+        ValueError: if the pictures are not uint8.
     """
+    if images.dtype != "uint8":
+        raise ValueError(f"Expected uint8 pictures. Received dtype {images.dtype}.")
     scale = 1 / (255 * np.asarray(STD, "float64"))
     shift = np.asarray(MEAN) / np.asarray(STD)
     return images * scale.astype("float32") - shift.astype("float32")

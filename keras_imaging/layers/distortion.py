@@ -26,7 +26,7 @@ class Distortion(keras.layers.Layer):
     Output shape:
         as the input; full precision under every dtype policy.
     Raises:
-        ValueError: on another shape.
+        ValueError: on another shape, or integers.
     Example:
         >>> from keras_imaging.layers import GaussianBlur
         >>> blur = GaussianBlur(sigma=(0.4, 1.2), seed=1)
@@ -57,6 +57,12 @@ class Distortion(keras.layers.Layer):
             raise ValueError(
                 f"{type(self).__name__} expected (batch, height, width, 3) with known height and "
                 f"width. Received shape {shape}."
+            )
+        dtype = keras.backend.standardize_dtype(images.dtype)
+        if "float" not in dtype:
+            raise ValueError(
+                f"{type(self).__name__} expected float images in 0..1. Received dtype {dtype}: "
+                "divide by 255 first."
             )
         images = keras.ops.cast(images, self.variable_dtype)
         if not (training or self.always):

@@ -2,8 +2,14 @@
 
 import keras
 
-from keras_imaging.layers.ffc_split import check_ratio, global_channels, is_pair
-from keras_imaging.layers.fourier_unit import he_fan_out, normalization_layer
+from keras_imaging.layers.ffc_split import (
+    PairLayer,
+    check_ratio,
+    differ,
+    global_channels,
+    is_pair,
+)
+from keras_imaging.layers.fourier_unit import check_names, he_fan_out, normalization_layer
 from keras_imaging.layers.grouped_conv import GroupedConv2D
 from keras_imaging.layers.spectral_transform import SpectralTransform, strided, strides_of
 from keras_imaging.typing import Tensor
@@ -12,7 +18,7 @@ PADDING_MODES = ("zeros", "reflect")
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
-class FFC(keras.layers.Layer):
+class FFC(PairLayer):
     """Convolution of local and global channels, the latter with the whole image.
 
         y_l = local_to_local(x_l) + global_to_local(x_g)
@@ -23,12 +29,14 @@ class FFC(keras.layers.Layer):
 
     Args:
         filters: output channels, local and global together.
-        kernel_size: odd integer.
-        ratio_in: part of the input channels that is global, 0..1.
-        ratio_out: part of the output channels that is global, 0..1.
-        strides: 1 or 2.
-        padding_mode: `"zeros"`, or `"reflect"` as in LaMa; (kernel_size - 1) / 2 pixels, dilated.
-        dilation_rate: of the convolutions.
+        kernel_size: odd integer, or a tuple of equal ones.
+        ratio_in: part of the input channels that is global, 0..1; rounded down, maybe to none.
+        ratio_out: part of the output channels that is global, 0..1; above 0 it must be a channel.
+        strides: 1 or 2, or a tuple of them.
+        padding: `"same"`: local and global channels must keep equal sizes, and the picture's.
+        padding_mode: `"zeros"`, or `"reflect"` as in LaMa; (kernel_size - 1) / 2 pixels on every
+            side, dilated, strided or not, where Keras pads a strided convolution unequally.
+        dilation_rate: of the convolutions, an integer or a tuple of equal ones.
         groups: of the convolutions; the spectral transform has half as many. Above 1 it must
             divide the channels of every part, and be even if there is a spectral transform.
         use_bias: of the convolutions.
@@ -40,7 +48,8 @@ class FFC(keras.layers.Layer):
         fft_method: see `FourierUnit`.
 
     Input shape:
-        `(batch, height, width, channels)`, or a pair of them.
+        `(batch, height, width, channels)`, or a pair of them; (tensor, None) and (None, tensor) are
+        the tensor.
     Output shape:
         `(batch, ceil(height / strides), ceil(width / strides), channels)`, or a pair of them.
     Raises:
@@ -60,12 +69,13 @@ class FFC(keras.layers.Layer):
     def __init__(
         self,
         filters: int,
-        kernel_size: int,
+        kernel_size: int | tuple,
         ratio_in: float = 0.5,
         ratio_out: float = 0.5,
-        strides: int = 1,
+        strides: int | tuple = 1,
+        padding: str = "same",
         padding_mode: str = "zeros",
-        dilation_rate: int = 1,
+        dilation_rate: int | tuple = 1,
         groups: int = 1,
         use_bias: bool = False,
         use_lfu: bool = True,
@@ -78,6 +88,8 @@ class FFC(keras.layers.Layer):
         super().__init__(**kwargs)
         if filters < 1:
             raise ValueError(f"`filters` must be at least 1. Received: filters={filters}")
+        kernel_size = _equal_sides("kernel_size", kernel_size)
+        dilation_rate = _equal_sides("dilation_rate", dilation_rate)
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(
                 f"`kernel_size` must be odd and positive. Received: kernel_size={kernel_size}"
@@ -85,6 +97,14 @@ class FFC(keras.layers.Layer):
         each = strides_of(strides, self.axes)
         if len(each) != self.axes or not {*each} <= {1, 2}:
             raise ValueError(f"`strides` must be 1 or 2. Received: strides={strides}")
+        for name, value in (("dilation_rate", dilation_rate), ("groups", groups)):
+            if value < 1:
+                raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
+        if padding != "same":
+            raise ValueError(
+                '`padding` must be "same": local and global channels, which see the whole image, '
+                f"must keep equal sizes. Received: padding={padding!r}"
+            )
         if padding_mode not in PADDING_MODES:
             raise ValueError(
                 f"`padding_mode` must be one of {sorted(PADDING_MODES)}. "
@@ -92,11 +112,13 @@ class FFC(keras.layers.Layer):
             )
         if gated and max(each) > 1:
             raise ValueError(f"`gated` needs strides=1. Received: strides={strides}")
+        check_names(normalization, fft_method, (unit_options or {}).get("fft_norm", "ortho"))
         self.filters = filters
         self.kernel_size = kernel_size
         self.ratio_in = check_ratio("ratio_in", ratio_in)
         self.ratio_out = check_ratio("ratio_out", ratio_out)
         self.strides = tuple(strides) if isinstance(strides, list) else strides
+        self.padding = padding
         self.padding_mode = padding_mode
         self.dilation_rate = dilation_rate
         self.groups = groups
@@ -108,12 +130,18 @@ class FFC(keras.layers.Layer):
         self.fft_method = fft_method
         self.global_filters = global_channels(filters, ratio_out)
         self.local_filters = filters - self.global_filters
+        if ratio_out > 0 and not self.global_filters:
+            raise ValueError(
+                "`ratio_out` must be 0 or leave a global channel of `filters`. Received: "
+                f"ratio_out={ratio_out}, filters={filters}, so no global ones"
+            )
 
     def build(self, input_shape):
         local_shape, global_shape = self._parts(input_shape, lambda shape: tuple(shape))
         self._channels = tuple(0 if s is None else s[-1] for s in (local_shape, global_shape))
         into_local, into_global = self.local_filters, self.global_filters
         self._check_groups()
+        self._check_spectral()
         self.local_to_local = self._conv(into_local, local_shape, "local_to_local")
         self.local_to_global = self._conv(into_global, local_shape, "local_to_global")
         self.global_to_local = self._conv(into_local, global_shape, "global_to_local")
@@ -177,11 +205,25 @@ class FFC(keras.layers.Layer):
         channels = (*self._channels, self.local_filters, self.global_filters)
         spectral = self._channels[1] and self.global_filters
         bad = any(n % self.groups for n in channels) or (self.groups % 2 and spectral)
-        if self.groups < 1 or (self.groups > 1 and bad):
+        if self.groups > 1 and bad:
             raise ValueError(
                 "`groups` must divide the channels of every part, and be even where global "
                 f"channels meet. Received: groups={self.groups}; {self.name} has "
                 f"{self._channels} local and global channels in and {channels[2:]} out."
+            )
+
+    def _check_spectral(self):
+        half = self.global_filters // 2
+        if not self._channels[1] or not self.global_filters:
+            return
+        if half < 1 or (self.use_lfu and half % 4):
+            expected = "at least 2 global ones"
+            if self.use_lfu:
+                expected = "a multiple of 8 global ones, or at least 2 with use_lfu=False"
+            raise ValueError(
+                f"`filters` of {self.path or self.name} must leave the spectral transform "
+                f"{expected}. Received: filters={self.filters}, ratio_out={self.ratio_out}, so "
+                f"{self.global_filters} global ones"
             )
 
     def call(self, inputs: Tensor | tuple, training: bool | None = None) -> Tensor | tuple:
@@ -216,6 +258,14 @@ class FFC(keras.layers.Layer):
             return _reflected(x, self._pad, self.axes)
         return keras.ops.pad(x, ((0, 0), *((self._pad, self._pad),) * self.axes, (0, 0)))
 
+    def _check_lone(self, shape, is_global):
+        if global_channels(shape[-1], self.ratio_in) != (shape[-1] if is_global else 0):
+            kind = "global" if is_global else "local"
+            raise ValueError(
+                f"{self.name} has ratio_in={self.ratio_in} and cannot do with {kind} channels "
+                f"alone. Received shape {shape}."
+            )
+
     def _parts(self, inputs, shape_of):
         """Local and global part of the input or its shape; None for one without channels."""
         if is_pair(inputs):
@@ -227,7 +277,7 @@ class FFC(keras.layers.Layer):
                     f"{global_channels(channels, self.ratio_in)} are global. Received shapes "
                     f"{shapes}."
                 )
-            if len(shapes[0]) != len(shapes[1]) or _differ(shapes):
+            if len(shapes[0]) != len(shapes[1]) or differ(shapes):
                 raise ValueError(
                     f"{self.name} takes local and global channels of equal size. Received shapes "
                     f"{shapes}."
@@ -268,6 +318,7 @@ class FFC(keras.layers.Layer):
             "ratio_in": self.ratio_in,
             "ratio_out": self.ratio_out,
             "strides": self.strides,
+            "padding": self.padding,
             "padding_mode": self.padding_mode,
             "dilation_rate": self.dilation_rate,
             "groups": self.groups,
@@ -281,7 +332,7 @@ class FFC(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
-class FFCBNAct(keras.layers.Layer):
+class FFCBNAct(PairLayer):
     """`FFC`, then batch normalization and activation of each part.
 
     Args:
@@ -307,12 +358,12 @@ class FFCBNAct(keras.layers.Layer):
     def __init__(
         self,
         filters: int,
-        kernel_size: int,
+        kernel_size: int | tuple,
         ratio_in: float = 0.5,
         ratio_out: float = 0.5,
-        strides: int = 1,
+        strides: int | tuple = 1,
         padding_mode: str = "zeros",
-        dilation_rate: int = 1,
+        dilation_rate: int | tuple = 1,
         groups: int = 1,
         use_lfu: bool = True,
         gated: bool = False,
@@ -323,6 +374,8 @@ class FFCBNAct(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        # A wrong name speaks here, not in the first call.
+        keras.activations.get(activation)
         self.activation = activation
         self.ffc = FFC(
             filters,
@@ -356,6 +409,9 @@ class FFCBNAct(keras.layers.Layer):
         for norm, shape in zip(norms, shapes, strict=False):
             norm.build(shape)
 
+    def _check_lone(self, shape, is_global):
+        self.ffc._check_lone(shape, is_global)
+
     def call(self, inputs: Tensor | tuple, training: bool | None = None) -> Tensor | tuple:
         outputs = self.ffc(inputs, training=training)
         if is_pair(outputs):
@@ -376,7 +432,7 @@ class FFCBNAct(keras.layers.Layer):
 
     def get_config(self):
         config = self.ffc.get_config()
-        del config["use_bias"]
+        del config["use_bias"], config["padding"]
         return {**config, **super().get_config(), "activation": self.activation}
 
 
@@ -396,12 +452,6 @@ def _row(x, axis, index):
     return x[(slice(None),) * axis + (slice(index, index + 1),)]
 
 
-def _differ(shapes):
-    """Whether two shapes differ in more than channels."""
-    pairs = zip(shapes[0][:-1], shapes[1][:-1], strict=True)
-    return any(None not in pair and pair[0] != pair[1] for pair in pairs)
-
-
 def _sum(a, b):
     if a is None or b is None:
         return b if a is None else a
@@ -412,3 +462,12 @@ def _one_or_pair(local, global_):
     if local is None or global_ is None:
         return global_ if local is None else local
     return local, global_
+
+
+def _equal_sides(name, value):
+    """The integer of which `value` is a tuple, as Keras' convolutions take them."""
+    if not isinstance(value, tuple | list):
+        return value
+    if len({*value}) != 1:
+        raise ValueError(f"`{name}` must be equal on all sides. Received: {name}={value}")
+    return value[0]

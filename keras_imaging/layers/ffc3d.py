@@ -32,7 +32,7 @@ class FFC3D(FFC):
     axes = 3
     conv_class = keras.layers.Conv3D
 
-    def __init__(self, filters: int, kernel_size: int, **kwargs):
+    def __init__(self, filters: int, kernel_size: int | tuple, **kwargs):
         super().__init__(filters, kernel_size, **kwargs)
         if self.gated:
             raise ValueError(f"FFC3D has no gates. Received: gated={self.gated}")

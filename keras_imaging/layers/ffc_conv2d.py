@@ -3,7 +3,7 @@
 import keras
 
 from keras_imaging.layers.ffc import FFC
-from keras_imaging.layers.ffc_split import FFCMerge, FFCSplit
+from keras_imaging.layers.ffc_split import FFCMerge, FFCSplit, check_ratio
 from keras_imaging.typing import Tensor
 
 
@@ -11,13 +11,16 @@ from keras_imaging.typing import Tensor
 class FFCConv2D(keras.layers.Layer):
     """A drop-in replacement of `keras.layers.Conv2D` whose outputs see the whole image.
 
-    Splits the channels (local ones first), applies `FFC`, and joins the parts.
+    Splits the channels (local ones first), applies `FFC`, and joins the parts. The padding is
+    always "same".
 
     Args:
         filters: output channels.
-        kernel_size: odd integer.
-        strides: 1 or 2.
-        ratio: part of the input and of the output channels that is global, 0..1.
+        kernel_size: odd integer, or a tuple of equal ones.
+        strides: 1 or 2, or a tuple of them.
+        padding: `"same"`, where `Conv2D` has "valid" by default; see `FFC`.
+        ratio: part of the input and of the output channels that is global, 0..1; above 0 it must
+            leave a global output channel.
         padding_mode: see `FFC`.
         dilation_rate: see `FFC`.
         groups: see `FFC`.
@@ -44,11 +47,12 @@ class FFCConv2D(keras.layers.Layer):
     def __init__(
         self,
         filters: int,
-        kernel_size: int,
-        strides: int = 1,
+        kernel_size: int | tuple,
+        strides: int | tuple = 1,
+        padding: str = "same",
         ratio: float = 0.5,
         padding_mode: str = "zeros",
-        dilation_rate: int = 1,
+        dilation_rate: int | tuple = 1,
         groups: int = 1,
         activation: str | None = None,
         use_bias: bool = True,
@@ -59,7 +63,9 @@ class FFCConv2D(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.ratio = ratio
+        self.ratio = check_ratio("ratio", ratio)
+        # A wrong name speaks here, not in the first call.
+        keras.activations.get(activation)
         self.activation = activation
         self.split = FFCSplit(ratio, dtype=self.dtype_policy, name="split")
         self.merge = FFCMerge(dtype=self.dtype_policy, name="merge")
@@ -69,6 +75,7 @@ class FFCConv2D(keras.layers.Layer):
             ratio_in=ratio,
             ratio_out=ratio,
             strides=strides,
+            padding=padding,
             padding_mode=padding_mode,
             dilation_rate=dilation_rate,
             groups=groups,

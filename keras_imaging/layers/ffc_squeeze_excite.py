@@ -2,12 +2,13 @@
 
 import keras
 
-from keras_imaging.layers.ffc_split import is_pair
+from keras_imaging.layers.ffc_split import PairLayer, is_pair
+from keras_imaging.layers.fourier_unit import he_fan_out
 from keras_imaging.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
-class FFCSqueezeExcite(keras.layers.Layer):
+class FFCSqueezeExcite(PairLayer):
     """Scale each channel by a gate made from the means of all channels, local and global.
 
         h = relu(W mean(concat(x_l, x_g)) + b)
@@ -17,11 +18,12 @@ class FFCSqueezeExcite(keras.layers.Layer):
         reduction: the hidden width is channels // reduction.
 
     Input shape:
-        a pair of `(batch, height, width, channels)`, or one tensor.
+        a pair of `(batch, height, width, channels)`, or one tensor; frames may precede the height.
     Output shape:
         as the input.
     Raises:
-        ValueError: if `reduction` leaves no hidden channel.
+        ValueError: if `reduction` leaves no hidden channel, the input is neither images nor videos,
+            or has other channels than the first one.
     Example:
         >>> x = np.zeros((1, 4, 4, 16), "float32")
         >>> tuple(FFCSqueezeExcite()(x).shape)
@@ -39,7 +41,10 @@ class FFCSqueezeExcite(keras.layers.Layer):
 
     def build(self, input_shape):
         shapes = input_shape if is_pair(input_shape) else [input_shape]
-        channels = sum(shape[-1] for shape in shapes)
+        if any(len(shape) not in (4, 5) for shape in shapes):
+            raise ValueError(f"{self.name} takes images or videos. Received shapes {shapes}.")
+        self._channels = [shape[-1] for shape in shapes]
+        channels = sum(self._channels)
         hidden = channels // self.reduction
         if hidden < 1:
             raise ValueError(
@@ -48,7 +53,14 @@ class FFCSqueezeExcite(keras.layers.Layer):
             )
 
         def dense(units, activation, name):
-            return keras.layers.Dense(units, activation, dtype=self.dtype_policy, name=name)
+            return keras.layers.Dense(
+                units,
+                activation,
+                # They are 1x1 convolutions of one pixel, and start as such.
+                kernel_initializer=he_fan_out(),
+                dtype=self.dtype_policy,
+                name=name,
+            )
 
         self.squeeze = dense(hidden, "relu", "squeeze")
         self.squeeze.build((shapes[0][0], channels))
@@ -60,10 +72,15 @@ class FFCSqueezeExcite(keras.layers.Layer):
 
     def call(self, inputs: Tensor | tuple) -> Tensor | tuple:
         parts = inputs if is_pair(inputs) else [inputs]
-        means = [keras.ops.mean(x, axis=(1, 2)) for x in parts]
+        if [x.shape[-1] for x in parts] != self._channels:
+            raise ValueError(
+                f"{self.name} was built for {self._channels} channels. Received shapes "
+                f"{[tuple(x.shape) for x in parts]}."
+            )
+        means = [keras.ops.mean(x, axis=tuple(range(1, len(x.shape) - 1))) for x in parts]
         hidden = self.squeeze(keras.ops.concatenate(means, axis=-1))
         outputs = tuple(
-            x * excite(hidden)[:, None, None, :]
+            x * _over_pixels(excite(hidden), len(x.shape) - 2)
             for x, excite in zip(parts, self.excitations, strict=True)
         )
         return outputs if is_pair(inputs) else outputs[0]
@@ -75,3 +92,9 @@ class FFCSqueezeExcite(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "reduction": self.reduction}
+
+
+def _over_pixels(gate, axes):
+    for _ in range(axes):
+        gate = keras.ops.expand_dims(gate, 1)
+    return gate

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_imaging.ops.dft import NORMS
 from keras_imaging.ops.fourier import METHODS, irfft2_planar, irfft3, rfft2_planar, rfft3
 from keras_imaging.typing import Tensor
 
@@ -16,14 +17,20 @@ def he_fan_out() -> keras.initializers.Initializer:
 
 def normalization_layer(normalization: str | None, dtype, name: str) -> keras.layers.Layer | None:
     """Batch normalization with PyTorch's settings, or None."""
-    if normalization not in NORMALIZATIONS:
-        raise ValueError(
-            f"`normalization` must be one of {NORMALIZATIONS}. "
-            f"Received: normalization={normalization!r}"
-        )
     if normalization is None:
         return None
     return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, dtype=dtype, name=name)
+
+
+def check_names(normalization: str | None, fft_method: str, fft_norm: str = "ortho") -> None:
+    """ValueError on a name that only the first call would refuse."""
+    for argument, value, names in (
+        ("normalization", normalization, NORMALIZATIONS),
+        ("fft_method", fft_method, METHODS),
+        ("fft_norm", fft_norm, NORMS),
+    ):
+        if value not in names:
+            raise ValueError(f"`{argument}` must be one of {names}. Received: {argument}={value!r}")
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
@@ -51,8 +58,9 @@ class FourierUnit(keras.layers.Layer):
     Output shape:
         the same with `filters` channels.
     Raises:
-        ValueError: if an argument is out of its range, `groups` does not divide the channels, or an
-            option is combined with what it does not support.
+        ValueError: if an argument is out of its range, `groups` does not divide the channels, an
+            option is combined with what it does not support, or the input has other channels than
+            the first one.
     Example:
         >>> tuple(FourierUnit(16)(np.zeros((1, 8, 9, 4), "float32")).shape)
         (1, 8, 9, 16)
@@ -88,10 +96,7 @@ class FourierUnit(keras.layers.Layer):
                 "`spatial_scale_factor` must be positive. "
                 f"Received: spatial_scale_factor={spatial_scale_factor}"
             )
-        if fft_method not in METHODS:
-            raise ValueError(
-                f"`fft_method` must be one of {METHODS}. Received: fft_method={fft_method!r}"
-            )
+        check_names(normalization, fft_method, fft_norm)
         self.filters = filters
         self.groups = groups
         self.normalization = normalization
@@ -115,6 +120,8 @@ class FourierUnit(keras.layers.Layer):
             raise ValueError(
                 f"`spatial_scale_factor` is for images only. Received shape {input_shape}."
             )
+        # The products would take other channels for other columns, and say nothing.
+        self.input_spec = keras.layers.InputSpec(ndim=rank, axes={-1: channels})
         inputs = 2 * channels + 2 * self.spectral_pos_encoding
         self.kernel = self.add_weight(
             name="kernel",

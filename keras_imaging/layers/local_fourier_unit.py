@@ -26,7 +26,8 @@ class LocalFourierUnit(keras.layers.Layer):
     Output shape:
         the same with `filters` channels.
     Raises:
-        ValueError: if an argument is out of its range or 4 does not divide the channels.
+        ValueError: if an argument is out of its range, 4 does not divide the channels, or the input
+            has other channels than the first one.
     Example:
         >>> tuple(LocalFourierUnit(8)(np.zeros((1, 7, 9, 8), "float32")).shape)
         (1, 7, 9, 8)
@@ -62,6 +63,7 @@ class LocalFourierUnit(keras.layers.Layer):
                 f"{self.name} cuts its channels and its image into quarters: the channels must be "
                 f"a multiple of 4. Received shape {input_shape}."
             )
+        self.input_spec = keras.layers.InputSpec(ndim=len(input_shape), axes={-1: input_shape[-1]})
         sides = (None if n is None else -(-n // 2) for n in input_shape[-3:-1])
         self.unit.build((*input_shape[:-3], *sides, input_shape[-1]))
 

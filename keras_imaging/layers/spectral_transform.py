@@ -2,7 +2,12 @@
 
 import keras
 
-from keras_imaging.layers.fourier_unit import FourierUnit, he_fan_out, normalization_layer
+from keras_imaging.layers.fourier_unit import (
+    FourierUnit,
+    check_names,
+    he_fan_out,
+    normalization_layer,
+)
 from keras_imaging.layers.grouped_conv import GroupedConv2D
 from keras_imaging.layers.local_fourier_unit import LocalFourierUnit
 from keras_imaging.typing import Tensor
@@ -67,6 +72,7 @@ class SpectralTransform(keras.layers.Layer):
         for stride in strides if isinstance(strides, tuple | list) else (strides,):
             if stride not in (1, 2):
                 raise ValueError(f"`strides` must be 1 or 2. Received: strides={strides}")
+        check_names(normalization, fft_method)
         self.filters = filters
         self.strides = tuple(strides) if isinstance(strides, list) else strides
         self.groups = groups

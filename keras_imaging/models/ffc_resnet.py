@@ -149,6 +149,16 @@ class FFCResNet(FourierModel):
         super().__init__(inputs, x, config, weights, name=name or "ffc_resnet")
         self.blocks = numbers
 
+    def check_inputs(self, inputs) -> None:
+        """Raise ValueError on what the network would take for something else."""
+        dtype = keras.backend.standardize_dtype(inputs.dtype)
+        if "float" not in dtype:
+            raise ValueError(
+                f"{type(self).__name__} takes float images standardized as in training. Received "
+                f"dtype {dtype}: pass uint8 pictures through keras_imaging.data.standardized."
+            )
+        super().check_inputs(inputs)
+
     def stage_outputs(self) -> list[tuple]:
         """Output of each stage, a pair (local, global) or a tensor, for networks on top."""
         outputs = []
@@ -176,6 +186,11 @@ def _check(depth, ratio, classes, stem, width, groups, width_per_group, blocks, 
     ):
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
+    if DEPTHS[depth][0] and width * width_per_group < 64:
+        raise ValueError(
+            "`width` * `width_per_group` must be at least 64, or no group has a channel. Received: "
+            f"width={width}, width_per_group={width_per_group}"
+        )
     if groups > 1 and not DEPTHS[depth][0]:
         raise ValueError(f"`groups` needs a depth with bottlenecks. Received: depth={depth}")
     if blocks is not None and (len(blocks) != 4 or min(blocks) < 1):

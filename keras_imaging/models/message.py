@@ -31,6 +31,13 @@ class MessageModel(PretrainedModel):
                 f"{type(self).__name__} expected `image` as float. Received dtype {dtype}: divide "
                 "by 255 first."
             )
+        images, bits = (tuple(inputs[name].shape) for name in NAMES)
+        # Keras would repeat a single row, and fail on others without naming them.
+        if None not in (*images[:1], *bits[:1]) and images[:1] != bits[:1]:
+            raise ValueError(
+                f"{type(self).__name__} expected as many rows of `bits` as images. Received: "
+                f"`image` of shape {images} and `bits` of shape {bits}."
+            )
 
     def _named(self, inputs):
         if isinstance(inputs, list | tuple) and len(inputs) == 2:

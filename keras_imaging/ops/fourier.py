@@ -44,7 +44,8 @@ def rfft(x: Tensor, axis: int = -2, norm: str = "ortho", method: str = "auto") -
         computed in float32 and returned in the input's dtype.
 
     Raises:
-        ValueError: on an unknown norm or method, an axis of length 0, or integers.
+        ValueError: on an unknown norm or method, an axis that there is not or of length 0, or
+            integers.
 
     Example:
         >>> re, im = rfft(np.ones((1, 8, 3), "float32"))
@@ -52,7 +53,7 @@ def rfft(x: Tensor, axis: int = -2, norm: str = "ortho", method: str = "auto") -
         (1, 5, 3)
     """
     x, dtype = _prepare(x, norm, method)
-    axis = axis % len(x.shape)
+    axis = _positive_axis(axis, x)
     (length,) = _lengths(x, (axis,))
     x = keras.ops.moveaxis(x, axis, -1)
     if _by_matmul(method, length):
@@ -79,10 +80,11 @@ def irfft(
         The signal, of the spectrum's dtype.
 
     Raises:
-        ValueError: as `rfft`, and if `length` does not agree with the spectrum.
+        ValueError: as `rfft`, and if the parts do not agree with each other or with `length`.
     """
     re, im, dtype = _prepare_pair(spectrum, norm, method)
-    axis = axis % len(re.shape)
+    axis = _positive_axis(axis, re)
+    length = _integer(length)
     _check_half(re, axis, length)
     re, im = (keras.ops.moveaxis(part, axis, -1) for part in (re, im))
     if _by_matmul(method, length):
@@ -138,7 +140,7 @@ def irfft2(spectrum: Pair, size: tuple, norm: str = "ortho", method: str = "auto
         `(batch, height, width, channels)`, of the spectrum's dtype.
 
     Raises:
-        ValueError: as `rfft2`, and if `size` does not agree with the spectrum.
+        ValueError: as `rfft2`, and if the parts do not agree with each other or with `size`.
     """
     re, im, dtype = _prepare_pair(spectrum, norm, method, rank=4)
     height, width = _check_size(re, size)
@@ -243,7 +245,7 @@ def irfft3(spectrum: Pair, size: tuple, norm: str = "ortho", method: str = "auto
         `(batch, frames, height, width, channels)`, of the spectrum's dtype.
 
     Raises:
-        ValueError: as `rfft3`, and if `size` does not agree with the spectrum.
+        ValueError: as `rfft3`, and if the parts do not agree with each other or with `size`.
     """
     re, im, dtype = _prepare_pair(spectrum, norm, method, rank=5)
     frames, height, width = _check_size(re, size)
@@ -480,8 +482,27 @@ def _prepare(x, norm, method, rank=None):
 def _prepare_pair(spectrum, norm, method, rank=None):
     re, im = spectrum
     re, dtype = _prepare(re, norm, method, rank)
-    im, _ = _prepare(im, norm, method, rank)
+    im, dtype_im = _prepare(im, norm, method, rank)
+    sides = zip(re.shape, im.shape, strict=False)
+    differ = any(None not in pair and pair[0] != pair[1] for pair in sides)
+    if len(re.shape) != len(im.shape) or differ or dtype != dtype_im:
+        raise ValueError(
+            "Expected real and imaginary part of one shape and dtype. Received shapes "
+            f"{tuple(re.shape)} and {tuple(im.shape)}, dtypes {dtype} and {dtype_im}."
+        )
     return re, im, dtype
+
+
+def _positive_axis(axis, x):
+    rank = len(x.shape)
+    if not -rank <= axis < rank:
+        raise ValueError(f"Expected an axis of shape {tuple(x.shape)}. Received: axis={axis}")
+    return axis % rank
+
+
+def _integer(length):
+    """NumPy's integers as Python's: a length that is none is one known to the graph only."""
+    return int(length) if isinstance(length, np.integer) else length
 
 
 def _lengths(x, axes):
@@ -516,10 +537,10 @@ def _check_half(re, axis, length):
 
 def _check_size(re, size):
     """The size, known sides as Python integers."""
-    size = tuple(int(n) if isinstance(n, int | np.integer) else n for n in size)
     axes = len(re.shape) - 2
-    if len(size) != axes:
+    if isinstance(size, int | np.integer) or len(size) != axes:
         raise ValueError(f"Expected `size` to be {axes} integers. Received: size={size}")
+    size = tuple(_integer(n) for n in size)
     for axis, length in enumerate(size[:-1], start=1):
         if isinstance(length, int) and re.shape[axis] not in (None, length):
             raise ValueError(

@@ -98,6 +98,8 @@ def test_files_and_central_crops(tmp_path):
 def test_standardized():
     white = np.full((1, 1, 3), 255, "uint8")
     np.testing.assert_allclose(standardized(white)[0, 0], (1 - np.array(MEAN)) / STD, rtol=1e-6)
+    with pytest.raises(ValueError, match="float32"):
+        standardized(white / np.float32(255))
 
 
 def test_scores():

@@ -11,6 +11,7 @@ from small import picture, tiny
 from keras_imaging.export import litert, to_litert
 from keras_imaging.export.runtime import LiteRTModel, operators
 from keras_imaging.export.samples import calibration_samples
+from keras_imaging.layers import FFCConv2D
 
 SHAPE = (20, 24, 1)
 BUILTIN = {"CONV_2D", "LEAKY_RELU", "ADD", "CONCATENATION", "DEPTH_TO_SPACE"}
@@ -215,3 +216,31 @@ def test_default_samples_are_parts_of_the_sample_picture(model):
     (large,) = (s["image"] for s in calibration_samples(model, {"image": (180, 320, 1)}, None))
     assert large.shape == (1, 180, 320, 1)
     assert all(sample.min() >= 0 and sample.max() <= 1 for sample in [*free, large])
+
+
+@pytest.mark.parametrize("kind", ["functional", "sequential", "nested"])
+def test_fourier_layers_in_a_network_of_ones_own(kind, tmp_path):
+    """Above 64 pixels their default is an FFT, which no phone has."""
+    layers = [
+        keras.layers.Conv2D(8, 3, padding="same"),
+        FFCConv2D(8, 3),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Dense(2),
+    ]
+    image = keras.Input((72, 72, 3))
+    network = keras.Sequential([image, *layers])
+    if kind != "sequential":
+        network = keras.Model(image, network(image) if kind == "nested" else network.outputs)
+    x = np.random.default_rng(0).random((1, 72, 72, 3)).astype("float32")
+    expected = np.asarray(network(x))
+    file = to_litert(network, tmp_path / "a.tflite")
+    np.testing.assert_allclose(LiteRTModel(file)(x), expected.reshape(1, 2), rtol=0, atol=1e-5)
+    # The network that was given is as it was.
+    assert layers[1].ffc.fft_method == "auto"
+
+
+def test_fourier_layers_need_a_fixed_size(tmp_path):
+    image = keras.Input((None, None, 3))
+    network = keras.Model(image, FFCConv2D(8, 3)(image))
+    with pytest.raises(ValueError, match="fixed size"):
+        to_litert(network, tmp_path / "a.tflite")

@@ -144,6 +144,16 @@ def test_three_dimensional_gradients_and_configuration(method):
         ({"strides": 3}, "strides=3"),
         ({"padding_mode": "same"}, "padding_mode='same'"),
         ({"gated": True, "strides": 2}, "strides=2"),
+        ({"kernel_size": (3, 5)}, r"kernel_size=\(3, 5\)"),
+        ({"dilation_rate": [1, 2]}, r"dilation_rate=\[1, 2\]"),
+        ({"dilation_rate": 0}, "dilation_rate=0"),
+        ({"strides": (1, 3)}, r"strides=\(1, 3\)"),
+        ({"padding": "valid"}, "padding='valid'"),
+        ({"groups": 0}, "groups=0"),
+        ({"ratio_out": 0.01}, "ratio_out=0.01, filters=16"),
+        ({"normalization": "layer"}, "normalization='layer'"),
+        ({"fft_method": "dct"}, "fft_method='dct'"),
+        ({"unit_options": {"fft_norm": "unit"}}, "fft_norm='unit'"),
     ],
 )
 def test_bad_arguments(arguments, message):
@@ -161,7 +171,7 @@ def test_bad_arguments(arguments, message):
         ({"groups": 3, **PLAIN}, [(1, 4, 4, 8)] * 2, "groups=3"),
         ({"groups": 8}, [(1, 4, 4, 4)] * 2, "groups=8"),
         ({"filters": 12}, [(1, 4, 4, 8)] * 2, "multiple of 8"),
-        ({"filters": 2, **PLAIN}, [(1, 4, 4, 8)] * 2, "filters=1"),
+        ({"filters": 2, **PLAIN}, [(1, 4, 4, 8)] * 2, "filters=2, ratio_out=0.5"),
         ({"padding_mode": "reflect"}, [(1, 4, 1, 8)] * 2, "more than 1 pixels"),
         ({"gated": True, "ratio_in": 0.0}, [(1, 4, 4, 8)], "both sides"),
     ],
@@ -179,6 +189,73 @@ def test_channels_that_differ_from_build():
     layer((noise(1, 4, 4, 8), noise(1, 4, 4, 8)))
     with pytest.raises(ValueError, match="built for"):
         layer((noise(1, 4, 4, 4), noise(1, 4, 4, 4)))
+
+
+@pytest.mark.parametrize("layer", [FFC, FFCBNAct])
+@pytest.mark.parametrize("ratio_in", [0.0, 1.0])
+def test_a_pair_with_none_is_its_one_tensor(layer, ratio_in):
+    x = noise(1, 4, 4, 8)
+    pair, swapped = ((x, None), (None, x)) if ratio_in == 0 else ((None, x), (x, None))
+    ffc = layer(16, 3, ratio_in=ratio_in)
+    for ours, theirs in zip(ffc(pair), ffc(x), strict=True):
+        np.testing.assert_array_equal(to_numpy(ours), to_numpy(theirs))
+    with pytest.raises(ValueError, match="alone"):
+        ffc(swapped)
+    for parts in ((x, x, x), (x,), (None, None)):
+        with pytest.raises(ValueError, match="takes a tensor or a pair"):
+            ffc(parts)
+    symbolic = [keras.Input((4, 4, 8)) if part is not None else None for part in pair]
+    assert [part.shape for part in ffc(symbolic)] == [(None, 4, 4, 8)] * 2
+
+
+def test_none_for_others():
+    x = noise(1, 4, 4, 16)
+    np.testing.assert_array_equal(to_numpy(FFCMerge()((None, x))), x)
+    assert tuple(FFCSqueezeExcite()((x, None)).shape) == x.shape
+    for layer in (FFCSplit(), FFCConv2D(8, 3)):
+        with pytest.raises(ValueError, match="takes one tensor"):
+            layer((x, x))
+
+
+def test_arguments_of_conv2d():
+    """Tuples, and "same" where Conv2D has it; a configuration makes the same layer."""
+    layer = FFCConv2D(8, (3, 3), (2, 2), "same", dilation_rate=[1, 1])
+    x = noise(1, 6, 7, 4)
+    result = to_numpy(layer(x))
+    for twin in (FFCConv2D.from_config(layer.get_config()), FFCConv2D(8, 3, 2)):
+        twin.build(x.shape)
+        twin.set_weights(layer.get_weights())
+        np.testing.assert_array_equal(to_numpy(twin(x)), result)
+    assert tuple(FFCConv2D(8, 3, (1, 2))(x).shape) == (1, 6, 4, 8)
+    with pytest.raises(ValueError, match="rellu"):
+        FFCConv2D(8, 3, activation="rellu")
+    with pytest.raises(ValueError, match="filters=3"):
+        FFCConv2D(3, 3, ratio=0.25)
+
+
+def test_too_few_global_filters_are_told_as_given():
+    pair = noise(1, 4, 4, 4), noise(1, 4, 4, 4)
+    with pytest.raises(ValueError, match=r"outer.*filters=8, ratio_out=0.5, so 4 global ones"):
+        FFCBNAct(8, 3, name="outer")(pair)
+
+
+def test_attention_of_videos():
+    layer = FFCSqueezeExcite(reduction=4)
+    video, image = noise(2, 3, 4, 5, 8), noise(2, 4, 5, 8)
+    result = to_numpy(layer(video))
+    # Which axes the pixels lie on does not matter.
+    flat = to_numpy(layer(video.reshape(2, 12, 5, 8)))
+    close(result, flat.reshape(video.shape), 1e-6)
+    assert layer.squeeze.kernel_initializer.mode == "fan_out"
+    with pytest.raises(ValueError, match="built for"):
+        layer((image, image))
+    with pytest.raises(ValueError, match="images or videos"):
+        FFCSqueezeExcite(reduction=4)(noise(2, 8))
+
+
+def test_parts_of_other_sizes_are_not_merged():
+    with pytest.raises(ValueError, match="equal size"):
+        FFCMerge()((noise(1, 4, 4, 8), noise(1, 4, 5, 8)))
 
 
 def test_bad_arguments_of_others():

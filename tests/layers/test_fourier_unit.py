@@ -116,10 +116,19 @@ def test_spectrum_of_half_precision_is_computed_in_single():
         (lambda: FourierUnit(4, groups=2)(noise(1, 4, 4, 3)), "divide the channels"),
         (lambda: FourierUnit(4)(noise(4, 4, 3)), "images or videos"),
         (lambda: FourierUnit(4, use_se=True)(noise(1, 4, 4, 3)), "at least 8 channels"),
-        (lambda: FourierUnit(4, fft_norm="unit")(noise(1, 4, 4, 3)), "norm='unit'"),
+        (lambda: FourierUnit(4, fft_norm="unit"), "fft_norm='unit'"),
+        (lambda: LocalFourierUnit(4, fft_method="dct"), "fft_method='dct'"),
         (lambda: LocalFourierUnit(4)(noise(1, 4, 4, 6)), "multiple of 4"),
     ],
 )
 def test_bad_arguments(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("kind", [FourierUnit, LocalFourierUnit])
+def test_channels_that_differ_from_build(kind):
+    layer = kind(4)
+    layer(noise(1, 8, 8, 4))
+    with pytest.raises(ValueError, match="value 4"):
+        layer(noise(1, 8, 8, 8))

@@ -168,6 +168,8 @@ def test_edge_file(tmp_path):
     [
         ({"depth": 19}, "depth=19"),
         ({"ratio": 1.1}, "ratio=1.1"),
+        ({"ratio": 0.01}, "ratio_out=0.01, filters=64"),
+        ({"depth": 50, "width": 8, "groups": 32, "width_per_group": 4}, "width=8, width_per_"),
         ({"stem": "large"}, "stem='large'"),
         ({"classes": 0}, "classes=0"),
         ({"depth": 18, "groups": 2}, "depth=18"),
@@ -178,3 +180,9 @@ def test_edge_file(tmp_path):
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         FFCResNet(**arguments)
+
+
+def test_uint8_goes_through_standardized():
+    model = FFCResNet(10, ratio=0, width=8, stem="small", classes=2)
+    with pytest.raises(ValueError, match="uint8 pictures through"):
+        model(np.zeros((1, 8, 8, 3), "uint8"))

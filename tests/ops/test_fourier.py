@@ -219,3 +219,31 @@ def test_gradients_are_the_adjoint(method):
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_parts_that_do_not_agree(method):
+    re = np.zeros((1, 4, 3, 2), "float32")
+    for im in (re[..., :1], re[0], re.astype("float16")):
+        for call in (
+            lambda im=im: irfft((re, im), 4, axis=2, method=method),
+            lambda im=im: irfft2((re, im), (4, 4), method=method),
+            lambda im=im: irfft3((re[None], im[None]), (1, 4, 4), method=method),
+        ):
+            # The rank may be what is wrong first.
+            with pytest.raises(ValueError, match=r"one shape and dtype|rank"):
+                call()
+
+
+def test_axes_and_sizes_that_there_are_not():
+    x = np.zeros((1, 8, 5, 2), "float32")
+    for axis in (7, 4, -5):
+        with pytest.raises(ValueError, match=f"axis={axis}"):
+            rfft(x, axis=axis)
+        with pytest.raises(ValueError, match=f"axis={axis}"):
+            irfft((x, x), 8, axis=axis)
+    with pytest.raises(ValueError, match=r"2 integers. Received: size=8"):
+        irfft2((x, x), 8)
+    with pytest.raises(ValueError, match="length 20"):
+        irfft((x, x), np.int64(20), axis=1)
+    assert tuple(irfft((x, x), np.int64(14), axis=1).shape) == (1, 14, 5, 2)

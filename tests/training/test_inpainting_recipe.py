@@ -164,3 +164,18 @@ def test_what_does_not_fit():
     proposer = LaMaGenerator(**LaMaGenerator.presets["lama_test"])
     with pytest.raises(ValueError, match="r1=-1"):
         AdversarialInpainting(proposer, PatchDiscriminator(4), keras.optimizers.Adam(), r1=-1)
+
+
+def test_an_infinite_bound_clips_nothing():
+    """Keras' own clipping by infinity makes weights NaN."""
+    chosen = recipe(clip_norm=float("inf"), adversarial_weight=1.0)
+    opponent = chosen.build_model()._opponent
+    optimizers = chosen.build_optimizer(0.1), opponent.optimizer
+    assert [optimizer.global_clipnorm for optimizer in optimizers] == [None, None]
+    assert recipe(clip_norm=2.0).build_optimizer(0.1).global_clipnorm == 2.0
+
+
+def test_the_adversarial_model_is_not_saved_as_a_whole(tmp_path):
+    model = recipe(adversarial_weight=1.0).build_model()
+    with pytest.raises(ValueError, match="cannot be saved as a whole"):
+        model.save(tmp_path / "model.keras")
