@@ -1,10 +1,11 @@
 """The command `keras-imaging`: its subcommands, and what becomes of errors.
 
-Exit codes: 0 done; 1 the answer is no, or some files were skipped; 2 an error, told in one line;
-130 interrupted.
+Exit codes: 0 done; 1 the answer is no, or some files were skipped; 2 an error, told in one line
+(with its traceback under PYTHONDEVMODE=1); 130 interrupted.
 """
 
 import sys
+import traceback
 import warnings
 from typing import Annotated
 
@@ -61,12 +62,18 @@ app.command()(weights)
 
 
 def main() -> None:
-    """Run the command line; errors that the user can mend are one line on stderr."""
+    """Run the command line; errors are one line on stderr."""
     # Keras' warnings speak to programmers.
     warnings.filterwarnings("ignore", module=r"keras\.")
     try:
         app(prog_name="keras-imaging")
-    except (ValueError, OSError, FloatingPointError) as error:
+    # All: Python's own exit code of an exception is 1, which says "no" here.
+    except Exception as error:
+        if sys.flags.dev_mode:
+            traceback.print_exc()
         # Some messages, Keras' above all, go over many lines.
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        reason = " ".join(str(error).split())
+        if not isinstance(error, ValueError | OSError | FloatingPointError):
+            reason = f"{type(error).__name__}: {reason}".removesuffix(": ")
+        typer.echo(f"error: {reason}", err=True)
         sys.exit(2)

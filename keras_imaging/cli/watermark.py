@@ -142,7 +142,8 @@ def embed(
 
     Writes PICTURE_stamped.png beside the picture, or the folder FOLDER_stamped, unless --out says
     otherwise; upright, with EXIF and colour profile. Files of a folder that cannot be read are
-    named and skipped. The exit code is 1 if some were, or if a mark does not read back.
+    named and skipped. The exit code is 1 if some were, or if a mark does not read back; 2 after an
+    error.
     """
     if source is not None and not source.exists():
         raise ValueError(f"There is no file or folder {str(source)!r}.")
@@ -153,15 +154,20 @@ def embed(
             sample = resources.files("keras_imaging.data") / "samples" / "astronaut.png"
             jobs = [(stack.enter_context(resources.as_file(sample)), out or _SAMPLE)]
         else:
-            jobs = _jobs(source, out, format)
-        check_outputs([target for _, target in jobs], overwrite)
+            jobs = _jobs(source, out, format, _own_files(key, registry))
+        with quiet_start():
+            from keras_imaging.watermark.sidecar import sidecar_path
+        targets = [target for _, target in jobs]
+        # A sidecar may be that of a picture which was moved away.
+        check_outputs([*targets, *map(sidecar_path, targets)], overwrite)
         if source is None:
             _sample_key(key)
         secret = _key(key, identity, force)
         networks = _networks(weights)
-        from keras_imaging.watermark.photograph import stamp_file
+        from keras_imaging.watermark.photograph import check_pair, stamp_file
         from keras_imaging.watermark.registry import Registry
 
+        check_pair(*networks)
         store = stack.enter_context(Registry(registry)) if registry else None
         settings = {
             "strength": strength,
@@ -171,7 +177,7 @@ def embed(
             "registry": store,
         }
         alone = source is None or not source.is_dir()
-        written, skipped = [], {}
+        written, skipped, stopped = [], {}, None
         progress = stack.enter_context(progress_bar("stamping"))
         for done, (path, target) in enumerate(jobs, start=1):
             own = nonce_of()
@@ -181,16 +187,27 @@ def embed(
                 if alone:
                     raise
                 skipped[path.name] = str(error)
+            # The disk is full, or the registry held: what is written is to be told all the same.
+            except Exception as error:
+                if alone:
+                    raise
+                stopped = error
+                break
             else:
                 written.append(stamped_item(path, stamped, own, quality))
             progress(done, len(jobs))
     report = {"identity": secret.identity, "weights": weights, "written": written}
     if skipped:
         report["skipped"] = skipped
+    if stopped is not None:
+        report["stopped"] = {"file": path.name, "reason": str(stopped)}
     if as_json:
         print_json(report)
     else:
         tell_stamped(report)
+    if stopped is not None:
+        typer.echo(f"Stopped at {path.name}, after {done - 1} of {len(jobs)} files.", err=True)
+        raise stopped
     if skipped or not all(item["reads_back"] for item in written):
         raise typer.Exit(1)
 
@@ -243,7 +260,7 @@ def verify(
     from keras_imaging.watermark.photograph import verify_file
 
     issued = _issued(registry, secret)
-    paths = _pictures(source)
+    paths = _pictures(source, _own_files(key, registry))
     checked, failed = [], {}
     with progress_bar("verifying") as progress:
         for done, path in enumerate(paths, start=1):
@@ -396,9 +413,14 @@ def _networks(weights):
 
 def _trained(folder, name, network):
     """A network of a run of `keras-imaging train faceguard`."""
-    card = json.loads((folder / f"{name}.json").read_text())
+    path = folder / f"{name}.json"
     weights = str(folder / f"{name}.weights.h5")
-    return network(**{**card["config"], "weights": weights})
+    try:
+        card = json.loads(path.read_bytes())
+        return network(**{**card["config"], "weights": weights})
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else error
+        raise ValueError(f"Cannot make a network from {str(path)!r}: {reason}") from error
 
 
 def _key(path, identity, force):
@@ -452,7 +474,7 @@ def _nonces(option, registry, source):
     return lambda: nonce
 
 
-def _jobs(source, out, format):
+def _jobs(source, out, format, aside):
     """Pairs of a picture and where its stamped form goes."""
     suffix = ".jpg" if format is Format.JPEG else ".png"
     if not source.is_dir():
@@ -460,18 +482,31 @@ def _jobs(source, out, format):
         if out is not None and out.is_dir():
             return [(source, out / name)]
         return [(source, out or source.with_name(name))]
-    sources = _pictures(source)
+    sources = _pictures(source, aside)
     targets = targets_of(source, sources, out, "_stamped", suffix)
     return list(zip(sources, targets, strict=True))
 
 
-def _pictures(source):
+def _own_files(key, registry):
+    """The key file and those of the registry, which are no pictures where they lie among them."""
+    own = [key]
+    if registry is not None:
+        endings = ("", ".lock", "-journal", "-wal", "-shm")
+        own += [registry.with_name(f"{registry.name}{ending}") for ending in endings]
+    return {path.resolve() for path in own}
+
+
+def _pictures(source, aside):
     """A picture, or every file of a folder but sidecars: what cannot be read is to be named."""
     if not source.is_dir():
         return [source]
-    paths = [path for path in files_of(source) if not path.name.endswith(".faceguard.json")]
+    paths = [
+        path
+        for path in files_of(source)
+        if not path.name.endswith(".faceguard.json") and path.resolve() not in aside
+    ]
     if not paths:
-        raise ValueError(f"The folder {str(source)!r} holds sidecars only.")
+        raise ValueError(f"The folder {str(source)!r} holds no pictures.")
     return paths
 
 
@@ -482,7 +517,7 @@ def _issued(path, key):
     from keras_imaging.watermark.keys import fingerprint
     from keras_imaging.watermark.registry import Registry
 
-    with Registry(path) as registry:
+    with Registry(path, read_only=True) as registry:
         return registry.nonces(key.identity, fingerprint(key.secret))
 
 
@@ -494,8 +529,9 @@ def _candidates(path, given, issued):
     if issued is None:
         return [own or b""], ""
     if own is None:
-        # An empty registry still leaves the mark without a nonce to look for.
-        return issued or [b""], ""
+        # Without one the mark may still be there, but nothing that this registry knows of.
+        remark = "It was never issued in this registry, which holds nothing for this key."
+        return issued or [b""], "" if issued else remark
     if own in issued:
         return [own], ""
     return [own], f"The nonce {own.hex() or '(none)'} was never issued in this registry."

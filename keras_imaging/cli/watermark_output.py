@@ -76,8 +76,8 @@ def tell_stamped(report: dict) -> None:
     if skipped:
         total = len(report["written"]) + len(skipped)
         typer.echo(f"Skipped {len(skipped)} of {total} files:", err=True)
-        for reason in skipped.values():
-            typer.echo(f"  {reason}", err=True)
+        for name, reason in skipped.items():
+            typer.echo(f"  {_named(name, reason)}", err=True)
 
 
 def tell_verified(report: dict) -> None:
@@ -92,8 +92,13 @@ def tell_verified(report: dict) -> None:
             typer.echo(f"  {item['remark']}", err=True)
     if any(item["verdict"] == "not verified" for item in report["pictures"]):
         typer.echo(_NOT_VERIFIED)
-    for reason in report.get("errors", {}).values():
-        typer.echo(f"error: {reason}", err=True)
+    for name, reason in report.get("errors", {}).items():
+        typer.echo(f"error: {_named(name, reason)}", err=True)
+
+
+def _named(name, reason):
+    """A reason that says of which file it speaks."""
+    return reason if name in reason else f"{name}: {reason}"
 
 
 def tell_report(result: DetectionReport) -> None:

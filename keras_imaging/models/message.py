@@ -33,7 +33,8 @@ class MessageModel(PretrainedModel):
             )
         images, bits = (tuple(inputs[name].shape) for name in NAMES)
         # Keras would repeat a single row, and fail on others without naming them.
-        if None not in (*images[:1], *bits[:1]) and images[:1] != bits[:1]:
+        known = len(images) == 4 and len(bits) == 2 and None not in (images[0], bits[0])
+        if known and images[0] != bits[0]:
             raise ValueError(
                 f"{type(self).__name__} expected as many rows of `bits` as images. Received: "
                 f"`image` of shape {images} and `bits` of shape {bits}."

@@ -161,7 +161,7 @@ def _parse(data):
             raise KeyError
         key = Key(bytes.fromhex(fields["key"]), fields["identity"])
     # The reason is left out: it may quote the secret.
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise ValueError(f"it is not of the format {_FORMAT}") from None
     _check_secret(key.secret)
     _identity_bytes(key.identity)

@@ -7,15 +7,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_imaging.data.images import check_writable_as, colours, read_image
-from keras_imaging.data.metadata import read_metadata, write_with_metadata
+from keras_imaging.data.images import colours, read_image
+from keras_imaging.data.metadata import (
+    check_encodable_as,
+    encode_with_metadata,
+    read_metadata,
+)
 from keras_imaging.watermark.alignment import align
 from keras_imaging.watermark.embedding import MIN_SIDE, embed, extract, least_cover
 from keras_imaging.watermark.faces import find_faces
 from keras_imaging.watermark.keys import Key, fingerprint, watermark_bits
 from keras_imaging.watermark.region import Box
-from keras_imaging.watermark.registry import Registry
-from keras_imaging.watermark.sidecar import sidecar_path, write_sidecar
+from keras_imaging.watermark.registry import Registry, partial_path, place_picture
 from keras_imaging.watermark.statistics import DEFAULT_ALPHA, MatchResult, match_test
 
 # How to choose the region to stamp; see `stamp_regions`.
@@ -70,7 +73,8 @@ def stamp_file(
 ) -> Stamped:
     """Stamp a picture file with a key's bits; EXIF and colour profile are kept, upright.
 
-    Picture, sidecar (if there is a nonce) and row of the registry come into being together.
+    Picture, sidecar (if there is a nonce) and row of the registry come into being together, and
+    stay so whenever the process dies.
 
     Args:
         networks: encoder and decoder, see `embed` and `extract`.
@@ -85,17 +89,18 @@ def stamp_file(
         registry: where to register the picture.
 
     Raises:
-        ValueError: if the picture cannot be read or stamped, or the nonce was issued before.
+        ValueError: if the picture cannot be read or stamped, the networks do not fit each other, or
+            the nonce was issued before.
         OSError: if the file cannot be written.
     """
     encoder, decoder = networks
+    check_pair(encoder, decoder)
     target = pathlib.Path(target)
-    print_of_key = fingerprint(key.secret)
     if registry is not None:
-        registry.check_new(print_of_key, nonce)
+        registry.check_new(fingerprint(key.secret), nonce)
     bits = watermark_bits(key.secret, key.identity, encoder.message_length, nonce)
     image = read_image(source)
-    check_writable_as(target, image.shape, image.dtype)
+    check_encodable_as(target, image.shape, image.dtype, quality)
     marked = colours(image)
     regions = stamp_regions(marked, box, faces)
     for region in regions.boxes:
@@ -103,21 +108,11 @@ def stamp_file(
     marked = _like(image, marked)
     del image
 
-    def beside():
-        if nonce:
-            write_sidecar(target, key, nonce)
-        else:
-            # That of a picture which is being replaced.
-            sidecar_path(target).unlink(missing_ok=True)
-
-    def rename(partial, path):
-        if registry is None:
-            beside()
-            os.replace(partial, path)
-        else:
-            registry.issue(key.identity, print_of_key, nonce, partial, path, beside)
-
-    write_with_metadata(target, marked, read_metadata(source), quality, rename)
+    content = encode_with_metadata(target, marked, read_metadata(source), quality)
+    if registry is None:
+        place_picture(target, content, key, nonce, partial_path(target))
+    else:
+        registry.issue(key, nonce, content, target)
     # From the file: a JPEG has lost some of it.
     written = colours(read_image(target))
     checks = [match_test(extract(decoder, written, region) > 0, bits) for region in regions.boxes]
@@ -169,6 +164,17 @@ def verify_file(
             if best is None or result.matches > best.result.matches:
                 best = Verified(result, name, place, nonce, regions.remark)
     return best
+
+
+def check_pair(encoder: Callable, decoder: Callable) -> None:
+    """Raise ValueError if the two say of themselves that one cannot read what the other writes."""
+    for name in ("message_length", "image_size"):
+        written, read = getattr(encoder, name, None), getattr(decoder, name, None)
+        if None not in (written, read) and written != read:
+            raise ValueError(
+                f"The networks do not fit each other: the encoder has `{name}` {written}, the "
+                f"decoder {read}."
+            )
 
 
 def stamp_regions(image: np.ndarray, box: Box | None = None, faces: str = "largest") -> Regions:

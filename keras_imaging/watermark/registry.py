@@ -1,8 +1,10 @@
 """Which pictures were stamped, with which nonces: one SQLite file.
 
-A picture and its row come into being together: a pending row is committed, the picture renamed into
-place, the row confirmed. After a crash the next to open the registry finds the pending row: if the
-picture is in its place the row is confirmed, if not the row and the unfinished file are removed.
+A picture and its row come into being together: a pending row is committed, the picture written
+under another name and renamed into place, the row confirmed. After a crash the next to open the
+registry finds the pending row: if the picture is in its place the row is confirmed; if the
+unfinished file is, both are removed. If neither, the picture may have been moved, or its disk not
+be mounted: the row stays, and its nonce is not issued again.
 
 Whoever does either holds `<registry>.lock`, which the system frees when a process dies; so a
 pending row that one finds is always that of a crash.
@@ -13,10 +15,15 @@ import datetime
 import hashlib
 import os
 import pathlib
+import secrets
 import sqlite3
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
+
+from keras_imaging.watermark.keys import Key
+from keras_imaging.watermark.keys import fingerprint as fingerprint_of
+from keras_imaging.watermark.sidecar import file_digest, propose_sidecar, settle_sidecar
 
 _VERSION = 1
 
@@ -61,9 +68,10 @@ class Registry:
     Args:
         path: the file.
         wait: seconds to wait while another process holds it.
+        read_only: only look: nothing is made, written or recovered, and `issue` cannot be called.
 
     Raises:
-        ValueError: if the file is something else.
+        ValueError: if the file is something else, or, to be looked at only, missing.
         TimeoutError: if another process holds it for longer than `wait`.
 
     Example:
@@ -73,14 +81,22 @@ class Registry:
         []
     """
 
-    def __init__(self, path: str | os.PathLike, wait: float = 10.0):
+    def __init__(self, path: str | os.PathLike, wait: float = 10.0, read_only: bool = False):
         self.path = pathlib.Path(path)
         self.wait = wait
+        self._lock = None
         if self.path.is_dir() or not self.path.parent.is_dir():
             raise ValueError(f"Expected the name of a registry file. Received: {str(path)!r}")
+        if read_only and not self.path.is_file():
+            raise ValueError(f"There is no registry {str(path)!r}.")
+        if self.path.exists():
+            self._check(read_only)
+        if read_only:
+            self._connection = _connect_to_read(self.path, wait)
+            return
         self._connection = _connect(self.path, wait)
-        self._lock = _connect(self.path.with_name(f"{self.path.name}.lock"), wait)
         try:
+            self._lock = _connect(self.path.with_name(f"{self.path.name}.lock"), wait)
             with self._alone():
                 self._prepare()
                 self._recover()
@@ -97,40 +113,34 @@ class Registry:
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
 
     def check_new(self, fingerprint: str, nonce: bytes) -> None:
         """Raise ValueError if a nonce was issued before, see `issue`."""
         if nonce and self._count(fingerprint, nonce):
             raise ValueError(_replayed(nonce))
 
-    def issue(
-        self,
-        identity: str,
-        fingerprint: str,
-        nonce: bytes,
-        partial: str | os.PathLike,
-        picture: str | os.PathLike,
-        beside: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Rename a finished file to its place and register it: both, or neither.
+    def issue(self, key: Key, nonce: bytes, content: bytes, picture: str | os.PathLike) -> None:
+        """Write a stamped picture with its sidecar and register it: all, or nothing.
 
         Args:
-            identity: the person's name.
-            fingerprint: of the key, as from `keys.fingerprint`.
+            key: whose mark.
             nonce: of this picture; empty if there is none, and then not looked at.
-            partial: the complete stamped file under a temporary name.
+            content: of the file.
             picture: where it belongs.
-            beside: called before the picture is renamed, to put into place what belongs to it.
 
         Raises:
             ValueError: if the nonce was issued before with this key.
             TimeoutError: if another process holds the registry; nothing has changed then.
         """
-        partial, picture = pathlib.Path(partial).absolute(), pathlib.Path(picture).absolute()
+        picture = pathlib.Path(picture).absolute()
+        partial = partial_path(picture)
+        digest = hashlib.sha256(content).hexdigest()
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        name = unicodedata.normalize("NFC", identity)
-        row = (name, fingerprint, nonce, _digest(partial), str(picture), str(partial), now)
+        name = unicodedata.normalize("NFC", key.identity)
+        print_of_key = fingerprint_of(key.secret)
+        row = (name, print_of_key, nonce, digest, str(picture), str(partial), now)
         with self._alone():
             try:
                 number = self._connection.execute(
@@ -141,10 +151,11 @@ class Registry:
             except sqlite3.IntegrityError:
                 raise ValueError(_replayed(nonce)) from None
             try:
-                beside()
-                os.replace(partial, picture)
+                place_picture(picture, content, key, nonce, partial)
             except BaseException:
-                self._connection.execute("DELETE FROM stamps WHERE id = ?", (number,))
+                # Interrupted after the picture was renamed, the row is one to confirm.
+                if file_digest(picture) != digest:
+                    self._connection.execute("DELETE FROM stamps WHERE id = ?", (number,))
                 raise
             # Should this fail, the row is pending with its picture in place: confirmed when the
             # registry is next opened.
@@ -152,19 +163,26 @@ class Registry:
                 self._confirm(number)
 
     def nonces(self, identity: str, fingerprint: str) -> list[bytes]:
-        """Nonces issued to a person with a key, each once, the oldest first."""
-        return list(dict.fromkeys(stamp.nonce for stamp in self.stamps(identity, fingerprint)))
+        """Nonces issued to a person with a key, each once, the oldest first.
+
+        With those that a crash left pending: who has a picture with one has a stamped picture.
+        """
+        stamps = self._stamps(identity, fingerprint, ("issued", "pending"))
+        return list(dict.fromkeys(stamp.nonce for stamp in stamps))
 
     def stamps(self, identity: str | None = None, fingerprint: str | None = None) -> list[Stamp]:
         """Registered pictures, of one person or key where given, the oldest first."""
+        return self._stamps(identity, fingerprint, ("issued", "issued"))
+
+    def _stamps(self, identity, fingerprint, states):
         if identity is not None:
             identity = unicodedata.normalize("NFC", identity)
         with self._errors():
             rows = self._connection.execute(
                 "SELECT identity, fingerprint, nonce, digest, picture, time FROM stamps WHERE "
-                "state = 'issued' AND ifnull(? = identity, 1) AND ifnull(? = fingerprint, 1) "
+                "state IN (?, ?) AND ifnull(? = identity, 1) AND ifnull(? = fingerprint, 1) "
                 "ORDER BY id",
-                (identity, fingerprint),
+                (*states, identity, fingerprint),
             ).fetchall()
         return [Stamp(*row) for row in rows]
 
@@ -175,20 +193,39 @@ class Registry:
                 (fingerprint, nonce),
             ).fetchone()[0]
 
-    def _prepare(self):
-        """Make the tables in a new file; refuse a file that is not ours."""
+    def _check(self, read_only):
+        """Refuse a file that is not ours, before a lock is made beside it."""
+        # Through SQLite: to open and close its file by other means frees its locks.
+        with contextlib.closing(_connect_to_read(self.path, self.wait * read_only)) as connection:
+            try:
+                with self._errors():
+                    ours = self._is_ours(connection)
+            except OSError:
+                # Held, or left by a crash with a journal to roll back: a database, in any case.
+                if read_only:
+                    raise
+                return
+        if read_only and not ours:
+            raise ValueError(f"{str(self.path)!r} is no registry: it is empty.")
+
+    def _is_ours(self, connection):
+        """Whether the tables are there, False where there is nothing yet."""
         application, version, tables = (
-            self._connection.execute(query).fetchone()[0]
+            connection.execute(query).fetchone()[0]
             for query in (
                 "PRAGMA application_id",
                 "PRAGMA user_version",
                 "SELECT count(*) FROM sqlite_master",
             )
         )
-        if not tables:
-            self._connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
-        elif (application, version) != (_APPLICATION, _VERSION):
+        if tables and (application, version) != (_APPLICATION, _VERSION):
             raise ValueError(f"{str(self.path)!r} is no registry of version {_VERSION}.")
+        return tables > 0
+
+    def _prepare(self):
+        """Make the tables in a new file; refuse a file that is not ours."""
+        if not self._is_ours(self._connection):
+            self._connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
 
     def _recover(self):
         """Settle rows that a crash left pending."""
@@ -196,13 +233,16 @@ class Registry:
             "SELECT id, digest, picture, partial FROM stamps WHERE state = 'pending'"
         ).fetchall()
         for number, digest, picture, partial in pending:
-            if _digest(picture) == digest:
-                self._confirm(number)
-                continue
-            if _digest(partial) == digest:
-                with contextlib.suppress(OSError):
+            # What cannot be settled now is left to the next who opens the registry.
+            with contextlib.suppress(OSError):
+                if file_digest(picture) == digest:
+                    settle_sidecar(picture)
+                    self._confirm(number)
+                # The partial file still there: the picture was not renamed.
+                elif os.path.lexists(partial):
+                    settle_sidecar(picture)
                     os.unlink(partial)
-            self._connection.execute("DELETE FROM stamps WHERE id = ?", (number,))
+                    self._connection.execute("DELETE FROM stamps WHERE id = ?", (number,))
 
     def _confirm(self, number):
         self._connection.execute("UPDATE stamps SET state = 'issued' WHERE id = ?", (number,))
@@ -210,6 +250,8 @@ class Registry:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Keep other processes from issuing and recovering."""
+        if self._lock is None:
+            raise ValueError(f"The registry {str(self.path)!r} was opened to be read only.")
         with self._errors():
             self._lock.execute("BEGIN EXCLUSIVE")
             try:
@@ -225,9 +267,12 @@ class Registry:
             if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 raise TimeoutError(
                     f"Another process holds the registry {str(self.path)!r}; waited {self.wait:g} "
-                    "seconds. Nothing was changed."
+                    "seconds. It was not changed."
                 ) from error
-            raise OSError(f"Cannot use the registry {str(self.path)!r}: {error}") from error
+            reason = str(error)
+            if error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK:
+                reason = "a process died while it wrote there; stamp a picture, which mends it."
+            raise OSError(f"Cannot use the registry {str(self.path)!r}: {reason}") from error
         except sqlite3.DatabaseError as error:
             raise ValueError(f"{str(self.path)!r} is no registry: {error}") from error
 
@@ -240,13 +285,39 @@ def _connect(path, wait):
     return sqlite3.connect(path, timeout=wait, isolation_level=None)
 
 
-def _digest(path):
-    """SHA-256 of a file, None if there is none."""
+def _connect_to_read(path, wait):
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    return sqlite3.connect(uri, timeout=wait, isolation_level=None, uri=True)
+
+
+def partial_path(picture: pathlib.Path) -> pathlib.Path:
+    """A name for the unfinished file of a picture that no other file has."""
+    return picture.with_name(f".{picture.name}.{secrets.token_hex(4)}.partial")
+
+
+def place_picture(
+    picture: pathlib.Path, content: bytes, key: Key, nonce: bytes, partial: pathlib.Path
+) -> None:
+    """Write a picture under another name and rename it to its place, with its sidecar.
+
+    Whatever fails, and whenever the process dies, `read_sidecar` gives the nonce of the picture
+    that is in place then, the old or the new.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    # What a crash left undecided is not to be overwritten.
+    settle_sidecar(picture)
     try:
-        with open(path, "rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError:
-        return None
+        with open(partial, "xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        propose_sidecar(picture, hashlib.sha256(content).hexdigest(), key, nonce)
+        os.replace(partial, picture)
+    finally:
+        partial.unlink(missing_ok=True)
+        settle_sidecar(picture)
 
 
 def _replayed(nonce):

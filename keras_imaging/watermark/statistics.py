@@ -146,9 +146,18 @@ def miss_rate(n: int, threshold: int, bit_accuracy: float) -> float:
     n, p = _checked_length(n), bit_accuracy
     if not 0 <= p <= 1:
         raise ValueError(f"`bit_accuracy` must be in 0..1. Received: {bit_accuracy}")
-    return math.fsum(
-        math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(min(threshold, n + 1))
+    if p in (0, 1):
+        return float(threshold > n * p)
+    # In logarithms: for long messages the binomial coefficients are beyond a float.
+    logs = (
+        math.lgamma(n + 1)
+        - math.lgamma(k + 1)
+        - math.lgamma(n - k + 1)
+        + k * math.log(p)
+        + (n - k) * math.log1p(-p)
+        for k in range(min(threshold, n + 1))
     )
+    return min(1.0, math.fsum(map(math.exp, logs)))
 
 
 def soft_score(logits: np.ndarray, expected: np.ndarray) -> float:

@@ -33,13 +33,16 @@ def test_errors_are_one_line(run, monkeypatch, error):
     assert run() == (2, "", "error: one two\n")
 
 
-def test_other_errors_are_not_hidden(monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [(TypeError(), "TypeError"), (RecursionError("too\n deep"), "RecursionError: too deep")],
+)
+def test_other_errors_are_not_the_answer_no(run, monkeypatch, error, line):
     def fail(*args, **kwargs):
-        raise TypeError
+        raise error
 
     monkeypatch.setattr(app, "app", fail)
-    with pytest.raises(TypeError):
-        app.main()
+    assert run() == (2, "", f"error: {line}\n")
 
 
 def test_interrupt(run, monkeypatch, tmp_path):

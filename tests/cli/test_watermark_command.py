@@ -10,6 +10,7 @@ from watermark_stand_ins import Decoder, Encoder, steady_faces
 
 from keras_imaging.data import read_image, sample_image, write_image
 from keras_imaging.models.faceguard_nets import FaceGuardDecoder, FaceGuardEncoder
+from keras_imaging.watermark import photograph
 from keras_imaging.watermark import registry as registry_module
 
 LOUD = ("--strength", 0.08)
@@ -157,13 +158,73 @@ def test_a_held_registry(call, monkeypatch):
     assert call("embed", "cat.png", *LOUD, *registry)[0] == 0
     other = sqlite3.connect("stamps.sqlite", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
-    monkeypatch.setattr(registry_module.Registry.__init__, "__defaults__", (0.1,))
+    monkeypatch.setattr(registry_module.Registry.__init__, "__defaults__", (0.1, False))
     code, out, err = call("embed", "cat.png", *LOUD, *registry, "--out", "b.png")
     assert (code, out) == (2, "") and err.count("\n") == 1
     assert "Another process holds the registry" in err
     assert not os.path.exists("b.png")
     other.close()
     assert call("embed", "cat.png", *LOUD, *registry, "--out", "b.png")[0] == 0
+
+
+def test_a_registry_that_holds_nothing_for_the_key(call):
+    assert call("embed", "cat.png", *LOUD)[0] == 0
+    pathlib.Path("stamps.sqlite").touch()
+    code, _, err = call("verify", "cat_stamped.png", "--registry", "stamps.sqlite")
+    assert code == 2 and "empty" in err and not os.path.getsize("stamps.sqlite")
+    registry_module.Registry("stamps.sqlite").close()
+    os.remove("stamps.sqlite.lock")
+    before = pathlib.Path("stamps.sqlite").read_bytes()
+    code, out, err = call("verify", "cat_stamped.png", "--registry", "stamps.sqlite")
+    assert code == 1 and "not verified" in out and "never issued in this registry" in err
+    assert pathlib.Path("stamps.sqlite").read_bytes() == before
+    code, _, err = call("embed", "cat.png", "--registry", "faceguard.key", "--out", "b.png")
+    assert code == 2 and "no registry" in err
+    names = ["cat.png", "cat_stamped.png", "faceguard.key", "stamps.sqlite"]
+    assert sorted(os.listdir()) == names
+
+
+def test_a_folder_that_stops_midway(call, monkeypatch):
+    stamp_file, calls = photograph.stamp_file, []
+
+    def full(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        return stamp_file(*args, **kwargs)
+
+    monkeypatch.setattr(photograph, "stamp_file", full)
+    os.mkdir("album")
+    for name in "abc":
+        write_image(f"album/{name}.png", sample_image())
+    code, out, err = call("embed", "album", *LOUD)
+    assert code == 2 and out.count("Wrote") == 1 and "a_stamped.png" in out
+    assert "Stopped at b.png, after 1 of 3 files." in err and "error: [Errno 28]" in err
+    calls.clear()
+    code, out, err = call("embed", "album", *LOUD, "--overwrite", "--json")
+    report = json.loads(out)
+    assert code == 2 and len(report["written"]) == 1 and report["stopped"]["file"] == "b.png"
+
+
+def test_the_sidecar_of_a_picture_that_was_moved(call):
+    assert call("embed", "cat.png", *LOUD, "--nonce", "aa", "--out", "x.png")[0] == 0
+    os.rename("x.png", "away.png")
+    code, _, err = call("embed", "cat.png", *LOUD, "--out", "x.png")
+    assert code == 2 and "x.png.faceguard.json" in err and "--overwrite" in err
+    assert os.path.exists("x.png.faceguard.json") and not os.path.exists("x.png")
+    assert call("embed", "cat.png", *LOUD, "--out", "x.png", "--overwrite")[0] == 0
+    assert not os.path.exists("x.png.faceguard.json")
+
+
+def test_own_files_among_the_pictures(call):
+    registry = ("--registry", "stamps.sqlite")
+    assert call("embed", "cat.png", *LOUD, *registry)[0] == 0
+    os.remove("cat.png")
+    code, out, err = call("verify", ".", *registry)
+    assert (code, err) == (0, "") and out.count("verified") == 1
+    os.remove("cat_stamped.png")
+    code, _, err = call("verify", ".", *registry)
+    assert code == 2 and "holds no pictures" in err
 
 
 def test_folders(call):
@@ -175,7 +236,8 @@ def test_folders(call):
     pathlib.Path("album/torn.jpg").write_bytes(whole[:3000])
     code, out, err = call("embed", "album", *LOUD, "--nonce", "random")
     assert code == 1 and out.count("Wrote") == 2
-    assert "Skipped 2 of 4 files" in err and "torn.jpg" in err and "1 x 1" in err
+    assert "Skipped 2 of 4 files" in err and "torn.jpg" in err
+    assert "  dot.png: Expected a region" in err and "1 x 1" in err
     names = ["a.jpg_stamped.png", "a.png_stamped.png"]
     sidecars = [f"{name}.faceguard.json" for name in names]
     assert sorted(os.listdir("album_stamped")) == sorted(names + sidecars)
@@ -235,7 +297,8 @@ def test_bad_arguments(call, tmp_path):
         (("embed", "cat.png", "--nonce", "xyz"), "hexadecimal"),
         (("embed", "cat.png", "--strength", 2), "`strength`"),
         (("embed", "cat.png", "--identity", ""), "not empty"),
-        (("embed", "cat.png", "--out", "a.webp"), ".png"),
+        (("embed", "cat.png", "--out", "a.webp"), "in .png, .jpg or .jpeg"),
+        (("embed", "cat.png", "--out", "q"), "in .png, .jpg or .jpeg"),
         (("embed", "cat.png", "--out", "nowhere/a.png"), "nowhere"),
         (("verify", "missing.png"), "missing.png"),
         (("verify", "cat.png", "--alpha", 0), "`alpha`"),
@@ -270,5 +333,9 @@ def test_networks_of_a_folder(run, tmp_path):
         card = json.dumps({"config": network.get_config()})
         pathlib.Path(f"run/{name}.json").write_text(card)
     assert run("watermark", "verify", "cat.png", "--weights", "run")[0] == 1
+    for card in ("{}", "[]", '{"config": {"zzz": 1}}', "", "[" * 60000):
+        pathlib.Path("run/encoder.json").write_text(card)
+        code, _, err = run("watermark", "verify", "cat.png", "--weights", "run")
+        assert code == 2 and "encoder.json" in err and err.count("\n") == 1
     code, _, err = run("watermark", "verify", "cat.png", "--weights", "faceguard")
     assert code == 2 and "faceguard_nano" in err and err.count("\n") == 1

@@ -150,6 +150,7 @@ def test_choice_draws_anew_inside_a_compiled_function():
         (lambda: Compose([keras.layers.ReLU()]), "to be distortions"),
         (lambda: GaussianBlur(9.0)(IMAGES, training=True), "radius of 27"),
         (lambda: JPEG(50)(IMAGES[..., :1]), "JPEG expected"),
+        (lambda: JPEG(50)((IMAGES * 255).astype("uint8")), r"float images in 0\.\.1.*uint8"),
     ],
 )
 def test_bad_arguments(make, message):

@@ -82,6 +82,7 @@ def test_encoder_takes_a_list_or_names_and_saves(tmp_path):
     [
         ([IMAGES[:2], BITS[:2]], "`image` as float"),
         ([noise(2, 32, 32, 3), BITS[:2, :7]], "'bits'.*8"),
+        ([noise(2, 32, 32, 3), BITS[:1]], r"\(2, 32, 32, 3\) and `bits` of shape \(1, 8\)"),
         ([noise(2, 16, 32, 3), BITS[:2]], "'image'.*32, 32, 3"),
         ([noise(2, 32, 32, 3)], "expected the inputs"),
     ],

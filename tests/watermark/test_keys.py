@@ -113,6 +113,7 @@ def test_key_files_open_to_others(tmp_path, mode):
         "[]",
         "{}",
         json.dumps({"format": "other", "identity": "a", "key": "00" * 32}),
+        "[" * 60000,
         json.dumps({"format": "keras_imaging.faceguard.key.v1", "identity": "a", "key": "secret"}),
         json.dumps({"format": "keras_imaging.faceguard.key.v1", "identity": "a", "key": "00"}),
         json.dumps({"format": "keras_imaging.faceguard.key.v1", "identity": "", "key": "00" * 32}),

@@ -236,6 +236,48 @@ def test_picture_sidecar_and_row(tmp_path):
     sidecar_path(target).write_text("{}")
     with pytest.raises(ValueError, match=r"a\.png\.faceguard\.json"):
         read_sidecar(target)
+    for text in ("[" * 60000, "[]", "{" * 10**5):
+        sidecar_path(target).write_text(text)
+        with pytest.raises(ValueError, match=r"a\.png\.faceguard\.json"):
+            read_sidecar(target)
+
+
+def test_a_failure_keeps_the_old_sidecar(tmp_path, monkeypatch):
+    source, target = tmp_path / "photo.png", tmp_path / "a.png"
+    write_image(source, IMAGE)
+    stamp(source, target, nonce=b"old")
+    rename = os.replace
+
+    def fail(partial, path):
+        if str(path) == str(target):
+            raise PermissionError(13, "Permission denied")
+        rename(partial, path)
+
+    monkeypatch.setattr(os, "replace", fail)
+    for nonce in (b"new", b""):
+        with pytest.raises(PermissionError):
+            stamp(source, target, nonce=nonce)
+        assert read_sidecar(target) == b"old"
+    assert verify(target, nonces=[b"old"]).result.verified
+    assert sorted(os.listdir(tmp_path)) == ["a.png", "a.png.faceguard.json", "photo.png"]
+
+
+def test_networks_that_do_not_fit(tmp_path):
+    write_image(tmp_path / "photo.png", IMAGE)
+    decoder = Decoder()
+    decoder.message_length = 32
+    with pytest.raises(ValueError, match=r"`message_length` 64, the decoder 32"):
+        stamp_file((Encoder(), decoder), tmp_path / "photo.png", tmp_path / "a.png", KEY)
+    assert os.listdir(tmp_path) == ["photo.png"]
+
+
+def test_exif_that_a_jpeg_cannot_hold(tmp_path):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist] = "a" * 70000
+    Image.fromarray(IMAGE).save(tmp_path / "photo.png", exif=exif)
+    with pytest.raises(ValueError, match=r"Cannot write .*a\.jpg.*too long"):
+        stamp(tmp_path / "photo.png", tmp_path / "a.jpg")
+    assert stamp(tmp_path / "photo.png", tmp_path / "a.png").check.verified
 
 
 def test_failure_between_picture_and_row_leaves_neither(tmp_path, monkeypatch):
@@ -246,9 +288,13 @@ def test_failure_between_picture_and_row_leaves_neither(tmp_path, monkeypatch):
         def fail(*paths):
             raise OSError(5, "Input/output error")
 
-        monkeypatch.setattr(module, "write_sidecar", fail)
-        with pytest.raises(OSError, match="Input/output"):
-            stamp(source, target, nonce=b"n", registry=registry)
+        for name in ("keras_imaging.watermark.registry.propose_sidecar", "os.replace"):
+            with monkeypatch.context() as patch:
+                patch.setattr(name, fail)
+                with pytest.raises(OSError, match="Input/output"):
+                    stamp(source, target, nonce=b"n", registry=registry)
+                with pytest.raises(OSError, match="Input/output"):
+                    stamp(source, target, nonce=b"n")
         assert registry.stamps() == []
         registry.check_new(fingerprint(KEY.secret), b"n")
     assert sorted(os.listdir(tmp_path)) == ["photo.png", "stamps.sqlite", "stamps.sqlite.lock"]

@@ -6,9 +6,12 @@ import time
 
 import pytest
 
+from keras_imaging.watermark import Key, fingerprint
 from keras_imaging.watermark.registry import Registry
+from keras_imaging.watermark.sidecar import read_sidecar, sidecar_path
 
-KEY = "0123456789abcdef"
+ALICE = Key(bytes(range(32)), "alice")
+PRINT = fingerprint(ALICE.secret)
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*")
 
@@ -18,27 +21,23 @@ def place(tmp_path):
     return tmp_path / "stamps.sqlite"
 
 
-def finished(tmp_path, text="stamped"):
-    path = tmp_path / ".photo.partial"
-    path.write_text(text)
-    return path
-
-
 def test_issue(place, tmp_path):
+    zoe, bob = ALICE._replace(identity="Zoe\u0308"), Key(bytes(32), "Bob")
     with Registry(place) as registry:
         assert registry.stamps() == []
-        registry.check_new(KEY, b"1")
+        registry.check_new(PRINT, b"1")
         for nonce in (b"1", b"", b"2", b""):
-            registry.issue("Zoe\u0308", KEY, nonce, finished(tmp_path), tmp_path / "photo.png")
-        registry.issue("Bob", "another key", b"1", finished(tmp_path), tmp_path / "photo.png")
+            registry.issue(zoe, nonce, b"stamped", tmp_path / "photo.png")
+        registry.issue(bob, b"1", b"stamped", tmp_path / "photo.png")
     assert (tmp_path / "photo.png").read_text() == "stamped"
-    assert not (tmp_path / ".photo.partial").exists()
     with Registry(place) as registry:
         # One name, however its accents are spelt.
-        assert registry.nonces("Zoë", KEY) == [b"1", b"", b"2"]
-        assert registry.nonces("Bob", KEY) == []
+        assert registry.nonces("Zoë", PRINT) == [b"1", b"", b"2"]
+        assert registry.nonces("Bob", PRINT) == []
         stamp = registry.stamps("Bob")[0]
     assert stamp.picture == str(tmp_path / "photo.png") and len(stamp.digest) == 64
+    names = ["photo.png", "photo.png.faceguard.json", "stamps.sqlite", "stamps.sqlite.lock"]
+    assert sorted(os.listdir(tmp_path)) == names
     if os.name == "posix":
         assert place.stat().st_mode & 0o777 == 0o600
 
@@ -46,12 +45,11 @@ def test_issue(place, tmp_path):
 def test_replayed_nonce(place, tmp_path):
     target = tmp_path / "photo.png"
     with Registry(place) as registry:
-        registry.issue("alice", KEY, b"1", finished(tmp_path), target)
-        partial = finished(tmp_path, "another")
+        registry.issue(ALICE, b"1", b"stamped", target)
         with pytest.raises(ValueError, match="31 was issued before"):
-            registry.check_new(KEY, b"1")
+            registry.check_new(PRINT, b"1")
         with pytest.raises(ValueError, match="31 was issued before"):
-            registry.issue("alice", KEY, b"1", partial, target)
+            registry.issue(ALICE, b"1", b"another", target)
         assert target.read_text() == "stamped" and len(registry.stamps()) == 1
 
 
@@ -59,9 +57,10 @@ def test_a_picture_that_cannot_be_renamed_leaves_no_row(place, tmp_path):
     (tmp_path / "photo.png").mkdir()
     with Registry(place) as registry:
         with pytest.raises(OSError):
-            registry.issue("alice", KEY, b"1", finished(tmp_path), tmp_path / "photo.png")
-        registry.check_new(KEY, b"1")
+            registry.issue(ALICE, b"1", b"stamped", tmp_path / "photo.png")
+        registry.check_new(PRINT, b"1")
     assert count(place) == 0
+    assert sorted(os.listdir(tmp_path)) == ["photo.png", "stamps.sqlite", "stamps.sqlite.lock"]
 
 
 def count(place):
@@ -69,51 +68,106 @@ def count(place):
         return connection.execute("SELECT count(*) FROM stamps").fetchone()[0]
 
 
-def crash(place, tmp_path, when):
-    """Issue in a process that is killed before or after the picture is renamed."""
+def calls_that_matter(place, target):
+    """Kill a process that issues before each of its system calls in turn; yield after each."""
+    number = 0
+    while True:
+        child = os.fork()
+        if child == 0:
+            try:
+                registry = Registry(place)
+                left = [number]
+                for name in ("open", "fsync", "replace", "unlink"):
+                    setattr(os, name, killing(getattr(os, name), left))
+                registry.issue(ALICE, b"2", b"new", target)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        _, status = os.waitpid(child, 0)
+        if os.WIFEXITED(status):
+            assert os.WEXITSTATUS(status) == 0
+            return
+        number += 1
+        yield number
+
+
+def killing(call, left):
+    def killed(*args, **kwargs):
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left[0] -= 1
+        return call(*args, **kwargs)
+
+    return killed
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.parametrize("before", [b"1", b"", None])
+def test_killed_at_any_moment(place, tmp_path, before):
     target = tmp_path / "photo.png"
-    child = os.fork()
-    if child == 0:
-        try:
-            registry = Registry(place)
-            rename = os.replace
 
-            def killed(*paths):
-                if when == "after":
-                    rename(*paths)
-                os.kill(os.getpid(), signal.SIGKILL)
+    def renew():
+        for path in tmp_path.iterdir():
+            path.unlink()
+        if before is not None:
+            with Registry(place) as registry:
+                registry.issue(ALICE, before, b"old", target)
 
-            os.replace = killed
-            registry.issue("alice", KEY, b"1", finished(tmp_path), target)
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert os.WTERMSIG(status) == signal.SIGKILL
-    return target
+    seen = set()
+    renew()
+    for _ in calls_that_matter(place, target):
+        # Picture and sidecar belong together at once, without recovery.
+        content = target.read_bytes() if target.exists() else None
+        expected = b"2" if content == b"new" else before or None
+        assert read_sidecar(target) == expected
+        with Registry(place) as registry:
+            nonces = [stamp.nonce for stamp in registry.stamps()]
+        issued = [] if before is None else [before]
+        assert nonces == issued + [b"2"] * (content == b"new")
+        names = {"photo.png"} if content else set()
+        names |= {sidecar_path(target).name} if expected else set()
+        assert set(os.listdir(tmp_path)) == {place.name, f"{place.name}.lock"} | names
+        assert read_sidecar(target) == expected
+        seen.add(content)
+        renew()
+    assert seen == {None if before is None else b"old", b"new"}
+    assert target.read_bytes() == b"new" and read_sidecar(target) == b"2"
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
-def test_crash_before_the_picture_is_in_place(place, tmp_path):
-    (tmp_path / "photo.png").write_text("old")
-    target = crash(place, tmp_path, "before")
-    assert count(place) == 1
+def test_the_nonce_of_a_picture_that_was_moved_stays_reserved(place, tmp_path):
+    target, moved = tmp_path / "photo.png", tmp_path / "moved.png"
     with Registry(place) as registry:
-        assert registry.stamps() == []
-        # No orphan: row and unfinished file are gone, the nonce is free, the old picture stands.
-        assert not (tmp_path / ".photo.partial").exists()
-        assert target.read_text() == "old"
-        registry.issue("alice", KEY, b"1", finished(tmp_path), target)
-    assert count(place) == 1
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
-def test_crash_after_the_picture_is_in_place(place, tmp_path):
-    target = crash(place, tmp_path, "after")
-    assert target.read_text() == "stamped"
+        registry.issue(ALICE, b"1", b"stamped", target)
+    with sqlite3.connect(place) as connection:
+        connection.execute("UPDATE stamps SET state = 'pending'")
+    connection.close()
+    target.rename(moved)
     with Registry(place) as registry:
-        assert [stamp.picture for stamp in registry.stamps("alice", KEY)] == [str(target)]
+        assert registry.stamps() == [] and registry.nonces("alice", PRINT) == [b"1"]
         with pytest.raises(ValueError, match="issued before"):
-            registry.check_new(KEY, b"1")
+            registry.check_new(PRINT, b"1")
+    moved.rename(target)
+    with Registry(place) as registry:
+        assert len(registry.stamps()) == 1
+
+
+def test_read_only(place, tmp_path):
+    with pytest.raises(ValueError, match="no registry"):
+        Registry(place, read_only=True)
+    place.touch()
+    with pytest.raises(ValueError, match="empty"):
+        Registry(place, read_only=True)
+    assert os.listdir(tmp_path) == [place.name] and not place.stat().st_size
+    with Registry(place) as registry:
+        registry.issue(ALICE, b"1", b"stamped", tmp_path / "photo.png")
+    place.with_name("stamps.sqlite.lock").unlink()
+    before = place.read_bytes()
+    with Registry(place, read_only=True) as registry:
+        assert registry.nonces("alice", PRINT) == [b"1"]
+        with pytest.raises(ValueError, match="read only"):
+            registry.issue(ALICE, b"2", b"another", tmp_path / "photo.png")
+    assert place.read_bytes() == before
+    assert not place.with_name("stamps.sqlite.lock").exists()
 
 
 def test_held_by_another(place, tmp_path):
@@ -139,12 +193,11 @@ def test_held_while_issuing(place, tmp_path):
     with Registry(place, wait=0.2) as registry:
         other = sqlite3.connect(place, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        partial = finished(tmp_path)
-        with pytest.raises(TimeoutError, match="Nothing was changed"):
-            registry.issue("alice", KEY, b"1", partial, tmp_path / "photo.png")
-        assert partial.exists() and not (tmp_path / "photo.png").exists()
+        with pytest.raises(TimeoutError, match="It was not changed"):
+            registry.issue(ALICE, b"1", b"stamped", tmp_path / "photo.png")
+        assert sorted(os.listdir(tmp_path)) == ["stamps.sqlite", "stamps.sqlite.lock"]
         other.close()
-        registry.issue("alice", KEY, b"1", partial, tmp_path / "photo.png")
+        registry.issue(ALICE, b"1", b"stamped", tmp_path / "photo.png")
         assert len(registry.stamps()) == 1
 
 
@@ -153,12 +206,10 @@ def test_many_at_once(place, tmp_path):
     outcomes = []
 
     def issue(number):
-        partial = tmp_path / f".{number}.partial"
-        partial.write_text(str(number))
         with Registry(place, wait=60) as registry:
             try:
                 nonce = bytes([number % 4])
-                registry.issue("alice", KEY, nonce, partial, tmp_path / f"{number}.png")
+                registry.issue(ALICE, nonce, b"%d" % number, tmp_path / f"{number}.png")
                 outcomes.append(number)
             except ValueError:
                 pass
@@ -184,6 +235,8 @@ def test_other_files_are_refused(place, tmp_path):
         connection.execute("CREATE TABLE things (name TEXT)")
     with pytest.raises(ValueError, match="no registry of version 1"):
         Registry(other)
+    # What is refused is left alone.
+    assert sorted(os.listdir(tmp_path)) == ["other.sqlite", "stamps.sqlite"]
     with pytest.raises(ValueError, match="name of a registry file"):
         Registry(tmp_path)
     with pytest.raises(ValueError, match="name of a registry file"):

@@ -90,6 +90,11 @@ def test_miss_rates():
         math.comb(64, k) * Fraction(0.85) ** k * Fraction(0.15) ** (64 - k) for k in range(51)
     )
     assert miss_rate(64, 51, 0.85) == pytest.approx(float(exact), rel=1e-12)
+    # Longer than the largest binomial coefficient that a float holds.
+    exact = sum(
+        math.comb(1100, k) * Fraction(0.6) ** k * Fraction(0.4) ** (1100 - k) for k in range(600)
+    )
+    assert miss_rate(1100, 600, 0.6) == pytest.approx(float(exact), rel=1e-9)
     assert miss_rate(8, 8, 1.0) == 0 and miss_rate(8, 1, 0.0) == 1
 
 
