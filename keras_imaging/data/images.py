@@ -5,7 +5,7 @@ import os
 import pathlib
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import resources
 from typing import BinaryIO
 
@@ -171,14 +171,12 @@ def check_writable_as(path: str | os.PathLike, shape: tuple[int, ...], dtype: np
 def replacing(
     path: str | os.PathLike,
     permissions: int | None = None,
-    rename: Callable[[pathlib.Path, pathlib.Path], None] = os.replace,
 ) -> Iterator[BinaryIO]:
     """Open a file to write beside `path` and rename it to `path` once it is complete.
 
     Args:
         path: the file to write.
         permissions: of the file from its first byte on, such as 0o600; the usual ones by default.
-        rename: called with the complete file and `path`, to do more than rename.
 
     Raises:
         OSError: if it cannot be written; what stood at `path` is untouched then.
@@ -190,7 +188,7 @@ def replacing(
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        rename(partial, path)
+        os.replace(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
