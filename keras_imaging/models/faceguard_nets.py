@@ -227,7 +227,7 @@ class FaceGuardDecoder(PretrainedModel):
 
 _NANO = {"image_size": 128, "message_length": 64}
 _BASE = {"image_size": 256, "message_length": 64}
-# Strengths at which the shipped weights' marks are invisible and last.
+# Strengths at which the shipped weights' marks have 38 dB or more, and last.
 FaceGuardEncoder.presets = {
     "faceguard_encoder_nano": {**_NANO, "width": 8, "strength": 0.055},
     "faceguard_encoder_nano32": {**_NANO, "width": 8, "message_length": 32},
