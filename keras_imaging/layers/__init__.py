@@ -13,6 +13,7 @@ from keras_imaging.layers.distortions import (
     ResizeRoundTrip,
     Screenshot,
 )
+from keras_imaging.layers.drop_path import DropPath
 from keras_imaging.layers.enhancement import EnhancementUnit
 from keras_imaging.layers.ffc import FFC, FFCBNAct
 from keras_imaging.layers.ffc3d import FFC3D
@@ -35,6 +36,7 @@ from keras_imaging.layers.multi_distillation import (
     InformationMultiDistillationBlock,
 )
 from keras_imaging.layers.spectral_transform import SpectralTransform
+from keras_imaging.layers.squeeze_excite import SqueezeExcite
 from keras_imaging.layers.support import SupportPrior
 from keras_imaging.layers.upsample import SubPixelUpsample, TransposedUpsample
 
@@ -48,6 +50,7 @@ __all__ = [
     "ConvBNReLU",
     "CropResize",
     "Distortion",
+    "DropPath",
     "EnhancementUnit",
     "FFCBNAct",
     "FFCConv2D",
@@ -72,6 +75,7 @@ __all__ = [
     "ResizeRoundTrip",
     "Screenshot",
     "SpectralTransform",
+    "SqueezeExcite",
     "SubPixelUpsample",
     "SupportPrior",
     "TransposedUpsample",

@@ -5,7 +5,7 @@ import keras
 from keras_imaging.layers.ffc import FFCBNAct
 from keras_imaging.layers.ffc_split import is_pair
 from keras_imaging.layers.ffc_squeeze_excite import FFCSqueezeExcite
-from keras_imaging.layers.fourier_unit import he_fan_out
+from keras_imaging.layers.initialization import he_fan_out
 from keras_imaging.models.fourier_model import FourierModel
 from keras_imaging.models.pretrained import dtype_policies
 
