@@ -15,6 +15,8 @@ from keras_imaging.models.patch_discriminator import PatchDiscriminator
 from keras_imaging.models.presets import MODELS, model_of_preset
 from keras_imaging.models.pretrained import shipped_weights
 from keras_imaging.models.rdidn import RDIDN
+from keras_imaging.models.resnet_rs import ResNetRS
+from keras_imaging.models.resnet_rs_3d import ResNetRS3D
 from keras_imaging.models.video_seal import VideoSealUNet
 
 __all__ = [
@@ -37,6 +39,8 @@ __all__ = [
     "InpaintingModel",
     "LaMaGenerator",
     "PatchDiscriminator",
+    "ResNetRS",
+    "ResNetRS3D",
     "VideoSealUNet",
     "model_of_preset",
     "shipped_weights",

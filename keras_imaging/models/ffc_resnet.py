@@ -6,6 +6,7 @@ from keras_imaging.layers.ffc import FFCBNAct
 from keras_imaging.layers.ffc_split import is_pair
 from keras_imaging.layers.ffc_squeeze_excite import FFCSqueezeExcite
 from keras_imaging.layers.initialization import he_fan_out
+from keras_imaging.models.classifier import Classifier
 from keras_imaging.models.fourier_model import FourierModel
 from keras_imaging.models.pretrained import dtype_policies
 
@@ -25,7 +26,7 @@ _EXPANSION = 4
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
-class FFCResNet(FourierModel):
+class FFCResNet(FourierModel, Classifier):
     """ResNet whose convolutions are fast Fourier convolutions in the first three stages.
 
     Half of the channels (`ratio`) see the whole image in every layer. The last stage and the
@@ -148,27 +149,7 @@ class FFCResNet(FourierModel):
         }
         super().__init__(inputs, x, config, weights, name=name or "ffc_resnet")
         self.blocks = numbers
-
-    def check_inputs(self, inputs) -> None:
-        """Raise ValueError on what the network would take for something else."""
-        dtype = keras.backend.standardize_dtype(inputs.dtype)
-        if "float" not in dtype:
-            raise ValueError(
-                f"{type(self).__name__} takes float images standardized as in training. Received "
-                f"dtype {dtype}: pass uint8 pictures through keras_imaging.data.standardized."
-            )
-        super().check_inputs(inputs)
-
-    def stage_outputs(self) -> list[tuple]:
-        """Output of each stage, a pair (local, global) or a tensor, for networks on top."""
-        outputs = []
-        for stage, number in enumerate(self.blocks, start=1):
-            prefix = f"stage{stage}_block{number}"
-            names = {layer.name for layer in self.layers}
-            parts = [n for n in (f"{prefix}_local", f"{prefix}_global", prefix) if n in names]
-            tensors = tuple(self.get_layer(n).output for n in parts)
-            outputs.append(tensors if len(tensors) > 1 else tensors[0])
-        return outputs
+        self.first_level = 0 if stem == "small" else 2
 
 
 def _check(depth, ratio, classes, stem, width, groups, width_per_group, blocks, shape):

@@ -10,6 +10,8 @@ from keras_imaging.models.lama import LaMaGenerator
 from keras_imaging.models.lista import ALISTA, LISTA
 from keras_imaging.models.pretrained import PretrainedModel
 from keras_imaging.models.rdidn import RDIDN
+from keras_imaging.models.resnet_rs import ResNetRS
+from keras_imaging.models.resnet_rs_3d import ResNetRS3D
 from keras_imaging.models.video_seal import VideoSealUNet
 
 MODELS = (
@@ -21,6 +23,8 @@ MODELS = (
     CompressiveSensing,
     ConvLISTA,
     FFCResNet,
+    ResNetRS,
+    ResNetRS3D,
     LaMaGenerator,
     FaceGuardEncoder,
     FaceGuardDecoder,

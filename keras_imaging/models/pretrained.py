@@ -22,6 +22,12 @@ _NOT_ARCHITECTURE = {
     "zero_init_residual",
     "return_all_layers",
     "lam",
+    "output_stride",
+    "dropout_rate",
+    "stochastic_depth_rate",
+    "stochastic_depth_mode",
+    "bn_momentum",
+    "include_preprocessing",
 }
 
 # Attribute of our weights files that says what network they are of: shapes alone do not.

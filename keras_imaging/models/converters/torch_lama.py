@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 import keras
 import numpy as np
 
-from keras_imaging.models.converters.torch_ffc import (
+from keras_imaging.models.converters.torch_ffc import ffc_bn_act_entries
+from keras_imaging.models.converters.torch_state import (
     Entry,
     batch_norm_entries,
     conv_entries,
-    ffc_bn_act_entries,
     fill,
     part_of,
     state_of,
