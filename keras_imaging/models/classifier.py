@@ -48,7 +48,7 @@ class Classifier(PretrainedModel):
 
         Example:
             >>> model = ResNetRS(50, input_shape=(64, 64, 3))
-            >>> features = keras.Model(model.inputs, model.pyramid_outputs)
+            >>> features = keras.Model(model.input, model.pyramid_outputs)
             >>> {name: tensor.shape[1:3] for name, tensor in features.output.items()}
             {'P2': (16, 16), 'P3': (8, 8), 'P4': (4, 4), 'P5': (2, 2)}
         """
@@ -74,5 +74,5 @@ class Classifier(PretrainedModel):
         self.check_inputs(inputs)
         # As a bound method: a model among the attributes would become one of the layers.
         if not hasattr(self, "_last_stage"):
-            self._last_stage = keras.Model(self.inputs, self.stage_outputs()[-1]).__call__
+            self._last_stage = keras.Model(self.input, self.stage_outputs()[-1]).__call__
         return self.get_layer("classifier")(self._last_stage(inputs, training=False))

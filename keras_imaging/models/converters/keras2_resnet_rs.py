@@ -39,7 +39,7 @@ def load_keras2_weights(
             if name in arrays:
                 arrays[name] = arrays[name][..., 1:]
     check_same_network(model, keras2_arguments(arrays))
-    fill(list(_entries(model)), arrays)
+    fill(list(network_entries(model)), arrays)
 
 
 def read_keras2_arrays(path: str | os.PathLike) -> dict[str, Array]:
@@ -119,7 +119,8 @@ def block_entries(model: keras.Model, name: str, prefix: str) -> Iterator[Entry]
         yield from _norm_entries(norm, f"{prefix}_projection_batch_norm")
 
 
-def _entries(model):
+def network_entries(model: keras.Model) -> Iterator[Entry]:
+    """All entries of a `ResNetRS`."""
     for number in range(1, _STEM_CONVS + 1):
         yield entry(f"stem_conv_{number}/kernel", model.get_layer(f"stem_conv{number}").kernel)
         yield from _norm_entries(model.get_layer(f"stem_norm{number}"), f"stem_batch_norm_{number}")
