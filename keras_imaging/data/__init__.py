@@ -12,6 +12,7 @@ from keras_imaging.data.inpainting import InpaintingSampler
 from keras_imaging.data.inpainting_masks import random_inpainting_masks
 from keras_imaging.data.patches import PatchSampler
 from keras_imaging.data.periodic_textures import periodic_textures
+from keras_imaging.data.randaugment import RandAugment
 from keras_imaging.data.sensing import PatchMeasurementSampler, gaussian_measurement_matrix
 from keras_imaging.data.sparse import SparseSampler, random_dictionary, read_matrix
 
@@ -20,6 +21,7 @@ __all__ = [
     "InpaintingSampler",
     "PatchMeasurementSampler",
     "PatchSampler",
+    "RandAugment",
     "SparseSampler",
     "central_crop",
     "dictionary_learning",
