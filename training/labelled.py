@@ -24,6 +24,29 @@ class LabelledPictures:
     class_names: list[str]
     examples: Iterator[tuple[np.ndarray | pathlib.Path, int]]
 
+    def in_order_of(self, class_names: list[str]) -> "LabelledPictures":
+        """The same pictures, labelled by the order of other names.
+
+        Args:
+            class_names: those of a network; some may be missing here.
+
+        Raises:
+            ValueError: naming the classes that the network does not know.
+        """
+        unknown = sorted(set(self.class_names) - set(class_names))
+        if unknown:
+            raise ValueError(
+                f"Expected the classes of the training data, {_few(class_names)}. Received the "
+                f"unknown {_few(unknown)}"
+            )
+        numbers = [class_names.index(name) for name in self.class_names]
+        examples = ((picture, numbers[label]) for picture, label in self.examples)
+        return LabelledPictures(list(class_names), examples)
+
+
+def _few(names):
+    return f"{names[:5]}" if len(names) <= 5 else f"{names[:5]} and {len(names) - 5} more"
+
 
 def labelled_pictures(
     source: str | os.PathLike, on_skip: Callable[[str], None] | None = None

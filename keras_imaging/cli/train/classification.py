@@ -1,5 +1,7 @@
-"""`keras-imaging train ffc_resnet`: classifiers."""
+"""`keras-imaging train ffc_resnet` and `resnet_rs`: classifiers."""
 
+import functools
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -17,63 +19,75 @@ from keras_imaging.cli.train.run import Pictures, name_of, notes_of, train_and_r
 from keras_imaging.training.recipes.classification import ClassificationRecipe
 
 
-@with_recipe_options(ClassificationRecipe)
-def train_classification(
-    *,
-    data: Annotated[
-        str,
-        typer.Option(
-            help="Folder with one subfolder for each class, an .npz file with x and y, or "
-            "tfds:NAME[:SPLIT] of tensorflow-datasets."
-        ),
-    ],
-    out: RunFolder,
-    classes: Annotated[
-        int | None, typer.Option(help="How many there are.", show_default="those of the data")
-    ] = None,
-    validation: Annotated[
-        str | None, typer.Option(help="Likewise, to score at every checkpoint.")
-    ] = None,
-    strategy: Devices = Strategy.auto,
-    data_licence: DataLicence = None,
-    as_json: options.Json = False,
-    **recipe_fields,
-) -> None:
-    """Train FFC-ResNet, or with --ratio 0 an ordinary ResNet, to classify pictures.
+def classification_command(recipe_class: type[ClassificationRecipe], purpose: str) -> Callable:
+    """The command that trains classifiers by a recipe.
+
+    Args:
+        recipe_class: its options are the recipe's fields.
+        purpose: first sentence of the help.
+    """
+
+    @with_recipe_options(recipe_class)
+    def train_classification(
+        *,
+        data: Annotated[
+            str,
+            typer.Option(
+                help="Folder with one subfolder for each class, an .npz file with x and y, or "
+                "tfds:NAME[:SPLIT] of tensorflow-datasets."
+            ),
+        ],
+        out: RunFolder,
+        classes: Annotated[
+            int | None,
+            typer.Option(help="How many there are.", show_default="those of the data"),
+        ] = None,
+        validation: Annotated[
+            str | None, typer.Option(help="Likewise, to score at every checkpoint.")
+        ] = None,
+        strategy: Devices = Strategy.auto,
+        data_licence: DataLicence = None,
+        as_json: options.Json = False,
+        **recipe_fields,
+    ) -> None:
+        if classes is not None:
+            recipe_fields["classes"] = classes
+        recipe_class(**recipe_fields)  # bad values show before anything is read
+        with quiet_start():
+            from keras_imaging import training
+            from keras_imaging.data.classification import MEAN, STD
+        pictures = Pictures()
+        labelled = training.labelled_pictures(data, on_skip=pictures.skip)
+        recipe_fields["classes"] = classes or len(labelled.class_names)
+        recipe = recipe_class(**recipe_fields)
+        notes = notes_of(
+            data_licence,
+            class_names=labelled.class_names,
+            input={"pixels": "(value / 255 - mean) / std", "mean": MEAN, "std": STD},
+        )
+        validate = None
+        if validation is not None:
+            validate, notes["metrics"] = _scorer(validation, labelled.class_names, recipe)
+        train_and_report(
+            recipe,
+            recipe.preset,
+            labelled.examples,
+            pictures,
+            out,
+            as_json,
+            strategy=strategy.value,
+            validate=validate,
+            data_name=name_of(data),
+            notes=notes,
+            tell=functools.partial(typer.echo, err=True),
+        )
+
+    train_classification.__doc__ = f"""{purpose}
 
     Writes checkpoints, log.csv, TensorBoard events, and at the end model.weights.h5 and model.json.
     Pictures that cannot be read are named and skipped; the exit code is then 1.
     """
-    if classes is not None:
-        recipe_fields["classes"] = classes
-    ClassificationRecipe(**recipe_fields)  # bad values show before anything is read
-    with quiet_start():
-        from keras_imaging import training
-        from keras_imaging.data.classification import MEAN, STD
-    pictures = Pictures()
-    labelled = training.labelled_pictures(data, on_skip=pictures.skip)
-    recipe_fields["classes"] = classes or len(labelled.class_names)
-    recipe = ClassificationRecipe(**recipe_fields)
-    notes = notes_of(
-        data_licence,
-        class_names=labelled.class_names,
-        input={"pixels": "(value / 255 - mean) / std", "mean": MEAN, "std": STD},
-    )
-    validate = None
-    if validation is not None:
-        validate, notes["metrics"] = _scorer(validation, labelled.class_names, recipe)
-    train_and_report(
-        recipe,
-        recipe.preset,
-        labelled.examples,
-        pictures,
-        out,
-        as_json,
-        strategy=strategy.value,
-        validate=validate,
-        data_name=name_of(data),
-        notes=notes,
-    )
+    return train_classification
 
 
 def _scorer(source, class_names, recipe):
@@ -81,21 +95,12 @@ def _scorer(source, class_names, recipe):
     from keras_imaging import training
     from keras_imaging.evaluation import evaluate_classification
 
-    labelled = training.labelled_pictures(source)
-    # Arrays have no names, and the last classes may not occur in them.
-    if not set(labelled.class_names) <= set(class_names):
-        unknown = sorted(set(labelled.class_names) - set(class_names))
-        raise ValueError(
-            f"Expected the classes of the training data in {source!r}. Received the unknown "
-            f"{unknown[:5]}"
-        )
-    number_of = {name: label for label, name in enumerate(class_names)}
-    numbers = [number_of[name] for name in labelled.class_names]
+    labelled = training.labelled_pictures(source).in_order_of(class_names)
     examples = []
 
     def validate(model):
         if not examples:
-            examples.extend((picture, numbers[label]) for picture, label in labelled.examples)
+            examples.extend(labelled.examples)
         scores = evaluate_classification(model, examples, recipe.image_size, recipe.crop)
         return {"top1": scores.top1, "top5": scores.top5}
 
