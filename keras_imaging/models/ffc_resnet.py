@@ -26,7 +26,7 @@ _EXPANSION = 4
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
-class FFCResNet(FourierModel, Classifier):
+class FFCResNet(Classifier):
     """ResNet whose convolutions are fast Fourier convolutions in the first three stages.
 
     Half of the channels (`ratio`) see the whole image in every layer. The last stage and the
@@ -150,6 +150,9 @@ class FFCResNet(FourierModel, Classifier):
         super().__init__(inputs, x, config, weights, name=name or "ffc_resnet")
         self.blocks = numbers
         self.first_level = 0 if stem == "small" else 2
+
+    # Keras cannot build a functional model of a class with two bases that are models.
+    edge_form = FourierModel.edge_form
 
 
 def _check(depth, ratio, classes, stem, width, groups, width_per_group, blocks, shape):

@@ -50,10 +50,6 @@ def test_published_values():
     assert (published.steps, published.batch_size, published.ema) == (109_200, 4096, 0.9999)
     assert (published.weight_decay, published.decayed) == (4e-5, "kernels")
     assert published.nesterov
-        4e-5,
-        "kernels",
-        True,
-    )
     schedule = make_schedule(published)
     assert isinstance(schedule, WarmupCosine)
     assert (schedule.peak, schedule.warmup_steps) == (1.6, 1560)
