@@ -19,7 +19,6 @@ _HOMES = {
     "TrainingResult": "runner",
     "folder_images": "sources",
     "labelled_pictures": "labelled",
-    "start_from": "initial",
     "tfds_images": "sources",
     "train": "runner",
     "train_stagewise": "stagewise",

@@ -61,7 +61,6 @@ def train(
     callbacks: list[keras.callbacks.Callback] | None = None,
     progress: Callable[[int, float], None] | None = None,
     notes: dict | None = None,
-    tell: Callable[[str], None] | None = None,
 ) -> TrainingResult:
     """Train to the recipe's last step, continuing from what `out` holds.
 
@@ -83,8 +82,6 @@ def train(
         progress: called after each step with the step and the mean loss since the last checkpoint.
         notes: further entries of the card, such as the licence of the data; one called "metrics"
             says what the figures of `validate` mean.
-        tell: called with what a user should know of the start: the layers that no trained weights
-            were found for.
 
     Returns:
         The networks with their averaged weights, and what was written.
@@ -104,11 +101,6 @@ def train(
     rows_per_replica(recipe.batch_size, strategy)
     with scope(strategy):
         model = compiled(recipe, strategy)
-    anew = getattr(recipe, "started_anew", None)
-    if anew is not None:
-        notes = {**(notes or {}), "started_anew": anew}
-        if tell is not None:
-            tell(f"Started from {recipe.init}; anew: {', '.join(anew) or 'nothing'}.")
     run = Run(recipe, model, out, is_chief(strategy), validate, progress, data_name, notes)
     run.resume()
     check_same_step(strategy, run.step)

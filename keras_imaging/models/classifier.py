@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_imaging.data.classification import standardized
 from keras_imaging.layers.ffc_split import FFCMerge
 from keras_imaging.models.pretrained import PretrainedModel
 from keras_imaging.typing import Tensor
@@ -15,8 +16,16 @@ class Classifier(PretrainedModel):
     `_local` and `_global` for pairs.
     """
 
+    task = "classification"
+    head = ("classifier",)
+    not_architecture = (*PretrainedModel.not_architecture, "zero_init_residual")
+
     blocks: tuple[int, ...] = ()
     first_level: int = 2
+
+    def prepare(self, pictures):
+        """Standardized by the mean and deviation of photographs' colours, as in training."""
+        return standardized(pictures)
 
     def check_inputs(self, inputs) -> None:
         """Raise ValueError on what the network would take for something else."""

@@ -69,6 +69,8 @@ class FFCResNet(Classifier):
         for Image Recognition", CVPR 2016.
     """
 
+    not_architecture = (*Classifier.not_architecture, "fft_method")
+
     def __init__(
         self,
         depth: int = 18,

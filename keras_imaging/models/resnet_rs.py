@@ -121,6 +121,16 @@ class ResNetRS(Classifier):
         and its code.
     """
 
+    not_architecture = (
+        *Classifier.not_architecture,
+        "output_stride",
+        "dropout_rate",
+        "stochastic_depth_rate",
+        "stochastic_depth_mode",
+        "bn_momentum",
+        "include_preprocessing",
+    )
+
     def __init__(
         self,
         depth: int | None = None,
@@ -231,6 +241,12 @@ class ResNetRS(Classifier):
         }
         super().__init__(inputs, x, config, weights, name=name or "resnet_rs")
         self.blocks = blocks
+
+    def prepare(self, pictures):
+        """Standardized as in training, or as they are if the network does it itself."""
+        if self._config["include_preprocessing"]:
+            return np.asarray(pictures, "float32")
+        return super().prepare(pictures)
 
     def check_inputs(self, inputs) -> None:
         """Raise ValueError on what the network would take for something else."""

@@ -68,6 +68,15 @@ class ResNetRS3D(Classifier):
         Garden.
     """
 
+    # Nothing here scores videos.
+    task = None
+    not_architecture = (
+        *Classifier.not_architecture,
+        "dropout_rate",
+        "stochastic_depth_rate",
+        "bn_momentum",
+    )
+
     def __init__(
         self,
         depth: int | None = None,

@@ -24,10 +24,9 @@ class ClassificationRecipe(Recipe):
     Args:
         preset: the network and its depth, such as `"ffc_resnet18"`.
         classes: how many there are.
-        init: weights to start from: the name of shipped weights, the folder of a run or a path.
-            Every layer of the same name and shape is taken; the classifier starts anew where the
-            classes are others.
-        train: `"all"` layers, or only the `"head"`, the classifier, on features as they are.
+        init: network to start from, see `models.load`; layers of another name or shape, such as
+            the classifier of other classes, start anew, and are told.
+        train: `"all"`, or `"head"`: the classifier alone, with `init`.
         image_size: side of a crop in pixels.
         crop: `"resized"` or `"padded"`, see `data.ClassificationSampler`.
         randaugment_ops: operations of `data.RandAugment` on each picture; 0 for none.
@@ -71,6 +70,8 @@ class ClassificationRecipe(Recipe):
             self._require(name, getattr(self, name) >= 1, "at least 1")
         self._require("crop", self.crop in ("resized", "padded"), "'resized' or 'padded'")
         self._require("train", self.train in TRAINED, f"one of {TRAINED}")
+        if self.train == "head":
+            self._require("init", self.init is not None, "given to train the head alone")
         self._require("decayed", self.decayed in DECAYED, f"one of {DECAYED}")
         for name in ("label_smoothing", "momentum"):
             self._require(name, 0 <= getattr(self, name) < 1, "in [0, 1)")
@@ -92,7 +93,6 @@ class ClassificationRecipe(Recipe):
         import keras
 
         from keras_imaging.models import model_of_preset
-        from keras_imaging.training.initial import start_from
 
         keras.utils.set_random_seed(self.seed)
         model = model_of_preset(self.preset).from_preset(
@@ -103,10 +103,12 @@ class ClassificationRecipe(Recipe):
             **self.network_arguments(),
         )
         if self.init is not None:
-            self.started_anew = start_from(model, self.init)
+            from keras_imaging.training.initial_weights import take_initial_weights
+
+            take_initial_weights(model, self.init)
         if self.train == "head":
             for layer in model.layers:
-                layer.trainable = layer.name == "classifier"
+                layer.trainable = layer.name in model.head
         return model
 
     def build_sampler(self, data, model: "keras.Model") -> "ClassificationSampler":

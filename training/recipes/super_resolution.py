@@ -18,8 +18,8 @@ class SuperResolutionRecipe(Recipe):
     Args:
         preset: named variant, such as `"rdidn_x2"`; fixes the architecture and the scale.
         global_skip: of RDIDN, overrides the preset's: `"nearest"`, `"bicubic"` or `"none"`.
-        init: weights to start from: a shipped name, the folder of a run or a path. Layers of other
-            shapes (those of another scale's upsampler) keep their initial values.
+        init: network to start from, see `models.load`; layers of another name or shape (those of
+            another scale's upsampler) start anew, and are told.
         patch_size: side of the low-resolution patch.
         shrink: factors by which every image is also shrunk first, see `data.PatchSampler`.
         **fields: of `Recipe`.
@@ -65,9 +65,9 @@ class SuperResolutionRecipe(Recipe):
         keras.utils.set_random_seed(self.seed)
         model = cls.from_preset(self.preset, weights=None, **kwargs)
         if self.init is not None:
-            from keras_imaging.training.initial import start_from
+            from keras_imaging.training.initial_weights import take_initial_weights
 
-            self.started_anew = start_from(model, self.init)
+            take_initial_weights(model, self.init)
         return model
 
     def build_sampler(self, images, model: "keras.Model") -> "PatchSampler":

@@ -1,6 +1,5 @@
 """`keras-imaging train ffc_resnet` and `resnet_rs`: classifiers."""
 
-import functools
 from collections.abc import Callable
 from typing import Annotated
 
@@ -79,7 +78,6 @@ def classification_command(recipe_class: type[ClassificationRecipe], purpose: st
             validate=validate,
             data_name=name_of(data),
             notes=notes,
-            tell=functools.partial(typer.echo, err=True),
         )
 
     train_classification.__doc__ = f"""{purpose}
@@ -95,12 +93,13 @@ def _scorer(source, class_names, recipe):
     from keras_imaging import training
     from keras_imaging.evaluation import evaluate_classification
 
-    labelled = training.labelled_pictures(source).in_order_of(class_names)
+    labelled = training.labelled_pictures(source)
+    numbered = labelled.numbered(class_names)
     examples = []
 
     def validate(model):
         if not examples:
-            examples.extend(labelled.examples)
+            examples.extend(numbered)
         scores = evaluate_classification(model, examples, recipe.image_size, recipe.crop)
         return {"top1": scores.top1, "top5": scores.top5}
 
