@@ -12,8 +12,11 @@ from typing import Annotated
 import typer
 
 import keras_imaging
+from keras_imaging.cli.classify import classify
+from keras_imaging.cli.convert import convert
 from keras_imaging.cli.evaluate import evaluate
 from keras_imaging.cli.export import export
+from keras_imaging.cli.features import features
 from keras_imaging.cli.inpaint import inpaint
 from keras_imaging.cli.modes import modes
 from keras_imaging.cli.recover import recover
@@ -56,6 +59,9 @@ app.command()(upscale)
 app.command()(inpaint)
 app.command()(recover)
 app.command()(sense)
+app.command()(classify)
+app.command()(features)
+app.command()(convert)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(train, name="train")
 app.command()(export)

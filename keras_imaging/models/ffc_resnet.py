@@ -153,6 +153,13 @@ class FFCResNet(Classifier):
         self.blocks = numbers
         self.first_level = 0 if stem == "small" else 2
 
+    def load_published(self, arrays):
+        """Fill the network with the weights of the authors' PyTorch network."""
+        # The converter knows our layers; this class need not be loaded for it.
+        from keras_imaging.models.converters.torch_ffc import load_torch_weights
+
+        load_torch_weights(self, arrays)
+
     # Keras cannot build a functional model of a class with two bases that are models.
     edge_form = FourierModel.edge_form
 

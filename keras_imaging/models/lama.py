@@ -143,6 +143,13 @@ class LaMaGenerator(FourierModel):
         super().__init__(inputs, x, config, weights, name=name or "lama")
         self.stride = 2**num_downsamples
 
+    def load_published(self, arrays):
+        """Fill the network with the weights of the authors' PyTorch generator."""
+        # The converter knows our layers; this class need not be loaded for it.
+        from keras_imaging.models.converters.torch_lama import load_torch_weights
+
+        load_torch_weights(self, arrays)
+
     def picture_shape(self, input_shape=None):
         """That of the input without its mask."""
         (shape,) = self.input_shapes(input_shape).values()

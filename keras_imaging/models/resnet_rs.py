@@ -242,6 +242,16 @@ class ResNetRS(Classifier):
         super().__init__(inputs, x, config, weights, name=name or "resnet_rs")
         self.blocks = blocks
 
+    @classmethod
+    def published_arguments(cls, arrays):
+        """How many classes weights of timm or Keras 2 are for."""
+        found = _converter(arrays).arguments_of(arrays)["classes"]
+        return {"include_top": False} if found is None else {"classes": found}
+
+    def load_published(self, arrays):
+        """Fill the network with the weights of timm's or Keras 2's."""
+        _converter(arrays).load_weights(self, arrays)
+
     def prepare(self, pictures):
         """Standardized as in training, or as they are if the network does it itself."""
         if self._config["include_preprocessing"]:
@@ -253,6 +263,14 @@ class ResNetRS(Classifier):
         if self._config["include_preprocessing"]:
             inputs = keras.ops.cast(inputs, "float32")
         super().check_inputs(inputs)
+
+
+def _converter(arrays):
+    """What knows the names of these arrays."""
+    # Converters know our layers; they are not needed for anything else here.
+    from keras_imaging.models.converters import keras2_resnet_rs, torch_resnet_rs
+
+    return torch_resnet_rs if "conv1.0.weight" in arrays else keras2_resnet_rs
 
 
 def depth_and_blocks(

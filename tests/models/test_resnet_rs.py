@@ -106,7 +106,7 @@ def test_golden_network_of_the_garden():
 def test_golden_network_of_timm():
     arrays = resnet_rs_golden.load("tiny_timm")
     model = tiny()
-    torch_resnet_rs.load_timm_weights(model, resnet_rs_golden.part(arrays, "w/"))
+    torch_resnet_rs.load_weights(model, resnet_rs_golden.part(arrays, "w/"))
     for size in ("64x64", "65x71"):
         x = golden.channels_last(arrays[f"{size}/x"])
         *stages, logits = everything(model)(x)

@@ -9,19 +9,20 @@ import resnet_rs_golden
 from resnet_rs_golden import TINY
 
 from keras_imaging.models import ResNetRS
-from keras_imaging.models.converters.keras2_resnet_rs import (
-    keras2_arguments,
-    load_keras2_weights,
-    read_keras2_arrays,
-)
-from keras_imaging.models.converters.torch_resnet_rs import (
-    load_timm_weights,
-    timm_arguments,
-    timm_state_dict,
-)
+from keras_imaging.models.converters.keras2_resnet_rs import arguments_of as keras2_arguments
+from keras_imaging.models.converters.keras2_resnet_rs import load_weights as load_keras2_arrays
+from keras_imaging.models.converters.keras2_resnet_rs import named_arrays
+from keras_imaging.models.converters.published_files import read_published
+from keras_imaging.models.converters.torch_resnet_rs import arguments_of as timm_arguments
+from keras_imaging.models.converters.torch_resnet_rs import load_weights as load_timm_weights
+from keras_imaging.models.converters.torch_resnet_rs import timm_state_dict
 
 # In the order in which tf_keras numbers them.
 _NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+
+
+def load_keras2_weights(model, path, **arguments):
+    load_keras2_arrays(model, read_published(path), **arguments)
 
 
 def tiny(**arguments):
@@ -162,13 +163,13 @@ def test_incomplete_timm_state(model, state, change, message):
 )
 def test_keras2_files(model, arrays, tmp_path, name, write):
     path = write(tmp_path / name, arrays)
-    read = read_keras2_arrays(path)
+    read = named_arrays(read_published(path))
     expected = {k.removeprefix("stem_1_"): v for k, v in arrays.items()}
     expected = {k: v for k, v in expected.items() if not k.startswith("normalization")}
     assert read.keys() == expected.keys()
     for key, value in expected.items():
         np.testing.assert_array_equal(read[key], value, err_msg=key)
-    assert keras2_arguments(read)["blocks"] == [1, 2, 1, 1]
+    assert keras2_arguments(read_published(path))["blocks"] == [1, 2, 1, 1]
     load_keras2_weights(model, path)
     kernel = model.get_layer("stage2_block2_conv2").get_weights()[0]
     np.testing.assert_array_equal(kernel, arrays["BlockGroup3__block_1__conv_2/kernel"])
@@ -191,6 +192,10 @@ def test_unusable_files(model, arrays, tmp_path):
     other = tmp_path / "other.h5"
     with h5py.File(other, "w") as file:
         file.create_dataset("dense/dense/kernel:0", data=np.zeros((2, 2)))
-    for bad in (tmp_path / "missing.h5", truncated, other):
-        with pytest.raises(ValueError, match=bad.name):
+    for bad, message in (
+        (tmp_path / "missing.h5", "no file .*missing.h5"),
+        (truncated, "Cannot read .*truncated.h5"),
+        (other, "Expected weights of Keras 2's ResNet-RS"),
+    ):
+        with pytest.raises(ValueError, match=message):
             load_keras2_weights(model, bad)

@@ -1,14 +1,12 @@
-"""Weights of Keras 2's `applications.resnet_rs`: HDF5 files into `models.ResNetRS`, by h5py alone.
+"""Weights of Keras 2's `applications.resnet_rs` into `models.ResNetRS`, without tf_keras.
 
 Keras 3 dropped the family. Its published files are of the older layout, in which every array stands
 under the name of its layer; files that end with `.weights.h5` number the layers of each class.
 """
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 
-import h5py
 import keras
 
 from keras_imaging.models.converters.resnet_rs_network import check_same_network
@@ -18,49 +16,46 @@ _NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 _STEM_CONVS = 4
 
 
-def load_keras2_weights(
-    model: keras.Model, path: str | os.PathLike, drop_background: bool = False
+def load_weights(
+    model: keras.Model, arrays: Mapping[str, Array], drop_background: bool = False
 ) -> None:
-    """Fill a `ResNetRS` with the weights of a file of tf_keras or Keras 2.
+    """Fill a `ResNetRS` with weights of tf_keras or Keras 2.
 
     Args:
         model: a `ResNetRS` of the same blocks, widths and classes, of the variant `"rs"`.
-        path: a file of weights or of a whole model, `.h5` or `.weights.h5`.
+        arrays: of a file of weights or of a whole model, see `published_files.read_h5`.
         drop_background: leave out the first class, which means "none of them" in networks of 1001
             classes.
 
     Raises:
-        ValueError: if the file cannot be read or is of another network; both are named. The model
-            is unchanged then.
+        ValueError: if they are of another network; both are named. The model is unchanged then.
     """
-    arrays = read_keras2_arrays(path)
+    arrays = named_arrays(arrays)
     if drop_background:
         for name in ("predictions/kernel", "predictions/bias"):
             if name in arrays:
                 arrays[name] = arrays[name][..., 1:]
-    check_same_network(model, keras2_arguments(arrays))
+    check_same_network(model, _arguments(arrays))
     fill(list(network_entries(model)), arrays)
 
 
-def read_keras2_arrays(path: str | os.PathLike) -> dict[str, Array]:
+def arguments_of(arrays: Mapping[str, Array]) -> dict:
+    """Arguments of the `ResNetRS` whose weights a file holds.
+
+    Raises:
+        ValueError: if it is not of ResNet-RS.
+    """
+    return _arguments(named_arrays(arrays))
+
+
+def named_arrays(found: Mapping[str, Array]) -> dict[str, Array]:
     """The arrays of a file by the names they have in tf_keras, `LAYER/VARIABLE`.
 
     The number in the stem's names, which counts the networks that a session had built, is left out.
 
     Raises:
-        ValueError: naming the file, if it cannot be read or is not of ResNet-RS.
+        ValueError: if they are not of ResNet-RS.
     """
-    found = {}
-
-    def visit(name, item):
-        if isinstance(item, h5py.Dataset):
-            found[name] = item[()]
-
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems(visit)
-    except OSError as error:
-        raise ValueError(f"{str(path)!r} is no HDF5 file that can be read: {error}") from error
     if any(name.startswith("layers/conv2d/vars/") for name in found):
         arrays = _named_by_order(found)
     else:
@@ -75,14 +70,11 @@ def read_keras2_arrays(path: str | os.PathLike) -> dict[str, Array]:
         # Mean and variance of the pictures' colours, in networks that standardize by themselves.
         arrays = {n: v for n, v in arrays.items() if not n.startswith("normalization")}
     if "stem_conv_1/kernel" not in arrays or "BlockGroup2__block_0__conv_1/kernel" not in arrays:
-        raise ValueError(
-            f"Expected a file of Keras 2's ResNet-RS. {str(path)!r} holds {sorted(found)[:5]}"
-        )
+        raise ValueError(f"Expected weights of Keras 2's ResNet-RS. Received: {sorted(found)[:5]}")
     return arrays
 
 
-def keras2_arguments(arrays: Mapping[str, Array]) -> dict:
-    """Arguments of the `ResNetRS` whose weights `read_keras2_arrays` has read."""
+def _arguments(arrays):
     blocks, filters = [], []
     while f"BlockGroup{len(blocks) + 2}__block_0__conv_2/kernel" in arrays:
         group = f"BlockGroup{len(blocks) + 2}__block_"

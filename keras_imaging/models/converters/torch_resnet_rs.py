@@ -22,7 +22,7 @@ _STEM = (("conv1.0", "conv1.1"), ("conv1.3", "conv1.4"), ("conv1.6", "bn1"))
 _STEM_LAST = ("maxpool.0", "maxpool.1")
 
 
-def load_timm_weights(model: keras.Model, state: Mapping[str, np.ndarray]) -> None:
+def load_weights(model: keras.Model, state: Mapping[str, np.ndarray]) -> None:
     """Fill a `ResNetRS` with the weights of a timm network, such as `resnetrs50`.
 
     Args:
@@ -33,7 +33,7 @@ def load_timm_weights(model: keras.Model, state: Mapping[str, np.ndarray]) -> No
     Raises:
         ValueError: if they are of another network; both are named. The model is unchanged then.
     """
-    check_same_network(model, timm_arguments(state))
+    check_same_network(model, arguments_of(state))
     fill(list(resnet_rs_entries(model)), state)
 
 
@@ -42,7 +42,7 @@ def timm_state_dict(model: keras.Model) -> dict[str, np.ndarray]:
     return state_of(list(resnet_rs_entries(model)))
 
 
-def timm_arguments(state: Mapping[str, np.ndarray]) -> dict:
+def arguments_of(state: Mapping[str, np.ndarray]) -> dict:
     """Arguments of the `ResNetRS` whose weights a state dict of timm holds.
 
     Raises:
