@@ -21,7 +21,11 @@ def gaussian_window() -> np.ndarray:
     return gaussian_taps(_SIGMA, _WINDOW // 2)
 
 
-def _check_shapes(a, b):
+def _check_images(a, b):
+    for image in (a, b):
+        dtype = keras.backend.standardize_dtype(image.dtype)
+        if dtype.startswith("complex"):
+            raise ValueError(f"Expected real images, such as magnitudes. Received dtype {dtype}.")
     if len(a.shape) != len(b.shape) or any(
         m != n for m, n in zip(a.shape, b.shape, strict=True) if None not in (m, n)
     ):
@@ -51,9 +55,9 @@ def psnr(a: np.ndarray, b: np.ndarray, border: int = 0, max_val: float = 255.0) 
         Infinity for equal images.
 
     Raises:
-        ValueError: if the shapes differ or `border` leaves no pixel.
+        ValueError: if the shapes differ, an image is complex, or `border` leaves no pixel.
     """
-    _check_shapes(a, b)
+    _check_images(a, b)
     difference = shave(a, border).astype("float64") - shave(b, border)
     mse = np.mean(np.square(difference))
     return float(10 * np.log10(max_val**2 / mse)) if mse else float("inf")
@@ -69,14 +73,15 @@ def ssim(a: np.ndarray, b: np.ndarray, border: int = 0, max_val: float = 255.0) 
         max_val: the largest value an image can have.
 
     Raises:
-        ValueError: if the shapes differ, or a side is shorter than 2 * border + 11.
+        ValueError: if the shapes differ, an image is complex, or a side is shorter than
+            2 * border + 11.
 
     Reference:
         Wang, Bovik, Sheikh, Simoncelli, "Image Quality Assessment: From Error Visibility to
         Structural Similarity", IEEE TIP 2004: 11x11 Gaussian window of standard deviation 1.5,
         K = (0.01, 0.03), population covariance.
     """
-    _check_shapes(a, b)
+    _check_images(a, b)
     _check_window(a.shape[:2], border)
     return float(np.mean(local_ssim(shave(a, border), shave(b, border), max_val)))
 
@@ -91,9 +96,9 @@ def local_ssim(a: np.ndarray, b: np.ndarray, max_val: float = 255.0) -> np.ndarr
         float64, five pixels less than the images on each side.
 
     Raises:
-        ValueError: if the shapes differ, or a side is shorter than 11.
+        ValueError: if the shapes differ, an image is complex, or a side is shorter than 11.
     """
-    _check_shapes(a, b)
+    _check_images(a, b)
     _check_window(a.shape[:2], 0)
     return ssim_map(a.astype("float64") / max_val, b.astype("float64") / max_val, _filter_numpy)
 
@@ -145,7 +150,7 @@ class _ImageMetric(keras.metrics.MeanMetricWrapper):
         self.max_val = max_val
 
     def _per_image(self, y_true, y_pred):
-        _check_shapes(y_true, y_pred)
+        _check_images(y_true, y_pred)
         images = []
         for image in (y_true, y_pred):
             # Both to 0..1 in full precision, whatever the model computes in.
@@ -224,8 +229,18 @@ def nmse_db(estimate: np.ndarray, codes: np.ndarray) -> float:
     The sums go over all samples: it is a ratio of sums, not a mean of ratios.
 
     Args:
-        estimate: of any shape.
+        estimate: of any shape, real or complex.
         codes: the truth, of the same shape.
+
+    Raises:
+        ValueError: if the shapes differ.
     """
-    estimate, codes = np.asarray(estimate, "float64"), np.asarray(codes, "float64")
-    return float(10 * np.log10(np.sum((estimate - codes) ** 2) / np.sum(codes**2)))
+    estimate, codes = np.asarray(estimate), np.asarray(codes)
+    if estimate.shape != codes.shape:
+        raise ValueError(
+            f"Expected two arrays of one shape. Received shapes {estimate.shape} and {codes.shape}."
+        )
+    wide = "complex128" if "c" in (estimate.dtype.kind, codes.dtype.kind) else "float64"
+    estimate, codes = estimate.astype(wide), codes.astype(wide)
+    error, size = (np.sum(np.abs(values) ** 2) for values in (estimate - codes, codes))
+    return float(10 * np.log10(error / size))

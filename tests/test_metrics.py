@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from keras_imaging.metrics import PSNR, SSIM, psnr, ssim
+from keras_imaging.metrics import PSNR, SSIM, nmse_db, psnr, ssim
 
 
 @pytest.fixture(scope="module")
@@ -151,3 +151,22 @@ def test_bad_arguments():
         PSNR().update_state(np.zeros((1, 4, 4, 1)), np.zeros((1, 4, 5, 1)))
     with pytest.raises(ValueError, match="11 pixels"):
         SSIM().update_state(np.zeros((1, 10, 20, 1)), np.zeros((1, 10, 20, 1)))
+
+
+def test_complex_values_are_taken_or_refused():
+    values = np.array([1.0 + 2j, -0.5 + 1j])
+    # |conj(c) - c| = 2 |Im c|
+    expected = 10 * np.log10(np.sum(4 * values.imag**2) / np.sum(np.abs(values) ** 2))
+    assert nmse_db(values.conj(), values) == pytest.approx(expected)
+    assert nmse_db(np.array([-1j]), np.array([1j])) == pytest.approx(10 * np.log10(4))
+    with pytest.raises(ValueError, match=r"one shape.*\(2,\) and \(1, 2\)"):
+        nmse_db(values, values[None])
+    image = np.ones((1, 16, 16, 1), "complex64")
+    for compare in (
+        lambda: psnr(image[0], image[0].real),
+        lambda: ssim(image[0].real, image[0]),
+        lambda: PSNR().update_state(image, image),
+        lambda: SSIM().update_state(image.real, image),
+    ):
+        with pytest.raises(ValueError, match=r"real images.*complex64"):
+            compare()

@@ -8,9 +8,14 @@ from keras_imaging.operators.coherence import generalized_mutual_coherence, mutu
 from keras_imaging.operators.convolution import Blur, Convolution, gaussian_kernel
 from keras_imaging.operators.finite_difference import FiniteDifference
 from keras_imaging.operators.fourier import MaskedFourier
-from keras_imaging.operators.linear_operator import Identity, LinearOperator, power_iteration
-from keras_imaging.operators.matrix import Matrix
+from keras_imaging.operators.linear_operator import (
+    Identity,
+    LinearOperator,
+    power_iteration,
+)
+from keras_imaging.operators.matrix import Matrix, as_operator
 from keras_imaging.operators.sampling import Sampling
+from keras_imaging.operators.stack import Stack
 from keras_imaging.operators.synthesis import ConvolutionalSynthesis
 
 __all__ = [
@@ -23,6 +28,8 @@ __all__ = [
     "MaskedFourier",
     "Matrix",
     "Sampling",
+    "Stack",
+    "as_operator",
     "gaussian_kernel",
     "generalized_mutual_coherence",
     "mutual_coherence",
