@@ -104,7 +104,7 @@ def espirit_maps(
         SENSE Meets GRAPPA", MRM 2014.
     """
     kspace = _checked(kspace, "kspace")
-    if not 2 <= kernel or not 0 < threshold < 1 or not 0 <= crop < 1:
+    if kernel < 2 or not 0 < threshold < 1 or not 0 <= crop < 1:
         raise ValueError(
             "Expected `kernel` >= 2, `threshold` in (0, 1) and `crop` in [0, 1). Received: "
             f"kernel={kernel}, threshold={threshold}, crop={crop}"

@@ -1,7 +1,7 @@
 """Which samples of k-space a scan takes.
 
-Masks are float32, 1 where a sample is taken, with the centre of k-space at index `size // 2` of each
-axis. `(1, width)` samples whole columns, as a Cartesian scan does whose readout runs along the
+Masks are float32, 1 where a sample is taken, with the centre of k-space at index `size // 2` of
+each axis. `(1, width)` samples whole columns, as a Cartesian scan does whose readout runs along the
 height; `(height, width)` samples points. Both are what `operators.MaskedFourier` takes.
 
 The draws are NumPy's, so that a seed gives the same mask on every backend. A fraction is not an
