@@ -67,8 +67,8 @@ def head_phantom(
     ellipses = np.array([ellipse[1:] for ellipse in _ELLIPSES])
     if seed is not None:
         rng = np.random.default_rng(seed)
-        shifts = rng.normal(0, (0.015, 0.015, 6), (len(ellipses), 3))
-        scales = rng.uniform(0.88, 1.04, (len(ellipses), 2))
+        shifts = rng.normal(0, (0.01, 0.01, 6), (len(ellipses), 3))
+        scales = rng.uniform(0.88, 1.02, (len(ellipses), 2))
         # The layers of the head keep their places in each other.
         shifts[1:_N_LAYERS], scales[1:_N_LAYERS] = shifts[0], scales[0]
         ellipses[:, [0, 1, 4]] += shifts

@@ -84,7 +84,7 @@ def hold_out(mask: np.ndarray, fraction: float = 0.4, seed=0) -> tuple[np.ndarra
 
     Args:
         mask: `(height, width)`, 0 and 1.
-        fraction: part of the samples that is held out; a square of 4 x 4 at the centre never is.
+        fraction: part that is held out of the samples around a square of 4 x 4 at the centre.
         seed: of the choice; or a `np.random.Generator`.
 
     Returns:

@@ -106,7 +106,7 @@ def equispaced_fraction_mask(
         ValueError: as `random_cartesian_mask`.
     """
     width, rng, acceleration, low = _cartesian(size, acceleration, center_fraction, seed)
-    mask = np.zeros(width, bool)
+    mask = np.full(width, acceleration == 1)
     if low * acceleration < width:
         spacing = acceleration * (low - width) / (low * acceleration - width)
         first = rng.randint(0, round(spacing))
@@ -149,13 +149,13 @@ def poisson_disc_mask(
     """
     height, width = _checked_size(size)
     _check_acceleration(acceleration)
+    if acceleration == 1:
+        return np.ones((height, width), "float32")
     if not 0 <= calibration <= min(height, width):
         raise ValueError(
             f"`calibration` must be in 0 ... {min(height, width)}, the shorter side. "
             f"Received: calibration={calibration}"
         )
-    if acceleration == 1:
-        return np.ones((height, width), "float32")
     box = np.zeros((height, width), bool)
     box[tuple(_centre(side, calibration) for side in (height, width))] = True
     allowed = box | (_radius(height, width, 0) <= 1) if crop_corners else np.ones_like(box)
