@@ -141,6 +141,7 @@ class MRISampler:
             or an argument is out of its range.
 
     Example:
+        >>> from keras_imaging.data import head_phantom
         >>> sampler = MRISampler([head_phantom((80, 64))], patch_size=48, batch_size=2, n_coils=3)
         >>> inputs, target = sampler.batch(0)
         >>> {name: array.shape for name, array in inputs.items()}
