@@ -195,8 +195,8 @@ def _assembled(reader, image, encoding, whitening, remarks):
     lengths = heads["number_of_samples"].astype(int) - heads["discard_pre"] - heads["discard_post"]
     if lengths.max() > n_x:
         raise ValueError(f"a line has {lengths.max()} samples, the header's matrix {n_x}")
-    rows = _places(counters["kspace_encode_step_1"], encoding.centers[0], n_y, 1)
-    planes = _places(counters["kspace_encode_step_2"], encoding.centers[1], n_z, 2)
+    rows = _places(counters["kspace_encode_step_1"], encoding.centers[0], n_y, 1, remarks)
+    planes = _places(counters["kspace_encode_step_2"], encoding.centers[1], n_z, 2, remarks)
     slice_order, spacing = _slice_order(heads, remarks)
     slices = slice_order[counters["slice"]]
     frames = np.stack([counters[name].astype(int) for name in _FRAMES], axis=1)
@@ -242,13 +242,18 @@ def _assembled(reader, image, encoding, whitening, remarks):
     return measured_scan(kspace, slices=n_slices, affine=affine, remarks=remarks)
 
 
-def _places(steps, center, length, axis):
+def _places(steps, center, length, axis, remarks):
     """Where lines lie on an axis of k-space whose centre is at `length // 2`."""
     places = steps.astype(int) + (0 if center is None else length // 2 - center)
     if places.min() < 0 or places.max() >= length:
         raise ValueError(
             f"encoding step {axis} reaches from {steps.min()} to {steps.max()} around a centre at "
             f"{center}, which does not fit into the header's matrix of {length}"
+        )
+    if center is None and length > 1 and places.max() < length - 1 - length // 8:
+        remarks.append(
+            f"The header does not say where the centre of encoding step {axis} lies: "
+            f"{length // 2} is assumed, with lines from {places.min()} to {places.max()}."
         )
     return places
 

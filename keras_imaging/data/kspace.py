@@ -8,8 +8,8 @@ pairs, real and imaginary part along a last axis of 2.
 import numpy as np
 
 _AXES = (-2, -1)
-# More coils than any scanner has.
-_MOST_COILS = 256
+# As many as any scanner has.
+_MOST_COILS = 128
 
 
 def image_to_kspace(image: np.ndarray) -> np.ndarray:
@@ -88,21 +88,24 @@ def checked_kspace(array: np.ndarray, name: str = "k-space") -> np.ndarray:
             f"Expected {name} of shape (height, width), (coils, height, width) or (batch, coils, "
             f"height, width). Received shape {shape}."
         )
-    if array.ndim > 2 and shape[-1] < 32 and shape[-1] * 4 <= min(shape[-3:-1]):
-        raise ValueError(
-            f"Expected coils before pixels, (..., coils, height, width). Received {name} of shape "
-            f"{shape}, whose last axis looks like coils: move it in front of the height."
-        )
-    if array.ndim > 2 and shape[-3] > _MOST_COILS and array.ndim != 5:
-        raise ValueError(
-            f"Expected coils before pixels, (..., coils, height, width). Received {name} of shape "
-            f"{shape}: {shape[-3]} coils."
-        )
+    if array.ndim in (3, 4):
+        coils, last = shape[-3], shape[-1]
+        if last < coils and (last <= 64 < coils or last <= 4 < min(shape[-3:-1]) / 4):
+            raise ValueError(
+                f"Expected coils before pixels, (..., coils, height, width). Received {name} of "
+                f"shape {shape}, whose last axis looks like coils: move it in front of the height."
+            )
+        if coils > _MOST_COILS:
+            raise ValueError(
+                f"Expected {name} (coils, height, width) or (batch, coils, height, width). "
+                f"Received shape {shape}: {coils} coils. Frames of one coil are (frames, 1, "
+                "height, width)."
+            )
     if not np.isfinite(array).all():
         raise ValueError(
             f"The {name} holds {int((~np.isfinite(array)).sum())} values that are NaN or infinite."
         )
-    return array if array.dtype == np.complex128 else array.astype("complex64")
+    return array if array.dtype == np.complex128 else array.astype("complex64", copy=False)
 
 
 def find_sampling_mask(kspace: np.ndarray) -> np.ndarray:
@@ -223,16 +226,14 @@ def looks_unshifted(kspace: np.ndarray) -> bool:
     Args:
         kspace: complex `(..., height, width)`.
     """
-    # Along each axis: its ends against the same width around its middle, so that a centre cut off
-    # by partial Fourier does not count as corners.
-    energy = np.square(np.abs(kspace.reshape(-1, *kspace.shape[-2:]))).sum(axis=0, dtype="float64")
-    sums = []
-    for part in (energy, np.fft.ifftshift(energy)):
-        rows, columns = (max(side // 8, 1) for side in part.shape)
-        top, left = part.shape[0] // 2, part.shape[1] // 2
-        sums.append(part[top - rows : top + rows + 1, left - columns : left + columns + 1].sum())
-    centre, corners = sums
-    return bool(corners > 4 * centre)
+    energy = np.zeros(kspace.shape[-2:])
+    for one in kspace.reshape(-1, *kspace.shape[-2:]):
+        energy += np.square(np.abs(one))
+    rows, columns = (
+        slice(side // 2 - side // 8, side // 2 + side // 8 + 1) for side in energy.shape
+    )
+    centre, corners = energy[rows, columns], np.fft.ifftshift(energy)[rows, columns]
+    return bool(corners.sum() > 4 * centre.sum())
 
 
 def _fits(sides, size):

@@ -74,7 +74,7 @@ def measured_scan(
         UserWarning: if k-space seems never to have been shifted.
     """
     remarks = list(remarks)
-    kspace = checked_kspace(kspace).astype("complex64")
+    kspace = checked_kspace(kspace).astype("complex64", copy=False)
     if kspace.ndim == 2:
         kspace = kspace[None]
     elif kspace.ndim == 3:

@@ -155,6 +155,10 @@ def test_partial_fourier_and_partial_echo(tmp_path):
     np.testing.assert_allclose(scan.kspace[0], expected, atol=1e-6)
     np.testing.assert_array_equal(scan.mask[0], expected[0] != 0)
     told(scan, "18 lines have a partial echo", "only 6 ... 23 of 0 ... 23")
+    told(
+        read_mri(write(tmp_path / "unsaid.h5", short, header(recon_x=N_X, center=0))),
+        "does not say where the centre of encoding step 1",
+    )
     # Samples around the line itself are left out.
     framed = [
         line(

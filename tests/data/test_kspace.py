@@ -44,6 +44,8 @@ def test_checked_kspace():
     np.testing.assert_array_equal(checked_kspace(kspace), kspace)
     assert checked_kspace(to_pairs(kspace)).dtype == np.complex64
     assert checked_kspace(to_pairs(kspace)).shape == (3, 20, 24)
+    # Many coils and few partitions are in their places.
+    assert checked_kspace(_random((2, 32, 40, 8))).shape == (2, 32, 40, 8)
     hole = kspace.copy()
     hole[0, 1, 2] = np.nan
     for array, message in (
@@ -52,8 +54,9 @@ def test_checked_kspace():
         (np.ones((20, 24)), "real numbers"),
         (np.ones((3, 2, 20, 24)), "axis 1 is 2: move it to the end"),
         (np.ones(4, "complex64"), r"\(4,\)"),
-        (_random((64, 48, 8)), "coils before pixels"),
-        (_random((300, 8, 8)), "300 coils"),
+        (_random((72, 48, 8)), "coils before pixels"),
+        (_random((2, 24, 20, 3)), "coils before pixels"),
+        (_random((129, 16, 80)), "129 coils.*frames"),
         (hole, "1 values that are NaN"),
     ):
         with pytest.raises(ValueError, match=message) as caught:
