@@ -138,7 +138,7 @@ for strategy in ("one", "mirrored"):
     folder = os.path.dirname(__file__)
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-W", "ignore", "-c", code, folder, str(tmp_path)]
-    subprocess.run(command, check=True, env=environment, timeout=300)
+    subprocess.run(command, check=True, env=environment, timeout=400)
     one, two = (
         json.loads((tmp_path / name / "model.json").read_text()) for name in ("one", "mirrored")
     )
