@@ -8,7 +8,7 @@ import pytest
 
 from keras_imaging.data import random_dictionary
 from keras_imaging.training import SparseRecoveryRecipe, train_stagewise
-from keras_imaging.training.stagewise import stages
+from keras_imaging.training.stagewise import _Watch, stages
 
 pytestmark = [
     pytest.mark.tensorflow,
@@ -121,6 +121,25 @@ def test_the_best_weights_stay(tmp_path):
     assert run.score(result.model.predict(y, verbose=0), x) == pytest.approx(
         result.history[-1]["nmse_db"], abs=1e-4
     )
+
+
+class SeesNothing(SparseRecoveryRecipe):
+    """Its figure improves whatever the weights are."""
+
+    def score(self, estimate, targets):
+        return -1.0
+
+
+def test_best_weights_are_finite():
+    run = SeesNothing(network="alista", num_layers=1)
+    model = run.build_model(A)
+    watch = _Watch(run, stages(model, run)[0], recipe().build_sampler(A, seed=7).batch(0))
+    watch.set_model(run.stage_model(model, 0))
+    watch.look(0)
+    watch.best = 0.0
+    model.unfolded[0].threshold.theta.assign(np.nan)
+    with pytest.raises(FloatingPointError, match="a weight is not finite after 10 steps"):
+        watch.look(10)
 
 
 def test_two_devices_equal_one(tmp_path):
