@@ -20,6 +20,11 @@ class ComposedMap(keras.layers.Layer):
 
     Raises:
         ValueError: if M does not take what D gives.
+
+    Example:
+        >>> composed = ComposedMap(LinearMap((3, 4)), LinearMap((4, 5)))
+        >>> tuple(composed(keras.ops.ones((2, 5))).shape)
+        (2, 3)
     """
 
     def __init__(self, outer: LinearMap, inner: LinearMap, **kwargs):

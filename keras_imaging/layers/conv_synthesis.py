@@ -19,7 +19,11 @@ class ConvSynthesis(keras.layers.Layer):
         `(batch, height, width, 1)`.
 
     Raises:
-        ValueError: if the filters have another rank.
+        ValueError: if the filters have another rank or hold NaN.
+
+    Example:
+        >>> tuple(ConvSynthesis(np.ones((3, 3, 4)))(np.ones((1, 8, 9, 4), "float32")).shape)
+        (1, 6, 7, 1)
     """
 
     def __init__(self, filters: np.ndarray | tuple[int, int, int], **kwargs):

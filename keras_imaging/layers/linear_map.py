@@ -22,6 +22,11 @@ class LinearMap(keras.layers.Layer):
 
     Raises:
         ValueError: if M has not two axes or holds NaN.
+
+    Example:
+        >>> layer = LinearMap(np.array([[1.0, 2.0], [0.0, 1.0]]))
+        >>> keras.ops.convert_to_numpy(layer(np.array([[3.0, 4.0]]))).tolist()
+        [[11.0, 4.0]]
     """
 
     def __init__(self, matrix: np.ndarray | tuple[int, int], trainable: bool = True, **kwargs):
