@@ -2,11 +2,12 @@
 
 import keras
 
+from keras_imaging.layers.full_precision import FullPrecisionLayer
 from keras_imaging.layers.linear_map import LinearMap
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
-class ComposedMap(keras.layers.Layer):
+class ComposedMap(FullPrecisionLayer):
     """y = M (D x) for each row x of a batch.
 
     Args:
@@ -48,9 +49,6 @@ class ComposedMap(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.shape[0])
-
-    def compute_output_spec(self, inputs):
-        return keras.KerasTensor(self.compute_output_shape(inputs.shape), self.variable_dtype)
 
     def get_config(self):
         maps = {name: getattr(self, name) for name in ("outer", "inner")}

@@ -3,11 +3,12 @@
 import keras
 import numpy as np
 
+from keras_imaging.layers.full_precision import FullPrecisionLayer
 from keras_imaging.operators import ConvolutionalSynthesis
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
-class ConvSynthesis(keras.layers.Layer):
+class ConvSynthesis(FullPrecisionLayer):
     """Sum over feature maps, each correlated with its constant filter where the filter fits.
 
     Args:
@@ -42,9 +43,6 @@ class ConvSynthesis(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         batch, *sides, _ = input_shape
         return (batch, *(side and side - self.filter_shape[0] + 1 for side in sides), 1)
-
-    def compute_output_spec(self, inputs):
-        return keras.KerasTensor(self.compute_output_shape(inputs.shape), self.variable_dtype)
 
     def get_config(self):
         config = super().get_config()

@@ -4,11 +4,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_imaging.layers.full_precision import FullPrecisionLayer
 from keras_imaging.operators.matrix import Matrix, checked_matrix
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
-class LinearMap(keras.layers.Layer):
+class LinearMap(FullPrecisionLayer):
     """y = M x for each row x of a batch.
 
     Args:
@@ -45,9 +46,6 @@ class LinearMap(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.shape[0])
-
-    def compute_output_spec(self, inputs):
-        return keras.KerasTensor(self.compute_output_shape(inputs.shape), self.variable_dtype)
 
     def get_config(self):
         return {**super().get_config(), "matrix": self.shape}

@@ -15,7 +15,8 @@ from keras_imaging.layers.unfolded.ista import (
     initial_step,
     initial_weight,
 )
-from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
+from keras_imaging.models.pretrained import dtype_policies
+from keras_imaging.models.unfolded import MeasurementModel
 from keras_imaging.operators import solve_analytic_weight
 from keras_imaging.operators.matrix import checked_matrix
 from keras_imaging.ops.proximal import selected_count
@@ -26,7 +27,7 @@ Values = np.ndarray | tuple[int, int]
 _UNIT_TOLERANCE = 1e-2
 
 
-class SparseRecovery(PretrainedModel):
+class SparseRecovery(MeasurementModel):
     """What the networks share: a dictionary, layers that start at zero, and all their outputs."""
 
     def __init__(self, measurements, codes, A, config, weights, name):
@@ -37,11 +38,6 @@ class SparseRecovery(PretrainedModel):
             self._check_dictionary(A, weights)
 
     @property
-    def unfolded(self) -> list[keras.layers.Layer]:
-        """The layers of the recursion, first to last."""
-        return [self.get_layer(f"layer_{k + 1}") for k in range(self._config["num_layers"])]
-
-    @property
     def coupled(self) -> bool:
         """Whether the recursion sees A: all but LISTA and LISTA-SS."""
         return self._config.get("coupled", True)
@@ -50,17 +46,6 @@ class SparseRecovery(PretrainedModel):
     def dictionary(self):
         """A, `(m, n)`, as a variable; None unless `coupled`."""
         return self.unfolded[0].forward_map.matrix if self.coupled else None
-
-    def check_inputs(self, inputs):
-        m = self._config["A"][0]
-        if len(inputs.shape) != 2 or inputs.shape[-1] != m:
-            raise ValueError(
-                f"{type(self).__name__} takes measurements (batch, {m}), for A of shape "
-                f"{tuple(self._config['A'])}. Received shape {tuple(inputs.shape)}."
-            )
-        dtype = keras.backend.standardize_dtype(inputs.dtype)
-        if "float" not in dtype:
-            raise ValueError(f"{type(self).__name__} takes real floats. Received dtype {dtype}.")
 
     def _check_dictionary(self, A, weights):
         _, given = shape_and_values(A)
@@ -174,7 +159,7 @@ class LISTA(SparseRecovery):
             "lam": lam,
             "coordinate_thresholds": coordinate_thresholds,
             "return_all_layers": return_all_layers,
-            "dtype": dtype,
+            "dtype": policy.name,
         }
         super().__init__(measurements, codes, A, config, weights, name)
 
@@ -265,7 +250,7 @@ class ALISTA(SparseRecovery):
             "train_weight": train_weight,
             "lam": lam,
             "return_all_layers": return_all_layers,
-            "dtype": dtype,
+            "dtype": policy.name,
         }
         super().__init__(measurements, codes, A, config, weights, name)
 

@@ -26,8 +26,8 @@ class UnfoldedISTALayer(UnfoldedLayer):
         y = ops.cast(y, self.variable_dtype)
         return ista_step(x, y, self.forward_map, self.backward_map, self.threshold)
 
-    def _parts(self):
-        return (self.threshold,)
+    def _parts(self, input_shape):
+        return [(self.threshold, self.compute_output_shape(input_shape))]
 
     def _make_threshold(self, percent, initial, coordinatewise=False, clamp=False):
         options = {"dtype": self.variable_dtype, "name": "threshold"}
@@ -104,8 +104,11 @@ class LISTACPLayer(UnfoldedISTALayer):
     def _make_backward(self, W):
         return self._as_map(W, trainable=True, shape=(self.n, self.m), name="weight")
 
-    def _parts(self):
-        return (self.forward_map, self.backward_map, self.threshold)
+    def _parts(self, input_shape):
+        return [*self._maps(), *super()._parts(input_shape)]
+
+    def _maps(self):
+        return [(self.forward_map, (None, self.n)), (self.backward_map, (None, self.m))]
 
     def compute_output_shape(self, input_shape):
         y_shape = input_shape[0] if isinstance(input_shape, list) else input_shape
@@ -167,8 +170,10 @@ class ALISTALayer(LISTACPLayer):
         self.step_size = Scale(self.initial_alpha, dtype=self.variable_dtype, name="step_size")
         return lambda residual: self.weight(self.step_size(residual))
 
-    def _parts(self):
-        return (self.forward_map, self.weight, self.step_size, self.threshold)
+    def _maps(self):
+        residual = (None, self.m)
+        parts = (self.weight, residual), (self.step_size, residual)
+        return [(self.forward_map, (None, self.n)), *parts]
 
     def get_config(self):
         return {
@@ -228,8 +233,8 @@ class LISTALayer(UnfoldedISTALayer):
             percent, threshold, coordinate_thresholds, clamp=percent is None
         )
 
-    def _parts(self):
-        return (self.weight, self.threshold)
+    def _parts(self, input_shape):
+        return [(self.weight, (None, self.n)), *super()._parts(input_shape)]
 
     def forward_map(self, x):
         return x - self.weight(x)
