@@ -5,6 +5,7 @@ import keras
 from keras_imaging.layers.distillation import InformationDistillationBlock
 from keras_imaging.layers.enhancement import caffe_msra
 from keras_imaging.layers.interpolation import InterpolationUpsample
+from keras_imaging.layers.leaky_relu import LeakyReLU
 from keras_imaging.layers.upsample import TransposedUpsample
 from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
 from keras_imaging.models.super_resolution import check_arguments
@@ -74,7 +75,7 @@ class IDN(PretrainedModel):
                 dtype=policy,
                 name=f"conv{k}",
             )(x)
-            x = keras.layers.LeakyReLU(0.05, dtype=policy, name=f"conv{k}_activation")(x)
+            x = LeakyReLU(0.05, dtype=policy, name=f"conv{k}_activation")(x)
         for k in range(1, num_blocks + 1):
             x = InformationDistillationBlock(
                 filters,
