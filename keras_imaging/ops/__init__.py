@@ -18,6 +18,7 @@ from keras_imaging.ops.fourier import (
 )
 from keras_imaging.ops.image_patches import extract_patches, merge_patches
 from keras_imaging.ops.jpeg import jpeg_round_trip
+from keras_imaging.ops.leaky_relu import leaky_relu
 from keras_imaging.ops.resize import bicubic_phases, imresize
 from keras_imaging.ops.upsample_kernels import transposed_to_subpixel_kernel
 
@@ -34,6 +35,7 @@ __all__ = [
     "irfft2_planar",
     "irfft3",
     "jpeg_round_trip",
+    "leaky_relu",
     "merge_patches",
     "modcrop",
     "rfft",
