@@ -18,21 +18,18 @@ if TYPE_CHECKING:
 def read_for(
     source: pathlib.Path, target: pathlib.Path
 ) -> tuple[np.ndarray, Callable[[np.ndarray], None]]:
-    """A picture, and a function that writes what is made of it, with the same colour profile.
+    """A picture, and a function that writes what is made of it, with the same metadata.
 
     Raises:
         ValueError: if it cannot be read, or a result of its depth and channels not be written.
     """
     with quiet_start():
-        from keras_imaging.data.images import (
-            check_writable_as,
-            read_icc_profile,
-            read_image,
-            write_image,
-        )
+        from keras_imaging.data.encoding import check_writable_as
+        from keras_imaging.data.images import read_image, write_image
+        from keras_imaging.data.metadata import read_metadata
     image = read_image(source)
     check_writable_as(target, image.shape, image.dtype)
-    return image, functools.partial(write_image, target, icc_profile=read_icc_profile(source))
+    return image, functools.partial(write_image, target, metadata=read_metadata(source))
 
 
 def files_of(folder: pathlib.Path) -> list[pathlib.Path]:
