@@ -171,6 +171,7 @@ def _sense_folder(sensing, mean, source, out, overwrite):
 
 
 def _sense_one(sensing, mean, source, target):
+    from keras_imaging.inference.sensing import measurement_rate
     from keras_imaging.inference.sensing import sense as send
     from keras_imaging.metrics import psnr
 
@@ -179,12 +180,22 @@ def _sense_one(sensing, mean, source, target):
     result = send(image, sensing.recover, sensing.phi, mean)
     write(result)
     top = 255 if image.dtype == "uint8" else 65535
+    shown, truth = (_visible(picture) for picture in (result, image))
     return {
         "input": source,
         "output": target,
-        "psnr": psnr(result, image, max_val=top),
+        "rate": round(measurement_rate(sensing.phi, mean, image.shape[:2]), 4),
+        "psnr": psnr(shown, truth, max_val=top),
         "seconds": round(time.monotonic() - began, 2),
     }
+
+
+def _visible(picture):
+    """What is seen of a picture: without alpha, and of RGBA those pixels that are not transparent.
+
+    The rest was not sensed, or cannot be told from anything else.
+    """
+    return picture[picture[..., 3] > 0][:, :3] if picture.shape[2:] == (4,) else picture
 
 
 def _sense_sample(sensing, mean, out, overwrite):
@@ -192,6 +203,7 @@ def _sense_sample(sensing, mean, out, overwrite):
 
     from keras_imaging.cli.comparison import most_improved, side_by_side
     from keras_imaging.data import sample_image, write_image
+    from keras_imaging.inference.sensing import measurement_rate
     from keras_imaging.inference.sensing import sense as send
     from keras_imaging.metrics import psnr
 
@@ -215,6 +227,7 @@ def _sense_sample(sensing, mean, out, overwrite):
     written = {
         "input": "the sample picture",
         "output": target,
+        "rate": round(measurement_rate(sensing.phi, mean, truth.shape[:2]), 4),
         "psnr": scores[1],
         "seconds": seconds,
     }
@@ -222,8 +235,8 @@ def _sense_sample(sensing, mean, out, overwrite):
 
 
 def _tell(report):
-    how = f"{report['rate']:g} measurements a pixel, patch means {report['mean']}"
     for item in report["written"]:
+        how = f"{item['rate']:g} measurements a pixel, patch means {report['mean']}"
         typer.echo(
             f"Wrote {item['output']}: {item['input']} from {how}, by "
             f"{report['solver']} in {item['seconds']} s. PSNR {item['psnr']:.2f} dB."
