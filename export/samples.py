@@ -1,7 +1,6 @@
 """Inputs on which quantization is calibrated and files are compared."""
 
 import math
-import warnings
 from collections.abc import Iterable
 
 import keras
@@ -23,6 +22,7 @@ from keras_imaging.models.lista import SparseRecovery
 from keras_imaging.models.message import MessageModel
 from keras_imaging.models.pretrained import PretrainedModel, shipped_weights
 from keras_imaging.ops.resize import imresize
+from keras_imaging.silence import Silence
 
 # Calibration runs on slow kernels: small parts of many pictures say more in the same time.
 _SIDE = 96
@@ -162,9 +162,8 @@ def _measurements(model):
         # B starts as a multiple of A^T.
         B = keras.ops.convert_to_numpy(model.get_layer("input_weight_1").matrix)
         A = B.T / np.linalg.norm(B, axis=1)
-    with warnings.catch_warnings():
-        # Random codes are recovered far beyond what is guaranteed.
-        warnings.simplefilter("ignore", UserWarning)
+    # Random codes are recovered far beyond what is guaranteed.
+    with Silence(r"\d+ non-zeros: "):
         sampler = SparseSampler(keras.ops.convert_to_numpy(A), batch_size=_MOST)
     measurements, _ = sampler.batch(0)
     return [{model.inputs[0].name: row[None]} for row in measurements]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import pathlib
 from collections import Counter
@@ -13,6 +14,12 @@ from keras_imaging.cli.quiet import quiet_start
 
 if TYPE_CHECKING:
     import numpy as np
+
+# A file, and the file to make of it.
+Job = tuple[pathlib.Path, pathlib.Path]
+
+# The disk; and None, of the errors that we raise ourselves: the registry is held or broken.
+_ENDS_ALL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, None)
 
 
 def read_for(
@@ -78,28 +85,83 @@ def work_through(
     overwrite: bool,
     work: Callable[[pathlib.Path, pathlib.Path], dict],
 ) -> dict:
-    """Make a picture of each file of a folder; those that cannot be read are skipped.
+    """Make a picture of each file of a folder, see `work_on`.
 
     Args:
         folder, sources, out, ending: of `targets_of`.
         overwrite: replace existing files.
         work: takes a file and the file to write; returns what to report of it.
 
-    Returns:
-        `{"written": [report, ...], "skipped": {name: reason, ...}}`.
-
     Raises:
         ValueError: as `check_outputs`, before the work begins.
     """
-    targets = targets_of(folder, sources, out, ending)
-    check_outputs(targets, overwrite)
+    jobs = list(zip(sources, targets_of(folder, sources, out, ending), strict=True))
+    return work_on(*possible(jobs, overwrite), work, folder.name)
 
-    written, skipped = [], {}
-    with progress_bar(folder.name) as progress:
-        for done, (source, target) in enumerate(zip(sources, targets, strict=True), start=1):
+
+def possible(
+    jobs: list[Job],
+    overwrite: bool,
+    beside: Callable[[pathlib.Path], pathlib.Path] | None = None,
+) -> tuple[list[Job], dict[str, str]]:
+    """The jobs whose targets can be written, and why others cannot, by the names of their files.
+
+    Args:
+        jobs: files and what is to be made of them.
+        overwrite: replace existing files.
+        beside: what else is written with each target.
+
+    Raises:
+        ValueError: as `check_outputs`: what concerns all of them.
+    """
+    able, skipped = [], {}
+    for source, target in jobs:
+        try:
+            check_outputs([target] if beside is None else [target, beside(target)], overwrite)
+        # Such as a name that is too long.
+        except OSError as error:
+            skipped[source.name] = str(error)
+        else:
+            able.append((source, target))
+    return able, skipped
+
+
+def work_on(
+    jobs: list[Job],
+    skipped: dict[str, str],
+    work: Callable[[pathlib.Path, pathlib.Path], dict],
+    label: str,
+) -> dict:
+    """Do jobs one after another; those that fail are skipped, and none stops the others.
+
+    But for a disk that is full or read only, and a registry that is held: all others would fail
+    too, after all their work.
+
+    Args:
+        jobs: files and what is to be made of them.
+        skipped: why others cannot be done, by name.
+        work: takes a file and the file to write; returns what to report of it.
+        label: of the progress bar.
+
+    Returns:
+        `{"written": [report, ...], "skipped": {name: reason, ...}}`, and if it was stopped,
+        `"stopped": {"file": name, "reason": reason, "place": in words}`.
+    """
+    report = {"written": [], "skipped": dict(skipped)}
+    with progress_bar(label) as progress:
+        for done, (source, target) in enumerate(jobs, start=1):
             try:
-                written.append(work(source, target))
-            except ValueError as error:
-                skipped[source.name] = str(error)
-            progress(done, len(sources))
-    return {"written": written, "skipped": skipped}
+                report["written"].append(work(source, target))
+            except Exception as error:
+                if isinstance(error, OSError) and error.errno in _ENDS_ALL:
+                    report["stopped"] = {
+                        "file": source.name,
+                        "reason": str(error),
+                        "place": f"after {done - 1} of {len(jobs)} files",
+                    }
+                    break
+                known = isinstance(error, ValueError | OSError)
+                reason = str(error) if known else f"{type(error).__name__}: {error}"
+                report["skipped"][source.name] = " ".join(reason.split())
+            progress(done, len(jobs))
+    return report

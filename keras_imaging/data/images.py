@@ -13,6 +13,7 @@ from PIL import ExifTags, Image
 from keras_imaging.data import png16
 from keras_imaging.data.encoding import NOTHING, Metadata, check_writable_as, encode
 from keras_imaging.data.files import replacing
+from keras_imaging.silence import Silence
 
 # The largest phone cameras take 200 megapixels; beyond that a small file may fill the memory.
 MAX_PIXELS = 210_000_000
@@ -41,35 +42,8 @@ _SEQUENCES = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
 _limit_lock = threading.Lock()
 
 
-class _Silence:
-    """Pillow's warnings, off while any thread reads a picture.
-
-    `warnings.catch_warnings` belongs to one thread: of two that enter and leave across each other,
-    the later one puts back for good what the earlier one had set.
-    """
-
-    def __init__(self):
-        self._lock = threading.Lock()
-        self._readers = 0
-        self._catching = None
-
-    def __enter__(self):
-        with self._lock:
-            self._readers += 1
-            if self._readers == 1:
-                self._catching = warnings.catch_warnings()
-                self._catching.__enter__()
-                # Damaged metadata around sound pixels is no concern of the reader.
-                warnings.filterwarnings("ignore", module=r"PIL\.")
-
-    def __exit__(self, *error):
-        with self._lock:
-            self._readers -= 1
-            if not self._readers:
-                self._catching.__exit__(*error)
-
-
-_silence = _Silence()
+# Damaged metadata around sound pixels is no concern of the reader.
+_silence = Silence(module=r"PIL\.")
 
 
 def list_images(folder: str | os.PathLike, recursive: bool = False) -> list[pathlib.Path]:

@@ -19,6 +19,7 @@ from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
 from keras_imaging.operators import solve_analytic_weight
 from keras_imaging.operators.matrix import checked_matrix
 from keras_imaging.ops.proximal import selected_count
+from keras_imaging.silence import Silence
 
 Values = np.ndarray | tuple[int, int]
 
@@ -293,9 +294,8 @@ def tilista(A: Values | None = None, **kwargs) -> ALISTA:
         **kwargs: see `ALISTA`.
     """
     A, shape = checked_dictionary(A)
-    with warnings.catch_warnings():
-        # A / L is no analytic weight and need not satisfy its constraint.
-        warnings.filterwarnings("ignore", "W_i . A_i should be 1")
+    # A / L is no analytic weight and need not satisfy its constraint.
+    with Silence("W_i . A_i should be 1"):
         W = shape if isinstance(A, tuple) else A * np.float32(initial_step(A))
         return ALISTA(A, W, train_weight=True, **kwargs)
 

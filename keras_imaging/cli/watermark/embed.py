@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from keras_imaging.cli import options
-from keras_imaging.cli.output import check_outputs, print_json, progress_bar
-from keras_imaging.cli.picture_files import targets_of
+from keras_imaging.cli.output import check_outputs, give_report
+from keras_imaging.cli.picture_files import possible, targets_of, work_on
 from keras_imaging.cli.quiet import quiet_start
 from keras_imaging.cli.watermark.inputs import (
     KEY_FILE,
@@ -109,9 +109,13 @@ def embed_marks(
             jobs = _jobs(source, out, format, own_files(key, registry))
         with quiet_start():
             from keras_imaging.watermark.sidecar import sidecar_path
-        targets = [target for _, target in jobs]
+        alone = source is None or not source.is_dir()
+        skipped = {}
         # A sidecar may be that of a picture which was moved away.
-        check_outputs([*targets, *map(sidecar_path, targets)], overwrite)
+        if alone:
+            check_outputs([path(jobs[0][1]) for path in (pathlib.Path, sidecar_path)], overwrite)
+        else:
+            jobs, skipped = possible(jobs, overwrite, sidecar_path)
         if source is None:
             _sample_key(key)
         secret = key_of(key, identity, force)
@@ -128,39 +132,19 @@ def embed_marks(
             "quality": quality,
             "registry": store,
         }
-        alone = source is None or not source.is_dir()
-        written, skipped, stopped = [], {}, None
-        progress = stack.enter_context(progress_bar("stamping"))
-        for done, (path, target) in enumerate(jobs, start=1):
+
+        def stamp(path, target):
             own = nonce_of()
-            try:
-                stamped = stamp_file(networks, path, target, secret, own, **settings)
-            except ValueError as error:
-                if alone:
-                    raise
-                skipped[path.name] = str(error)
-            # The disk is full, or the registry held: what is written is to be told all the same.
-            except Exception as error:
-                if alone:
-                    raise
-                stopped = error
-                break
-            else:
-                written.append(stamped_item(path, stamped, own, quality))
-            progress(done, len(jobs))
-    report = {"identity": secret.identity, "weights": weights, "written": written}
-    if skipped:
-        report["skipped"] = skipped
-    if stopped is not None:
-        report["stopped"] = {"file": path.name, "reason": str(stopped)}
-    if as_json:
-        print_json(report)
-    else:
-        tell_stamped(report)
-    if stopped is not None:
-        typer.echo(f"Stopped at {path.name}, after {done - 1} of {len(jobs)} files.", err=True)
-        raise stopped
-    if skipped or not all(item["reads_back"] for item in written):
+            stamped = stamp_file(networks, path, target, secret, own, **settings)
+            return stamped_item(path, stamped, own, quality)
+
+        if alone:
+            report = {"written": [stamp(*jobs[0])]}
+        else:
+            report = work_on(jobs, skipped, stamp, "stamping")
+    report = {"identity": secret.identity, "weights": weights, **report}
+    give_report(report, as_json, tell_stamped)
+    if not all(item["reads_back"] for item in report["written"]):
         raise typer.Exit(1)
 
 
