@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from keras_imaging.cli.output import check_outputs, progress_bar
+from keras_imaging.cli.output import check_outputs, progress_bar, target_of
 from keras_imaging.cli.quiet import quiet_start
+from keras_imaging.cli.refusals import check_targets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,26 +78,38 @@ def targets_of(
     return [out / f"{name}{ending}{suffix}" for name in names]
 
 
-def work_through(
-    folder: pathlib.Path,
-    sources: list[pathlib.Path],
-    out: pathlib.Path | None,
-    ending: str,
-    overwrite: bool,
-    work: Callable[[pathlib.Path, pathlib.Path], dict],
-) -> dict:
-    """Make a picture of each file of a folder, see `work_on`.
+def plan(
+    source: pathlib.Path | None, out: pathlib.Path | None, ending: str, overwrite: bool
+) -> tuple[list[Job], dict[str, str]]:
+    """What is to be made of a picture, of each file of a folder, or of a sample.
+
+    Loads nothing: what the arguments rule out is refused at once.
 
     Args:
-        folder, sources, out, ending: of `targets_of`.
+        source: the picture or folder; None: the sample, beside which a comparison is written.
+        out: file or folder to write; None: see `targets_of`.
+        ending: of the name of each result, before its suffix.
         overwrite: replace existing files.
-        work: takes a file and the file to write; returns what to report of it.
+
+    Returns:
+        The jobs, for the sample one of None; and why others cannot be done, see `possible`.
 
     Raises:
-        ValueError: as `check_outputs`, before the work begins.
+        ValueError: if nothing can be written there.
     """
-    jobs = list(zip(sources, targets_of(folder, sources, out, ending), strict=True))
-    return work_on(*possible(jobs, overwrite), work, folder.name)
+    if source is not None and source.is_dir():
+        sources = files_of(source)
+        targets = targets_of(source, sources, out, ending)
+        return possible(list(zip(sources, targets, strict=True)), overwrite)
+    default = pathlib.Path("sample.png") if source is None else source
+    target = target_of(out, default.with_name(f"{default.stem}{ending}.png"))
+    check_targets([target] if source else [target, comparison_of(target)], overwrite)
+    return [(source, target)], {}
+
+
+def comparison_of(target: pathlib.Path) -> pathlib.Path:
+    """The picture that compares the sample with others."""
+    return target.with_name(f"{target.stem}_comparison.png")
 
 
 def possible(

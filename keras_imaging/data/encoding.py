@@ -10,6 +10,7 @@ import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin
 
 from keras_imaging.data import bmp, png16
+from keras_imaging.formats import check_suffix
 
 # Settings that lose nothing, or for JPEG nothing one would see: 4:4:4.
 _WRITERS = {
@@ -74,15 +75,6 @@ def check_writable_as(path: str | os.PathLike, shape: tuple[int, ...], dtype: np
         raise ValueError(f"Only .png files hold 16 bits here. Received: {str(path)!r}")
     if shape[2:] == (4,) and suffix in _NO_ALPHA:
         raise ValueError(f"A {suffix} file holds no alpha channel. Received: {str(path)!r}")
-
-
-def check_suffix(path: str | os.PathLike) -> None:
-    """Raise ValueError if `write_image` knows no format of this name."""
-    if pathlib.Path(path).suffix.lower() not in _WRITERS:
-        raise ValueError(
-            f"Expected a file name that ends with one of {', '.join(_WRITERS)}. "
-            f"Received: {str(path)!r}"
-        )
 
 
 def encode(

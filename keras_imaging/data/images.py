@@ -13,25 +13,11 @@ from PIL import ExifTags, Image
 from keras_imaging.data import png16
 from keras_imaging.data.encoding import NOTHING, Metadata, check_writable_as, encode
 from keras_imaging.data.files import replacing
+from keras_imaging.formats import READABLE
 from keras_imaging.silence import Silence
 
 # The largest phone cameras take 200 megapixels; beyond that a small file may fill the memory.
 MAX_PIXELS = 210_000_000
-
-SUFFIXES = (
-    ".avif",
-    ".bmp",
-    ".gif",
-    ".jp2",
-    ".jpeg",
-    ".jpg",
-    ".pgm",
-    ".png",
-    ".ppm",
-    ".tif",
-    ".tiff",
-    ".webp",
-)
 
 # What Pillow knows no 8-bit RGB values of without converting colours.
 CONVERTED_MODES = ("CMYK", "HSV", "LAB", "YCbCr")
@@ -63,10 +49,10 @@ def list_images(folder: str | os.PathLike, recursive: bool = False) -> list[path
     paths = sorted(
         path
         for path in entries
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in READABLE and not path.name.startswith(".") and path.is_file()
     )
     if not paths:
-        raise ValueError(f"There is no picture ({', '.join(SUFFIXES)}) in {str(folder)!r}.")
+        raise ValueError(f"There is no picture ({', '.join(READABLE)}) in {str(folder)!r}.")
     return paths
 
 

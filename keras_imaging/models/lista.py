@@ -71,9 +71,8 @@ class SparseRecovery(PretrainedModel):
             # B starts as a multiple of A^T.
             B = ops.convert_to_numpy(self.get_layer("input_weight_1").matrix)
             A = B.T / np.linalg.norm(B, axis=1)
-        with warnings.catch_warnings():
-            # Random codes are recovered far beyond what is guaranteed.
-            warnings.simplefilter("ignore", UserWarning)
+        # Random codes are recovered far beyond what is guaranteed.
+        with Silence(r"\d+ non-zeros: "):
             sampler = SparseSampler(ops.convert_to_numpy(A), batch_size=_SAMPLES)
         measurements, _ = sampler.batch(0)
         return [{self.inputs[0].name: row[None]} for row in measurements]

@@ -12,6 +12,7 @@ from keras_imaging.data.encoding import check_writable_as, encode
 from keras_imaging.data.files import partial_path
 from keras_imaging.data.images import colours, read_image
 from keras_imaging.data.metadata import read_metadata
+from keras_imaging.formats import STAMPABLE, check_suffix
 from keras_imaging.watermark.alignment import align
 from keras_imaging.watermark.embedding import MIN_SIDE, embed, extract, least_cover
 from keras_imaging.watermark.faces import find_faces
@@ -19,8 +20,6 @@ from keras_imaging.watermark.keys import Key, fingerprint, watermark_bits
 from keras_imaging.watermark.region import Box
 from keras_imaging.watermark.registry import Registry, place_picture
 from keras_imaging.watermark.statistics import DEFAULT_ALPHA, MatchResult, match_test
-
-_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 # How to choose the region to stamp; see `stamp_regions`.
 FACES = ("largest", "all", "one", "none")
@@ -218,10 +217,7 @@ def stamp_regions(image: np.ndarray, box: Box | None = None, faces: str = "large
 
 
 def _check_target(target, image, quality):
-    if target.suffix.lower() not in _SUFFIXES:
-        raise ValueError(
-            f"Expected a file name ending in .png, .jpg or .jpeg. Received: {str(target)!r}"
-        )
+    check_suffix(target, STAMPABLE)
     if not 1 <= quality <= 100:
         raise ValueError(f"`quality` must be in 1..100. Received: {quality}")
     check_writable_as(target, image.shape, image.dtype)

@@ -78,7 +78,7 @@ def test_the_quality_of_a_jpeg(photo, tmp_path):
     assert sizes[0] < 0.6 * sizes[1]
     with pytest.raises(ValueError, match="`quality`"):
         stamp(photo, tmp_path / "a.jpg", quality=0)
-    with pytest.raises(ValueError, match=r"ending in \.png"):
+    with pytest.raises(ValueError, match=r"ends with one of \.png"):
         stamp(photo, tmp_path / "a.webp")
     assert not (tmp_path / "a.webp").exists()
 
