@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from keras_imaging.cli import options
-from keras_imaging.cli.output import check_outputs, give_report, target_of
-from keras_imaging.cli.picture_files import read_for
+from keras_imaging.cli.output import give_report, target_of
+from keras_imaging.cli.picture_files import comparison_of, read_for
 from keras_imaging.cli.quiet import quiet_start
+from keras_imaging.cli.refusals import check_file, check_source, check_targets, check_weights
 
 _DEFAULT = "lama_small"
 
@@ -58,16 +59,18 @@ def inpaint(
         raise ValueError(f"{str(source)!r} is a folder; give the name of a picture.")
     default = pathlib.Path("sample.png") if source is None else source
     target = target_of(out, default.with_name(f"{default.stem}_inpainted.png"))
-
+    check_source(source)
+    check_file(mask)
+    check_weights(weights)
+    check_targets([target] if source else [target, comparison_of(target)], overwrite)
     if source is None:
-        report = _fill_sample(target, weights, overwrite)
+        report = _fill_sample(target, weights)
     else:
-        report = _fill_file(source, mask, boxes, target, weights, overwrite)
+        report = _fill_file(source, mask, boxes, target, weights)
     give_report(report, as_json, _tell)
 
 
-def _fill_file(source, mask, boxes, target, weights, overwrite):
-    check_outputs([target], overwrite)
+def _fill_file(source, mask, boxes, target, weights):
     image, write = read_for(source, target)
     hole = _hole(image.shape[:2], mask, boxes)
     network, name = _load(weights)
@@ -76,14 +79,13 @@ def _fill_file(source, mask, boxes, target, weights, overwrite):
     return _report(name, source, target, hole, seconds)
 
 
-def _fill_sample(target, weights, overwrite):
+def _fill_sample(target, weights):
     with quiet_start():
         from keras_imaging.cli.comparison import most_improved, side_by_side
         from keras_imaging.data import random_inpainting_masks, sample_image, write_image
         from keras_imaging.evaluation.inpainting import hole_scores
 
-    comparison = target.with_name(f"{target.stem}_comparison.png")
-    check_outputs([target, comparison], overwrite)
+    comparison = comparison_of(target)
     network, name = _load(weights)
     truth = sample_image()
     hole = random_inpainting_masks(1, truth.shape[:2], "medium", seed=8)[0, ..., 0] > 0

@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from keras_imaging.cli import options
-from keras_imaging.cli.output import check_outputs, print_json, target_of
+from keras_imaging.cli.output import print_json, target_of
 from keras_imaging.cli.quiet import quiet_start
+from keras_imaging.cli.refusals import check_file, check_targets, check_weights
+from keras_imaging.formats import ARRAYS
 
 
 class Solver(enum.StrEnum):
@@ -62,13 +64,15 @@ def recover(
     in dB, is told where x is known.
     """
     target = _target(source, out)
-    check_outputs([target], overwrite)
+    for path in (source, matrix):
+        check_file(path)
+    check_weights(weights)
+    check_targets([target], overwrite, ARRAYS)
     with warnings.catch_warnings(record=True) as caught, quiet_start():
         warnings.simplefilter("always", UserWarning)
-        from keras_imaging.data.arrays import check_suffix, write_arrays
+        from keras_imaging.data.arrays import write_arrays
         from keras_imaging.data.sparse import read_matrix
 
-        check_suffix(target)
         problem = {} if source is None else _read_problem(source)
         if matrix is not None:
             problem["A"] = read_matrix(matrix)

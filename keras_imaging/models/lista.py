@@ -20,6 +20,7 @@ from keras_imaging.models.unfolded import MeasurementModel
 from keras_imaging.operators import solve_analytic_weight
 from keras_imaging.operators.matrix import checked_matrix
 from keras_imaging.ops.proximal import selected_count
+from keras_imaging.silence import Silence
 
 Values = np.ndarray | tuple[int, int]
 
@@ -66,9 +67,8 @@ class SparseRecovery(MeasurementModel):
             # B starts as a multiple of A^T.
             B = ops.convert_to_numpy(self.get_layer("input_weight_1").matrix)
             A = B.T / np.linalg.norm(B, axis=1)
-        with warnings.catch_warnings():
-            # Random codes are recovered far beyond what is guaranteed.
-            warnings.simplefilter("ignore", UserWarning)
+        # Random codes are recovered far beyond what is guaranteed.
+        with Silence(r"\d+ non-zeros: "):
             sampler = SparseSampler(ops.convert_to_numpy(A), batch_size=_SAMPLES)
         measurements, _ = sampler.batch(0)
         return [{self.inputs[0].name: row[None]} for row in measurements]
@@ -315,9 +315,8 @@ def tilista(A: Values | None = None, **kwargs) -> ALISTA:
         **kwargs: see `ALISTA`.
     """
     A, shape = checked_dictionary(A)
-    with warnings.catch_warnings():
-        # A / L is no analytic weight and need not satisfy its constraint.
-        warnings.filterwarnings("ignore", "W_i . A_i should be 1")
+    # A / L is no analytic weight and need not satisfy its constraint.
+    with Silence("W_i . A_i should be 1"):
         W = shape if isinstance(A, tuple) else A * np.float32(initial_step(A))
         return ALISTA(A, W, train_weight=True, **kwargs)
 

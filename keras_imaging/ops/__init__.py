@@ -20,10 +20,12 @@ from keras_imaging.ops.image_patches import extract_patches, merge_patches
 from keras_imaging.ops.jpeg import jpeg_round_trip
 from keras_imaging.ops.leaky_relu import leaky_relu
 from keras_imaging.ops.resize import bicubic_phases, imresize
+from keras_imaging.ops.transparency import extend_colours
 from keras_imaging.ops.upsample_kernels import transposed_to_subpixel_kernel
 
 __all__ = [
     "bicubic_phases",
+    "extend_colours",
     "extract_patches",
     "fft2c",
     "fftshift",

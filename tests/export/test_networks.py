@@ -2,6 +2,7 @@
 
 import collections
 import io
+import warnings
 
 import keras
 import numpy as np
@@ -16,6 +17,7 @@ from keras_imaging.data.sensing import gaussian_measurement_matrix
 from keras_imaging.data.sparse import random_dictionary
 from keras_imaging.export import litert, to_litert, to_saved_model, verify
 from keras_imaging.export.inputs import call, input_shapes
+from keras_imaging.export.quantization import _quiet_quantizer
 from keras_imaging.export.runtime import LiteRTModel, operators
 from keras_imaging.export.samples import inputs_of_pictures, sample_inputs
 from keras_imaging.layers import FFCBNAct, SpectralTransform
@@ -73,9 +75,21 @@ def test_vectors_are_verified(lista, lista_file):
 
 def test_int16x8_of_sparse_codes(tmp_path):
     model = LISTA(A, num_layers=4, coupled=True)
-    path = to_litert(model, tmp_path / "a.tflite", "int16x8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        path = to_litert(model, tmp_path / "a.tflite", "int16x8")
     sample = sample_inputs(model, input_shapes(model))[-1]
     assert snr(call(model, sample)[0], LiteRTModel(path).run(sample)[0]) > 30
+
+
+def test_the_quantizer_shows_no_bars(capsys):
+    from litert_quantizer.utils import progress_utils
+
+    bar = progress_utils.ProgressBar
+    with _quiet_quantizer(), progress_utils.ProgressBar(1000, "Calibration:") as shown:
+        shown.update_single_step()
+    assert capsys.readouterr().err == ""
+    assert progress_utils.ProgressBar is bar
 
 
 def test_saved_model_of_several_outputs(lista, tmp_path):
