@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import keras
 import numpy as np
 
-from keras_imaging.data.images import replacing
+from keras_imaging.data.files import replacing
 from keras_imaging.export.conversion import convert
 from keras_imaging.export.emulation import is_plain
 from keras_imaging.export.graph import is_functional, plain_graph

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_imaging.data.images import replacing
+from keras_imaging.data.files import replacing
 from keras_imaging.export.emulation import INPUT, is_depth_to_space, is_plain, measure_ranges
 from keras_imaging.export.graph import plain_graph
 from keras_imaging.export.inputs import input_shapes

@@ -26,9 +26,11 @@ from PIL import Image
 from keras_imaging import models
 from keras_imaging.data import periodic_textures
 from keras_imaging.data.images import colours, list_images, read_image
-from keras_imaging.evaluation import super_resolution
-from keras_imaging.evaluation_inpainting import inpainting
-from keras_imaging.evaluation_sensing import sensing
+from keras_imaging.evaluation import (
+    evaluate_inpainting,
+    evaluate_sensing,
+    evaluate_super_resolution,
+)
 from keras_imaging.metrics import nmse_db, psnr, ssim
 from keras_imaging.models.pretrained import WEIGHTS_DIR, load_weights_file
 from keras_imaging.training.card import card_file, weights_file
@@ -131,7 +133,7 @@ def super_resolution_score(benchmarks: dict[str, str]) -> Callable:
             test: {
                 figure: round(value, 4)
                 for figure, value in dataclasses.asdict(
-                    super_resolution(model, images).mean
+                    evaluate_super_resolution(model, images).mean
                 ).items()
             }
             for test, images in benchmarks.items()
@@ -159,7 +161,10 @@ def sensing_score(folders: dict[str, str]) -> Callable:
         return {
             f"{test}, {mean} mean": {
                 "psnr": round(
-                    sensing(model.predict_on_batch, folder, model.measurement_matrix, mean).mean, 4
+                    evaluate_sensing(
+                        model.predict_on_batch, folder, model.measurement_matrix, mean
+                    ).mean,
+                    4,
                 )
             }
             for test, folder in folders.items()
@@ -184,7 +189,7 @@ def inpainting_score(folders: dict[str, str], sizes: tuple[int, ...] = (128, 256
                 images = map(read_image, list_images(folder))
                 tests[test] = [_centre(x, size) for x in images if min(x.shape[:2]) >= size]
             for test, images in tests.items():
-                scores = dataclasses.asdict(inpainting(model, images).mean)
+                scores = dataclasses.asdict(evaluate_inpainting(model, images).mean)
                 results[f"{test}, {size} px"] = {k: round(v, 4) for k, v in scores.items()}
         return results
 

@@ -54,7 +54,7 @@ def super_resolution(
     if network.remark:
         typer.echo(network.remark, err=True)
     with progress_bar(data.name) as progress:
-        scores = evaluation.super_resolution(
+        scores = evaluation.evaluate_super_resolution(
             network.model,
             data,
             protocol=protocol.value,

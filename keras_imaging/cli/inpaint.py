@@ -90,7 +90,7 @@ def _fill_sample(target, preset, weights, overwrite):
     with quiet_start():
         from keras_imaging.cli.comparison import most_improved, side_by_side
         from keras_imaging.data import random_inpainting_masks, sample_image, write_image
-        from keras_imaging.evaluation_inpainting import hole_scores
+        from keras_imaging.evaluation.inpainting import hole_scores
 
     comparison = target.with_name(f"{target.stem}_comparison.png")
     check_outputs([target, comparison], overwrite)

@@ -17,7 +17,7 @@ _CLASSICAL = ("fista", "ista")
 
 
 class Mean(enum.StrEnum):
-    """What is known of each patch's mean, see `keras_imaging.sensing`."""
+    """What is known of each patch's mean, see `keras_imaging.inference.sensing`."""
 
     MEASURED = "measured"
     ORACLE = "oracle"
@@ -98,7 +98,7 @@ def sense(
         target = target_of(out, source.with_name(f"{source.stem}_sensed.png"))
         check_outputs([target], overwrite)
         report = {"written": [_sense_one(sensing, mean.value, source, target)]}
-    from keras_imaging.sensing import measurement_rate
+    from keras_imaging.inference.sensing import measurement_rate
 
     achieved = round(measurement_rate(sensing.phi, mean.value), 4)
     report = {"solver": sensing.name, "rate": achieved, "mean": mean.value, **report}
@@ -117,7 +117,7 @@ def _classical(rate, solver, weights, dictionary, lam, iterations):
     from keras_imaging import solvers
     from keras_imaging.data.arrays import read_arrays
     from keras_imaging.data.sensing import gaussian_measurement_matrix
-    from keras_imaging.sensing import sparse_recovery
+    from keras_imaging.inference.sensing import sparse_recovery
 
     if dictionary is not None:
         D = next(iter(read_arrays(dictionary).values()))
@@ -171,8 +171,8 @@ def _sense_folder(sensing, mean, source, out, overwrite):
 
 
 def _sense_one(sensing, mean, source, target):
+    from keras_imaging.inference.sensing import sense as send
     from keras_imaging.metrics import psnr
-    from keras_imaging.sensing import sense as send
 
     began = time.monotonic()
     image, write = read_for(source, target)
@@ -192,8 +192,8 @@ def _sense_sample(sensing, mean, out, overwrite):
 
     from keras_imaging.cli.comparison import most_improved, side_by_side
     from keras_imaging.data import sample_image, write_image
+    from keras_imaging.inference.sensing import sense as send
     from keras_imaging.metrics import psnr
-    from keras_imaging.sensing import sense as send
 
     target = target_of(out, pathlib.Path("sample_sensed.png"))
     comparison = target.with_name(f"{target.stem}_comparison.png")

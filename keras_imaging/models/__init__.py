@@ -2,13 +2,13 @@
 
 from keras_imaging.models.compressive_sensing import CompressiveSensing
 from keras_imaging.models.conv_lista import ConvLISTA
-from keras_imaging.models.faceguard import FaceGuard
-from keras_imaging.models.faceguard_nets import FaceGuardDecoder, FaceGuardEncoder
+from keras_imaging.models.faceguard import FaceGuardDecoder, FaceGuardEncoder
+from keras_imaging.models.faceguard_training import FaceGuard
 from keras_imaging.models.ffc_resnet import FFCResNet
 from keras_imaging.models.hidden import HiDDeNDecoder, HiDDeNDiscriminator, HiDDeNEncoder
 from keras_imaging.models.idn import IDN
 from keras_imaging.models.imdn import IMDN
-from keras_imaging.models.inpainting import InpaintingLoss, InpaintingModel
+from keras_imaging.models.inpainting_training import InpaintingLoss, InpaintingModel
 from keras_imaging.models.lama import LaMaGenerator
 from keras_imaging.models.lista import ALISTA, LISTA, tilista
 from keras_imaging.models.patch_discriminator import PatchDiscriminator

@@ -7,7 +7,7 @@ from keras_imaging.data.sensing import gaussian_measurement_matrix
 from keras_imaging.data.sparse import random_dictionary
 from keras_imaging.layers.composed_map import ComposedMap
 from keras_imaging.layers.linear_map import LinearMap, shape_and_values
-from keras_imaging.layers.lista import LISTACPLayer, initial_weight, step_size
+from keras_imaging.layers.unfolded.ista import LISTACPLayer, initial_step, initial_weight
 from keras_imaging.models.lista import Values, percentages
 from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
 from keras_imaging.operators.matrix import checked_matrix
@@ -86,7 +86,7 @@ class CompressiveSensing(PretrainedModel):
         weight = initial_weight(A)
         if tied:
             weight = LinearMap(weight, dtype=policy, name="weight")
-        threshold = lam * step_size(A)
+        threshold = lam * initial_step(A)
         x, codes = None, []
         for k, percent in enumerate(percents, start=1):
             layer = LISTACPLayer(

@@ -5,7 +5,7 @@ import numpy as np
 
 from keras_imaging.data.sparse import random_dictionary
 from keras_imaging.layers.conv_synthesis import ConvSynthesis, filter_shape_and_values
-from keras_imaging.layers.lista import ConvLISTALayer
+from keras_imaging.layers.unfolded.ista import ConvLISTALayer
 from keras_imaging.models.lista import percentages
 from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
 

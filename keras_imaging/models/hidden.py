@@ -3,9 +3,9 @@
 import keras
 
 from keras_imaging.layers.conv_bn_relu import ConvBNReLU
+from keras_imaging.layers.repeat_at_pixels import RepeatAtPixels
 from keras_imaging.models.message import MessageModel, message_inputs
 from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
-from keras_imaging.typing import Tensor
 
 
 def _policies(input_shape, dtype, **counts):
@@ -89,30 +89,6 @@ class HiDDeNEncoder(MessageModel):
         }
         super().__init__(inputs, x, config, weights, name=name or "hidden_encoder")
         self.message_length = message_length
-
-
-@keras.saving.register_keras_serializable(package="keras_imaging")
-class RepeatAtPixels(keras.layers.Layer):
-    """A vector at every pixel of a map.
-
-    Args:
-        **kwargs: of `keras.layers.Layer`.
-
-    Input shape:
-        a list of `(batch, n)` and `(batch, height, width, channels)`.
-    Output shape:
-        `(batch, height, width, n)`.
-    """
-
-    def call(self, inputs: list[Tensor]) -> Tensor:
-        vector, like = inputs
-        size = keras.ops.shape(like)[1:3]
-        vector = vector[:, None, None, :]
-        return keras.ops.broadcast_to(vector, (keras.ops.shape(vector)[0], *size, vector.shape[-1]))
-
-    def compute_output_shape(self, input_shape):
-        vector, like = input_shape
-        return (*like[:3], vector[-1])
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")

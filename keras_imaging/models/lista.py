@@ -8,12 +8,12 @@ from keras import ops
 
 from keras_imaging.data.sparse import random_dictionary
 from keras_imaging.layers.linear_map import LinearMap, shape_and_values
-from keras_imaging.layers.lista import (
+from keras_imaging.layers.unfolded.ista import (
     ALISTALayer,
     LISTACPLayer,
     LISTALayer,
+    initial_step,
     initial_weight,
-    step_size,
 )
 from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
 from keras_imaging.operators import solve_analytic_weight
@@ -142,7 +142,7 @@ class LISTA(SparseRecovery):
         percents = percentages(num_layers, support_selection)
         policy, full = dtype_policies(dtype)
         measurements = keras.Input((m,), dtype=full, name="measurements")
-        threshold = lam * step_size(A)
+        threshold = lam * initial_step(A)
         W = initial_weight(A)
         if coupled:
             dictionary = LinearMap(A, trainable=False, dtype=policy, name="dictionary")
@@ -243,7 +243,7 @@ class ALISTA(SparseRecovery):
         shape, values = shape_and_values(W)
         transposed = shape[::-1] if values is None else values.T
         weight = LinearMap(transposed, trainable=train_weight, dtype=policy, name="weight")
-        threshold = lam * step_size(A)
+        threshold = lam * initial_step(A)
         x, codes = None, []
         for k, percent in enumerate(percents, start=1):
             layer = ALISTALayer(
@@ -296,7 +296,7 @@ def tilista(A: Values | None = None, **kwargs) -> ALISTA:
     with warnings.catch_warnings():
         # A / L is no analytic weight and need not satisfy its constraint.
         warnings.filterwarnings("ignore", "W_i . A_i should be 1")
-        W = shape if isinstance(A, tuple) else A * np.float32(step_size(A))
+        W = shape if isinstance(A, tuple) else A * np.float32(initial_step(A))
         return ALISTA(A, W, train_weight=True, **kwargs)
 
 

@@ -2,7 +2,7 @@
 
 from keras_imaging.models.compressive_sensing import CompressiveSensing
 from keras_imaging.models.conv_lista import ConvLISTA
-from keras_imaging.models.faceguard_nets import FaceGuardDecoder, FaceGuardEncoder
+from keras_imaging.models.faceguard import FaceGuardDecoder, FaceGuardEncoder
 from keras_imaging.models.ffc_resnet import FFCResNet
 from keras_imaging.models.idn import IDN
 from keras_imaging.models.imdn import IMDN

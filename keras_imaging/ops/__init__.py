@@ -20,6 +20,7 @@ from keras_imaging.ops.image_patches import extract_patches, merge_patches
 from keras_imaging.ops.jpeg import jpeg_round_trip
 from keras_imaging.ops.resize import bicubic_phases, imresize
 from keras_imaging.ops.upsample_kernels import transposed_to_subpixel_kernel
+from keras_imaging.ops.wavelets import inverse_wavelet_transform, wavelet_transform
 
 __all__ = [
     "bicubic_phases",
@@ -29,6 +30,7 @@ __all__ = [
     "ifft2c",
     "ifftshift",
     "imresize",
+    "inverse_wavelet_transform",
     "irfft",
     "irfft2",
     "irfft2_planar",
@@ -43,5 +45,6 @@ __all__ = [
     "rgb_to_ycbcr",
     "shave",
     "transposed_to_subpixel_kernel",
+    "wavelet_transform",
     "ycbcr_to_rgb",
 ]

@@ -11,9 +11,9 @@ from keras_imaging.data import (
     sample_image,
     write_image,
 )
+from keras_imaging.inference.sensing import sense
 from keras_imaging.metrics import psnr
 from keras_imaging.models import CompressiveSensing
-from keras_imaging.sensing import sense
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from watermark_stand_ins import Decoder, Encoder, steady_faces
 
 from keras_imaging.data import read_image, sample_image, write_image
-from keras_imaging.models.faceguard_nets import FaceGuardDecoder, FaceGuardEncoder
+from keras_imaging.models.faceguard import FaceGuardDecoder, FaceGuardEncoder
 from keras_imaging.watermark import photograph
 from keras_imaging.watermark import registry as registry_module
 
@@ -19,7 +19,7 @@ LOUD = ("--strength", 0.08)
 @pytest.fixture
 def stand_ins(monkeypatch):
     monkeypatch.setattr(
-        "keras_imaging.cli.watermark._networks", lambda weights: (Encoder(), Decoder())
+        "keras_imaging.cli.watermark.inputs.networks_of", lambda weights: (Encoder(), Decoder())
     )
     monkeypatch.setattr("keras_imaging.watermark.photograph.find_faces", steady_faces)
 
