@@ -58,6 +58,24 @@ def test_ssim_agrees_with_scikit_image(shape):
     assert ssim(a, b, max_val=1.0) == pytest.approx(expected, abs=1e-7)
 
 
+@pytest.mark.parametrize("shape", [(40, 33), (25, 40, 3)])
+def test_uniform_window_agrees_with_scikit_image(shape):
+    a, b = noisy_pair(*shape)
+    expected = structural_similarity(
+        a.astype("float64"),
+        b.astype("float64"),
+        data_range=1.0,
+        channel_axis=2 if len(shape) == 3 else None,
+    )
+    assert ssim(a, b, max_val=1.0, window="uniform") == pytest.approx(expected, abs=1e-9)
+    assert ssim(a, b, max_val=1.0) != pytest.approx(expected, abs=1e-4)
+    assert ssim(np.zeros((7, 7)), np.zeros((7, 7)), window="uniform") == 1.0
+    with pytest.raises(ValueError, match="7 pixels"):
+        ssim(np.zeros((6, 9)), np.zeros((6, 9)), window="uniform")
+    with pytest.raises(ValueError, match="window='box'"):
+        ssim(a, b, window="box")
+
+
 def test_border_is_left_out():
     a = np.zeros((30, 30), "uint8")
     b = a.copy()

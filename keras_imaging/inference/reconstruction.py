@@ -6,12 +6,18 @@ For research. Not a medical device.
 import dataclasses
 from typing import NamedTuple
 
-import keras
 import numpy as np
 from keras import ops
 
-from keras_imaging.operators import FiniteDifference, Identity, LinearOperator, sense
-from keras_imaging.ops.complex_pairs import as_complex, as_pairs
+from keras_imaging.data.kspace import checked_kspace, checked_mask, to_pairs
+from keras_imaging.operators import (
+    FiniteDifference,
+    Identity,
+    LinearOperator,
+    Stack,
+    sense_operator,
+)
+from keras_imaging.ops.complex_pairs import as_complex
 from keras_imaging.ops.euclidean_length import euclidean_length
 from keras_imaging.ops.proximal import group_soft_threshold
 from keras_imaging.ops.wavelets import (
@@ -230,53 +236,66 @@ def wavelet(
 
 
 class _Problem(NamedTuple):
-    """f in units of the largest |A^H f|, in pairs, and what belongs to it."""
+    """f in pairs, in units of the largest |A^H f| of each image, and what belongs to it."""
 
     f: Tensor
     operator: LinearOperator
     norm: float
     back: Tensor
     unit: Tensor
-    is_complex: bool
+    pairs: bool
 
     def finished(self, x):
         x = x * self.unit
-        return as_complex(x) if self.is_complex else x
+        return x if self.pairs else as_complex(x)
 
 
 def _prepared(kspace, mask, maps):
-    kspace, is_complex = _as_checked_pairs(kspace, "kspace")
-    rank = len(kspace.shape)
-    if rank not in (4, 5):
+    kspace = kspace if isinstance(kspace, np.ndarray) else ops.convert_to_numpy(kspace)
+    pairs = kspace.dtype.kind == "f"
+    f = checked_kspace(kspace)
+    if f.ndim not in (3, 4):
         raise ValueError(
-            "`kspace` must be (batch, height, width), or (batch, coils, height, width), complex or "
-            f"with a last axis of 2. Received shape {tuple(kspace.shape[: None if not is_complex else -1])}."
+            "`kspace` must be (batch, height, width) or (batch, coils, height, width). Received "
+            f"shape {f.shape}."
         )
-    if rank == 5 and maps is None:
-        if kspace.shape[1] != 1:
+    size = f.shape[-2:]
+    mask = checked_mask(ops.convert_to_numpy(mask), size)
+    if len(mask) not in (1, len(f)):
+        raise ValueError(f"{len(mask)} masks do not fit {len(f)} images.")
+    f, norm = f * (mask if f.ndim == 3 else mask[:, None]), 1.0
+    if maps is None and f.ndim == 4:
+        if f.shape[1] > 1:
+            raise ValueError(f"K-space of {f.shape[1]} coils needs `maps`. Received: maps=None")
+        f = f[:, 0]
+    elif maps is not None:
+        f = f if f.ndim == 4 else f[:, None]
+        maps = checked_kspace(ops.convert_to_numpy(maps), "coil maps").astype(f.dtype)
+        if maps.shape[-3:] != f.shape[1:] or (maps.ndim == 4 and len(maps) not in (1, len(f))):
             raise ValueError(
-                f"K-space of {kspace.shape[1]} coils needs `maps` of them. Received: maps=None"
+                f"`maps` must be (coils, height, width) = {f.shape[1:]}, or such a set for each of "
+                f"{len(f)} images. Received shape {maps.shape}."
             )
-        kspace = kspace[:, 0]
-    size = tuple(kspace.shape[-3:-1])
-    mask = _checked_mask(mask, size, kspace.shape[0])
-    norm = 1.0
-    if maps is not None:
-        maps, _ = _as_checked_pairs(maps, "maps")
-        kspace = kspace if len(kspace.shape) == 5 else kspace[:, None]
-        if tuple(maps.shape[-4:]) != tuple(kspace.shape[-4:]) or (
-            len(maps.shape) == 5 and maps.shape[0] not in (1, kspace.shape[0])
-        ):
-            raise ValueError(
-                "`maps` must be of the coils, height and width of `kspace`, as pairs "
-                f"{tuple(kspace.shape)}. Received shape {tuple(maps.shape)}."
-            )
-    dtype = keras.backend.standardize_dtype(kspace.dtype)
-    A = sense(mask, maps, size, dtype)
-    if maps is not None:
-        norm = max(A.maps_norm, 1e-30)
-    kspace = kspace
-    back = A.adjoint(kspace)
-    unit = ops.max(euclidean_length(back, -1), axis=(1, 2))
-    unit = ops.where(unit > 0, unit, ops.ones_like(unit))[:, None, None, None]
-    return kspace, A, norm, back, unit, is_complex
+        norm = float(np.sqrt((np.abs(maps) ** 2).sum(axis=-3).max()))
+        if not norm > 0:
+            raise ValueError("The coil maps are zero everywhere.")
+    dtype = f.real.dtype.name
+    A = sense_operator(mask, maps, size, dtype)
+    f = to_pairs(f, dtype)
+    # In NumPy, where tiny values do not vanish: the unit, then all else in units of it.
+    unit = np.abs(f).max(axis=tuple(range(1, f.ndim)))
+    unit = np.where(unit > 0, unit, 1)
+    f = f / unit.reshape(-1, *(1,) * (f.ndim - 1))
+    back = ops.convert_to_numpy(A.adjoint(f))
+    largest = np.linalg.norm(back, axis=-1).max(axis=(1, 2))
+    largest = np.where(largest > 0, largest, 1)
+    f = f / largest.reshape(-1, *(1,) * (f.ndim - 1))
+    factors = (largest * unit).astype(dtype).reshape(-1, 1, 1, 1)
+    back = back / largest.reshape(-1, 1, 1, 1)
+    f, back, factors = (ops.convert_to_tensor(v, dtype) for v in (f, back, factors))
+    return _Problem(f, A, norm, back, factors, pairs)
+
+
+def _check_weight(lam):
+    if not lam >= 0:
+        raise ValueError(f"`lam` must not be negative. Received: lam={lam}")

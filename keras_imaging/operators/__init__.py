@@ -14,7 +14,7 @@ from keras_imaging.operators.linear_operator import (
     power_iteration,
 )
 from keras_imaging.operators.matrix import Matrix, as_operator
-from keras_imaging.operators.mri import CoilSensitivities, sense
+from keras_imaging.operators.mri import CoilSensitivities, sense_operator
 from keras_imaging.operators.sampling import Sampling
 from keras_imaging.operators.stack import Stack
 from keras_imaging.operators.synthesis import ConvolutionalSynthesis
@@ -38,7 +38,7 @@ __all__ = [
     "generalized_mutual_coherence",
     "mutual_coherence",
     "power_iteration",
-    "sense",
+    "sense_operator",
     "solve_analytic_weight",
     "solve_analytic_weight_conv",
 ]

@@ -84,7 +84,7 @@ class CoilSensitivities(LinearOperator):
         return b / (1 + t * ops.cast(self._energy(b.dtype), b.dtype))
 
 
-def sense(
+def sense_operator(
     mask: Tensor,
     maps: Tensor | None = None,
     image_shape: tuple[int | None, int | None] = (None, None),
