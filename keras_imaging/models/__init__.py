@@ -14,6 +14,7 @@ from keras_imaging.models.lista import ALISTA, LISTA, tilista
 from keras_imaging.models.patch_discriminator import PatchDiscriminator
 from keras_imaging.models.presets import MODELS, model_of_preset
 from keras_imaging.models.pretrained import shipped_weights
+from keras_imaging.models.primal_dual import CPNet, PDHGCSNet, PDNet
 from keras_imaging.models.rdidn import RDIDN
 from keras_imaging.models.video_seal import VideoSealUNet
 
@@ -24,6 +25,7 @@ __all__ = [
     "LISTA",
     "MODELS",
     "RDIDN",
+    "CPNet",
     "CompressiveSensing",
     "ConvLISTA",
     "FFCResNet",
@@ -36,6 +38,8 @@ __all__ = [
     "InpaintingLoss",
     "InpaintingModel",
     "LaMaGenerator",
+    "PDHGCSNet",
+    "PDNet",
     "PatchDiscriminator",
     "VideoSealUNet",
     "model_of_preset",

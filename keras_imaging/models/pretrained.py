@@ -22,6 +22,7 @@ _NOT_ARCHITECTURE = {
     "zero_init_residual",
     "return_all_layers",
     "lam",
+    "block_init",
 }
 
 # Attribute of our weights files that says what network they are of: shapes alone do not.

@@ -1,5 +1,6 @@
 """Orthonormal wavelets of images that repeat at their borders."""
 
+import functools
 import math
 
 import numpy as np
@@ -7,25 +8,8 @@ from keras import ops
 
 from keras_imaging.typing import Tensor
 
-_ROOT3 = math.sqrt(3)
-
-# Scaling filters: of length 2 p, with p vanishing moments of the wavelet.
-SCALING_FILTERS = {
-    "haar": (math.sqrt(0.5), math.sqrt(0.5)),
-    "db2": tuple(
-        value / (4 * math.sqrt(2)) for value in (1 + _ROOT3, 3 + _ROOT3, 3 - _ROOT3, 1 - _ROOT3)
-    ),
-    "db4": (
-        0.23037781330885523,
-        0.7148465705525415,
-        0.6308807679295904,
-        -0.02798376941698385,
-        -0.18703481171888114,
-        0.030841381835986965,
-        0.032883011666982945,
-        -0.010597401784997278,
-    ),
-}
+# Vanishing moments p of each wavelet; its filters have length 2 p.
+MOMENTS = {"haar": 1, "db2": 2, "db4": 4}
 
 
 def wavelet_transform(images: Tensor, wavelet: str = "db4", levels: int = 4) -> Tensor:
@@ -105,9 +89,27 @@ def detail_mask(size: tuple[int, int], levels: int) -> np.ndarray:
 
 def _filters(wavelet):
     """Of the coarse copy and of the details; a filter begins `len // 2 - 1` entries early."""
-    low = SCALING_FILTERS[wavelet]
-    high = [(-1) ** m * value for m, value in enumerate(reversed(low))]
+    low = _scaling_filter(MOMENTS[wavelet])
+    high = tuple((-1) ** m * value for m, value in enumerate(reversed(low)))
     return low, high, len(low) // 2 - 1
+
+
+@functools.lru_cache
+def _scaling_filter(moments):
+    """Daubechies' filter: the spectral factor with all zeros on or inside the unit circle.
+
+    |H|^2 = 2 (1 - y)^p sum over k < p of binom(p - 1 + k, k) y^k, y = sin^2(w / 2).
+    """
+    remainder = [math.comb(moments - 1 + k, k) for k in range(moments)]
+    taps = np.ones(1)
+    for y in np.roots(remainder[::-1]):
+        # y = (2 - z - 1/z) / 4
+        pair = np.roots([1, 4 * y - 2, 1])
+        taps = np.convolve(taps, [1, -pair[np.argmin(np.abs(pair))]])
+    for _ in range(moments):
+        taps = np.convolve(taps, [1, 1])
+    taps = taps.real
+    return tuple(float(tap) for tap in taps * (math.sqrt(2) / taps.sum()))
 
 
 def _analyse(x, axis, wavelet):
@@ -151,9 +153,9 @@ def _with_corner(images, corner, height, width):
 
 
 def checked_size(shape, wavelet, levels):
-    if wavelet not in SCALING_FILTERS:
+    if wavelet not in MOMENTS:
         raise ValueError(
-            f"`wavelet` must be one of {sorted(SCALING_FILTERS)}. Received: wavelet={wavelet!r}"
+            f"`wavelet` must be one of {sorted(MOMENTS)}. Received: wavelet={wavelet!r}"
         )
     if not levels >= 0:
         raise ValueError(f"`levels` must not be negative. Received: levels={levels}")

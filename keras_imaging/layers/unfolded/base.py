@@ -7,8 +7,8 @@ class UnfoldedLayer(keras.layers.Layer):
     """One iteration whose parts have weights: what the layers of every unrolled algorithm share.
 
     A subclass makes the parts, lists those that are layers in `_parts`, computes its step by a
-    function of `steps`, and says its output's shape. Iterates are in full precision under mixed
-    precision, too: what they gain at the end is small beside what they are.
+    function of `steps`, and says its output's shape, or a nest of shapes. Iterates are in full
+    precision under mixed precision, too: what they gain at the end is small beside what they are.
 
     Args:
         **kwargs: of `keras.layers.Layer`.
@@ -30,5 +30,8 @@ class UnfoldedLayer(keras.layers.Layer):
         return ()
 
     def compute_output_spec(self, inputs):
-        shapes = [x.shape for x in inputs] if isinstance(inputs, list) else inputs.shape
-        return keras.KerasTensor(self.compute_output_shape(shapes), self.variable_dtype)
+        shapes = keras.tree.map_structure(lambda x: x.shape, inputs)
+        return keras.tree.map_shape_structure(
+            lambda shape: keras.KerasTensor(shape, self.variable_dtype),
+            self.compute_output_shape(shapes),
+        )
