@@ -8,13 +8,16 @@ import keras
 from keras import ops
 
 from keras_imaging.operators import LinearOperator, as_operator
-from keras_imaging.solvers.loop import check_data, solve
+from keras_imaging.ops.euclidean_length import euclidean_length
+from keras_imaging.solvers.loop import check_data, lengths, solve
 from keras_imaging.solvers.result import SolverResult
 from keras_imaging.steps import primal_dual_step
 from keras_imaging.typing import Tensor
 
 # sigma tau ||K||^2 where nothing is said.
 _PRODUCT = 0.99**2
+
+_STEP_OF = {"x": "tau", "d": "sigma"}
 
 
 def pdhg(
@@ -52,7 +55,8 @@ def pdhg(
         sigma: dual step; None takes 0.99 / norm, or what `tau` leaves.
         tau: primal step; likewise.
         n_iterations: at most.
-        tolerance: relative step ||x+ - x|| / ||x+|| at which a problem stops; 0: never.
+        tolerance: relative step of x and d together, ||x||^2 / tau + ||d||^2 / sigma the square of
+            their length, at which a problem stops; 0: never.
         gap: primal-dual gap of x and d, `(batch,)`, to be noted as `"gap"`, its mean.
         measures: further figures to note, functions of x that return a scalar.
         progress: show a bar.
@@ -95,6 +99,7 @@ def pdhg(
         },
         measure=_Figures(gap, tuple(measures.values())),
         figures=names,
+        watched=_relative_step,
         progress=progress,
     )
 
@@ -138,6 +143,20 @@ class _Iteration:
             return descended if self.prox_g is None else self.prox_g(descended, tau)
 
         return primal_dual_step(x, x_bar, d, self.K, self.K.adjoint, dual, primal)
+
+
+def _relative_step(problem, new, old):
+    """Of both variables: x may rest at zero for a while, and d end there."""
+
+    def length(state):
+        parts = [lengths(state[name]) / ops.sqrt(problem[step]) for name, step in _STEP_OF.items()]
+        return euclidean_length(ops.stack(parts, -1))
+
+    difference = keras.tree.map_structure(
+        lambda a, b: a - b, *({name: state[name] for name in _STEP_OF} for state in (new, old))
+    )
+    moved, size = length(difference), length(new)
+    return ops.where(moved == 0, moved, moved / size)
 
 
 @dataclasses.dataclass(frozen=True)
