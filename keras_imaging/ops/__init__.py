@@ -22,6 +22,7 @@ from keras_imaging.ops.leaky_relu import leaky_relu
 from keras_imaging.ops.resize import bicubic_phases, imresize
 from keras_imaging.ops.transparency import extend_colours
 from keras_imaging.ops.upsample_kernels import transposed_to_subpixel_kernel
+from keras_imaging.ops.wavelets import inverse_wavelet_transform, wavelet_transform
 
 __all__ = [
     "bicubic_phases",
@@ -32,6 +33,7 @@ __all__ = [
     "ifft2c",
     "ifftshift",
     "imresize",
+    "inverse_wavelet_transform",
     "irfft",
     "irfft2",
     "irfft2_planar",
@@ -47,5 +49,6 @@ __all__ = [
     "rgb_to_ycbcr",
     "shave",
     "transposed_to_subpixel_kernel",
+    "wavelet_transform",
     "ycbcr_to_rgb",
 ]

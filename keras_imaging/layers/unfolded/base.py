@@ -9,8 +9,9 @@ class UnfoldedLayer(FullPrecisionLayer):
     """One iteration whose parts have weights: what the layers of every unrolled algorithm share.
 
     A subclass makes the parts, says in `_parts` which of them are layers and what they take,
-    computes its step by a function of `steps`, and says its output's shape. Iterates are in full
-    precision under mixed precision, too: what they gain at the end is small beside what they are.
+    computes its step by a function of `steps`, and says its output's shape, or a nest of shapes.
+    Iterates are in full precision under mixed precision, too: what they gain at the end is small
+    beside what they are.
 
     Args:
         **kwargs: of `keras.layers.Layer`.
