@@ -5,7 +5,8 @@ import pytest
 
 from keras_imaging.layers.message_layout import message_places
 from keras_imaging.models import FaceGuardDecoder, FaceGuardEncoder
-from keras_imaging.training import FaceGuardRecipe, faceguard_start
+from keras_imaging.training import FaceGuardRecipe
+from keras_imaging.training.recipes import faceguard_start
 from keras_imaging.training.recipes.faceguard_start import start_from
 
 RNG = np.random.default_rng(0)
