@@ -57,16 +57,8 @@ def test_saved_model(run, tmp_path):
 
     again = run("--weights", "tiny.keras", "--format", "saved_model", "--out", "served")
     assert "exists; give --overwrite" in str(again.exception)
-    replaced = run(
-        "--weights",
-        "tiny.keras",
-        "--format",
-        "saved_model",
-        "--out",
-        "served",
-        "--overwrite",
-        "--json",
-    )
+    saved = ("--weights", "tiny.keras", "--format", "saved_model", "--out", "served")
+    replaced = run(*saved, "--overwrite", "--json")
     assert replaced.exit_code == 0
     result = json.loads(replaced.stdout)
     assert result["size_bytes"] > 10_000
