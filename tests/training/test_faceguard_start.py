@@ -75,7 +75,9 @@ def test_recipe_starts_from_a_run(tmp_path):
     }
     for name, network in pair.items():
         network.save_weights(tmp_path / f"{name}.weights.h5")
-        (tmp_path / f"{name}.json").write_text(json.dumps({"config": network.get_config()}))
+        (tmp_path / f"{name}.json").write_text(
+            json.dumps({"model": type(network).__name__, "config": network.get_config()})
+        )
     recipe = FaceGuardRecipe(init=str(tmp_path), begin=0.5, strength=(0.1, 0.05), seed=7)
     model = recipe.build_model()
     assert model.encoder.strength == 0.05
