@@ -34,10 +34,8 @@ def test_a_mask_and_boxes(run, lama, picture):
         "inpaint", picture, "--mask", "hole.png", "--box", "1,2,3,4", "--weights", lama
     )
     assert code == 0, err
-    assert (
-        "Wrote cat_inpainted.png: 51 x 41 pixels (width x height), 3.0 % of them filled by lama.keras"
-        in out
-    )
+    assert "Wrote cat_inpainted.png: 51 x 41 pixels (width x height), 3.0 % of them" in out
+    assert "filled by lama.keras" in out
     image, result = read_image(picture), read_image("cat_inpainted.png")
     hole = read_image("hole.png") > 0
     hole[2:6, 1:4] = True

@@ -15,7 +15,7 @@ PACKAGE = pathlib.Path(keras_imaging.__file__).parent
 ROOT = PACKAGE.parent
 # `ops` is Keras' or ours; both may be meant.
 ROOMS = {name: f"keras_imaging.{name}" for name in keras_imaging.__all__ if name[0] != "_"}
-DOTTED = re.compile(r"`{1,2}(?:>>> )?((?:keras_imaging\.)?(?:%s)(?:\.\w+)+)" % "|".join(ROOMS))
+DOTTED = re.compile(rf"`((?:keras_imaging\.)?(?:{'|'.join(ROOMS)})(?:\.\w+)+)")
 FILES = sorted(
     path
     for folder in ("keras_imaging", "training", "export", "docs")
