@@ -93,8 +93,9 @@ class SparseRecovery(MeasurementModel):
         if not np.allclose(stored, A, atol=1e-3):
             raise ValueError(
                 f"The weights {str(weights)!r} are for another A: entries differ by up to "
-                f"{np.abs(stored - A).max():.3g}. Give A as its shape, {stored.shape}, to take "
-                "theirs, in the attribute `dictionary`."
+                f"{np.abs(stored - A).max():.3g}. Train others with `keras-imaging train lista "
+                f"--matrix FILE`; or give A as its shape, {stored.shape}, to take theirs, in the "
+                "attribute `dictionary`."
             )
 
 
