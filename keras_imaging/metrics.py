@@ -82,8 +82,8 @@ def ssim(
             figures of MR reconstruction rest on.
 
     Raises:
-        ValueError: if the shapes differ, an image is complex, a side is shorter than 2 * border +
-            11 (uniform: 7), or the window is unknown.
+        ValueError: if the shapes differ, an image is complex, a side is shorter than
+            2 * border + 11 (uniform: 7), or the window is unknown.
 
     Reference:
         Wang, Bovik, Sheikh, Simoncelli, "Image Quality Assessment: From Error Visibility to

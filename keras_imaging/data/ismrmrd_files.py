@@ -74,6 +74,8 @@ def read_ismrmrd(group, whiten: bool = True) -> MRIScan:
     if n_encodings > 1:
         remarks.append(f"The first of {n_encodings} encodings is read.")
     image, noise = _sorted_out(heads, encoding, remarks)
+    # Noise of another set of coils says nothing of these.
+    noise = noise[heads["active_channels"][noise] == heads["active_channels"][image[0]]]
     reader = _Reader(group["data"], heads)
     whitening = _whitening(reader, noise, remarks) if whiten else None
     return _assembled(reader, image, encoding, whitening, remarks)
@@ -110,13 +112,16 @@ def _encoding(xml):
             found = _all(limits[0], step) if limits else []
             # A centre at the edge is one that was never filled in.
             centers.append(int(_text(found[0], "center")) or None if found else None)
+        matrix = tuple(int(_text(_all(encoded, "matrixSize")[0], axis)) for axis in "xyz")
+        if min(matrix) < 1:
+            raise ValueError(f"a matrix of {' x '.join(map(str, matrix))}")
         return _Encoding(
             _text(first, "trajectory").strip().lower(),
-            tuple(int(_text(_all(encoded, "matrixSize")[0], axis)) for axis in "xyz"),
+            matrix,
             tuple(float(_text(_all(encoded, "fieldOfView_mm")[0], axis)) for axis in "xyz"),
             tuple(float(_text(_all(image, "fieldOfView_mm")[0], axis)) for axis in "xyz"),
             tuple(centers),
-            next((e.text or "" for e in first.iter() if _name(e) == "calibrationMode"), ""),
+            next((e.text or "" for e in first.iter() if _name(e) == "calibrationMode"), "").strip(),
         ), len(encodings)
     except (ElementTree.ParseError, IndexError, TypeError, ValueError) as error:
         raise ValueError(f"the ISMRMRD header cannot be understood: {error}") from error
@@ -279,8 +284,9 @@ def _slice_order(heads, remarks):
 
 def _without_oversampling(kspace, encoding, remarks):
     n_x = kspace.shape[2]
-    ratio = encoding.image_field_of_view[0] / encoding.field_of_view[0]
-    wanted = round(n_x * ratio)
+    wanted = 0
+    if encoding.field_of_view[0] > 0:
+        wanted = round(n_x * encoding.image_field_of_view[0] / encoding.field_of_view[0])
     if not 1 <= wanted < n_x:
         return kspace
     remarks.append(f"Readout oversampling was removed: {n_x} samples a line became {wanted}.")
@@ -292,7 +298,7 @@ def _without_oversampling(kspace, encoding, remarks):
 def _affine(head, encoding, n_x, spacing, volume):
     """From (row, column, slice) of the result to millimetres, or None without directions."""
     directions = np.array([head[name] for name in ("read_dir", "phase_dir", "slice_dir")], float)
-    if abs(np.linalg.det(directions)) < 0.5:
+    if abs(np.linalg.det(directions)) < 0.5 or min(encoding.field_of_view) <= 0:
         return None
     steps = [
         encoding.field_of_view[0] / encoding.matrix[0],

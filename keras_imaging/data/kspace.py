@@ -131,28 +131,33 @@ def find_sampling_mask(kspace: np.ndarray) -> np.ndarray:
 
 
 def decoupled(kspace: np.ndarray) -> np.ndarray:
-    """Volumes as slices: the readout, fully sampled, is transformed back, and joins the batch.
+    """Volumes as slices: the readout is transformed back, and joins the batch.
 
     Args:
         kspace: complex `(batch, coils, readout, height, width)`.
 
     Returns:
         `(batch * readout, coils, height, width)`.
-
-    Raises:
-        ValueError: if positions along the readout were not sampled alike.
     """
     batch, coils, readout, height, width = kspace.shape
+    slices = along(np.fft.ifft, kspace, 2)
+    return np.moveaxis(slices, 2, 1).reshape(batch * readout, coils, height, width)
+
+
+def check_readout(kspace: np.ndarray) -> None:
+    """Raise ValueError unless all positions along the readout were sampled alike.
+
+    Args:
+        kspace: complex `(batch, coils, readout, height, width)`.
+    """
     sampled = (kspace != 0).any(axis=1)
     missing = float((sampled.any(axis=1, keepdims=True) & ~sampled).mean())
     if missing > 0.01:
         raise ValueError(
-            f"A volume (batch, coils, readout, height, width) must be fully sampled along its "
+            "A volume (batch, coils, readout, height, width) must be fully sampled along its "
             f"readout. Received shape {kspace.shape}, with {missing:.0%} of samples missing on "
             "lines that hold others."
         )
-    slices = along(np.fft.ifft, kspace, 2)
-    return np.moveaxis(slices, 2, 1).reshape(batch * readout, coils, height, width)
 
 
 def along(transform, array: np.ndarray, axis: int) -> np.ndarray:

@@ -9,7 +9,6 @@ import numpy as np
 
 from keras_imaging.data import images
 from keras_imaging.data.arrays import read_arrays
-from keras_imaging.data.degradations import luma
 from keras_imaging.data.ismrmrd_files import read_ismrmrd
 from keras_imaging.data.kspace import checked_mask, from_pairs
 from keras_imaging.data.medical_images import is_dicom, read_dicom, read_nifti
@@ -37,7 +36,7 @@ def read_mri(path: str | os.PathLike, whiten: bool = True) -> MRIScan:
     | .npy | k-space |
     | .nii, .nii.gz | magnitudes, the truth |
     | DICOM, a file or the folder of a series | magnitudes, the truth |
-    | .png and other pictures | their luma, the truth |
+    | .png and other pictures, of 8 or 16 bits | their grey, the truth |
 
     Args:
         path: the file, or a folder of DICOM.
@@ -90,7 +89,7 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
     """
     path = pathlib.Path(path)
     if path.suffix.lower() in images.SUFFIXES:
-        picture = luma(images.read_image(path))
+        picture = _grey(images.read_image(path))
         return np.where(picture == picture.max(), 1, np.minimum(picture, 0.5))
     arrays = read_arrays(path)
     if len(arrays) == 1:
@@ -134,8 +133,15 @@ def _read_numpy(path):
 
 
 def _read_picture(path):
-    picture = luma(images.read_image(path))
-    return MRIScan(truth=checked_images(picture), remarks=("A picture: its luma is the truth.",))
+    picture = _grey(images.read_image(path))
+    return MRIScan(truth=checked_images(picture), remarks=("A picture: its grey is the truth.",))
+
+
+def _grey(picture):
+    """Of colours their brightness, from 0 to the largest value; of grey the values themselves."""
+    if picture.ndim == 2:
+        return picture.astype("float32")
+    return np.rint(picture[..., :3] @ np.float32([0.299, 0.587, 0.114]))
 
 
 def _read_hdf5(path, whiten):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_imaging.data.kspace import (
+    check_readout,
     checked_kspace,
     checked_mask,
     decoupled,
@@ -85,6 +86,7 @@ def measured_scan(
             )
         kspace = kspace[None]
     elif kspace.ndim == 5:
+        check_readout(kspace)
         slices = kspace.shape[2]
         kspace = decoupled(kspace)
         remarks.append(f"The volume is read as {slices} slices along its readout.")

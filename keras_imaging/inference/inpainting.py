@@ -5,7 +5,13 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_imaging.inference.pictures import as_picture, from_unit, runner, to_unit
+from keras_imaging.inference.pictures import (
+    as_picture,
+    from_unit,
+    runner,
+    to_unit,
+    visible_colours,
+)
 
 
 def inpaint(model: Callable, image: ArrayLike, mask: ArrayLike) -> np.ndarray:
@@ -57,7 +63,8 @@ def inpaint(model: Callable, image: ArrayLike, mask: ArrayLike) -> np.ndarray:
 
     # A view: what is written into it is written into the result.
     colours = np.atleast_3d(result)[..., :3]
-    known = np.where(hole[..., None], 0, to_unit(colours))
+    visible = np.atleast_3d(visible_colours(image))[..., :3]
+    known = np.where(hole[..., None], 0, to_unit(visible))
     if channels == colours.shape[-1]:
         proposal = _propose(model, known, hole, padding)
     elif channels == 3:

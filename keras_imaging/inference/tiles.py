@@ -46,7 +46,7 @@ def pieces(length: int, side: int, overlap: int) -> Iterator[Piece]:
         kept_from = kept_to
 
 
-def _tile_sides(size, fixed, tile, overlap):
+def tile_sides(size, fixed, tile, overlap):
     """Height and width of the network's input."""
     if overlap < _BICUBIC_REACH:
         raise ValueError(
@@ -74,9 +74,12 @@ def _tile_sides(size, fixed, tile, overlap):
 
 
 def by_tiles(function, image, model, tile, overlap, progress):
-    """Apply `function`, which enlarges an image `model.scale` times, tile by tile."""
+    """Apply `function`, which enlarges an image `model.scale` times, tile by tile.
+
+    It is given the tile and where that lies: its rows and its columns.
+    """
     scale = model.scale
-    sides = _tile_sides(image.shape[:2], model.input_shape[1:3], tile, overlap)
+    sides = tile_sides(image.shape[:2], model.input_shape[1:3], tile, overlap)
     rows, columns = (
         list(pieces(length, side, overlap))
         for length, side in zip(image.shape, sides, strict=False)
@@ -86,7 +89,7 @@ def by_tiles(function, image, model, tile, overlap, progress):
     done = 0
     for row in rows:
         for column in columns:
-            piece = function(image[row.source, column.source])
+            piece = function(image[row.source, column.source], row.source, column.source)
             inner = piece[row.kept(scale), column.kept(scale)]
             result[row.target(scale), column.target(scale)] = inner
             done += 1

@@ -33,6 +33,7 @@ from keras_imaging.layers.ffc_squeeze_excite import FFCSqueezeExcite
 from keras_imaging.layers.fourier_unit import FourierUnit
 from keras_imaging.layers.grouped_conv import GroupedConv2D
 from keras_imaging.layers.interpolation import InterpolationUpsample
+from keras_imaging.layers.leaky_relu import LeakyReLU
 from keras_imaging.layers.linear_map import LinearMap
 from keras_imaging.layers.local_fourier_unit import LocalFourierUnit
 from keras_imaging.layers.multi_distillation import (
@@ -95,6 +96,7 @@ __all__ = [
     "InterpolationUpsample",
     "LISTACPLayer",
     "LISTALayer",
+    "LeakyReLU",
     "LinearMap",
     "LocalFourierUnit",
     "PDHGLayer",

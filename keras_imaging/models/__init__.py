@@ -11,8 +11,14 @@ from keras_imaging.models.imdn import IMDN
 from keras_imaging.models.inpainting_training import InpaintingLoss, InpaintingModel
 from keras_imaging.models.lama import LaMaGenerator
 from keras_imaging.models.lista import ALISTA, LISTA, tilista
+from keras_imaging.models.loading import (
+    card_of,
+    load,
+    model_of_preset,
+    names_for,
+    pretrained_models,
+)
 from keras_imaging.models.patch_discriminator import PatchDiscriminator
-from keras_imaging.models.presets import MODELS, model_of_preset
 from keras_imaging.models.pretrained import shipped_weights
 from keras_imaging.models.primal_dual import CPNet, PDHGCSNet, PDNet
 from keras_imaging.models.rdidn import RDIDN
@@ -23,7 +29,6 @@ __all__ = [
     "IDN",
     "IMDN",
     "LISTA",
-    "MODELS",
     "RDIDN",
     "CPNet",
     "CompressiveSensing",
@@ -42,7 +47,11 @@ __all__ = [
     "PDNet",
     "PatchDiscriminator",
     "VideoSealUNet",
+    "card_of",
+    "load",
     "model_of_preset",
+    "names_for",
+    "pretrained_models",
     "shipped_weights",
     "tilista",
 ]

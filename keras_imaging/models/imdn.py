@@ -2,14 +2,15 @@
 
 import keras
 
+from keras_imaging.layers.leaky_relu import LeakyReLU
 from keras_imaging.layers.multi_distillation import InformationMultiDistillationBlock
 from keras_imaging.layers.upsample import SubPixelUpsample
-from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
-from keras_imaging.models.super_resolution import check_arguments
+from keras_imaging.models.pretrained import dtype_policies
+from keras_imaging.models.super_resolution import SuperResolutionModel, check_arguments
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
-class IMDN(PretrainedModel):
+class IMDN(SuperResolutionModel):
     """Information multi-distillation network, IDN's successor by the same authors.
 
     Args:
@@ -63,7 +64,7 @@ class IMDN(PretrainedModel):
             outputs.append(x)
         x = keras.layers.Concatenate(dtype=policy, name="dense")(outputs)
         x = conv(filters, 1, "fusion")(x)
-        x = keras.layers.LeakyReLU(0.05, dtype=policy, name="fusion_activation")(x)
+        x = LeakyReLU(0.05, dtype=policy, name="fusion_activation")(x)
         x = conv(filters, 3, "refinement")(x)
         x = keras.layers.Add(dtype=full, name="features")([x, head])
         x = SubPixelUpsample(scale, channels, dtype=full, name="upsample")(x)
@@ -77,7 +78,6 @@ class IMDN(PretrainedModel):
             "dtype": policy.name,
         }
         super().__init__(inputs, x, config, weights, name=name or "imdn")
-        self.scale = scale
 
 
 IMDN.presets = {f"imdn_x{scale}": {"scale": scale} for scale in (2, 3, 4)}

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_imaging.data.sparse import random_dictionary
+from keras_imaging.data.sparse import SparseSampler, random_dictionary
 from keras_imaging.layers.linear_map import LinearMap, shape_and_values
 from keras_imaging.layers.unfolded.ista import (
     ALISTALayer,
@@ -15,31 +15,36 @@ from keras_imaging.layers.unfolded.ista import (
     initial_step,
     initial_weight,
 )
-from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
+from keras_imaging.models.pretrained import dtype_policies
+from keras_imaging.models.unfolded import MeasurementModel
 from keras_imaging.operators import solve_analytic_weight
 from keras_imaging.operators.matrix import checked_matrix
 from keras_imaging.ops.proximal import selected_count
+from keras_imaging.silence import Silence
 
 Values = np.ndarray | tuple[int, int]
 
 # Largest distance of W_i . A_i from 1 that passes in silence: the authors' own file is 0.0025 off.
 _UNIT_TOLERANCE = 1e-2
 
+# Problems among the samples.
+_SAMPLES = 32
 
-class SparseRecovery(PretrainedModel):
+
+class SparseRecovery(MeasurementModel):
     """What the networks share: a dictionary, layers that start at zero, and all their outputs."""
+
+    task = "sparse_recovery"
+    not_architecture = (*MeasurementModel.not_architecture, "lam", "return_all_layers")
 
     def __init__(self, measurements, codes, A, config, weights, name):
         outputs = codes if config["return_all_layers"] else codes[-1]
         super().__init__(measurements, outputs, config, weights=None, name=name)
         if weights is not None:
             self.load_pretrained(weights)
-            self._check_dictionary(A, weights)
-
-    @property
-    def unfolded(self) -> list[keras.layers.Layer]:
-        """The layers of the recursion, first to last."""
-        return [self.get_layer(f"layer_{k + 1}") for k in range(self._config["num_layers"])]
+            _, values = shape_and_values(A)
+            if values is not None:
+                self.check_dictionary(values, weights)
 
     @property
     def coupled(self) -> bool:
@@ -51,26 +56,43 @@ class SparseRecovery(PretrainedModel):
         """A, `(m, n)`, as a variable; None unless `coupled`."""
         return self.unfolded[0].forward_map.matrix if self.coupled else None
 
-    def check_inputs(self, inputs):
-        m = self._config["A"][0]
-        if len(inputs.shape) != 2 or inputs.shape[-1] != m:
-            raise ValueError(
-                f"{type(self).__name__} takes measurements (batch, {m}), for A of shape "
-                f"{tuple(self._config['A'])}. Received shape {tuple(inputs.shape)}."
-            )
-        dtype = keras.backend.standardize_dtype(inputs.dtype)
-        if "float" not in dtype:
-            raise ValueError(f"{type(self).__name__} takes real floats. Received dtype {dtype}.")
+    def picture_shape(self, input_shape=None):
+        """None: measurements are of no picture."""
+        return None
 
-    def _check_dictionary(self, A, weights):
-        _, given = shape_and_values(A)
-        if given is None or self.dictionary is None:
+    def sample_inputs(self, input_shape=None):
+        """Measurements of random sparse codes."""
+        A = self.dictionary
+        if A is None:
+            # B starts as a multiple of A^T.
+            B = ops.convert_to_numpy(self.get_layer("input_weight_1").matrix)
+            A = B.T / np.linalg.norm(B, axis=1)
+        # Random codes are recovered far beyond what is guaranteed.
+        with Silence(r"\d+ non-zeros: "):
+            sampler = SparseSampler(ops.convert_to_numpy(A), batch_size=_SAMPLES)
+        measurements, _ = sampler.batch(0)
+        return [{self.inputs[0].name: row[None]} for row in measurements]
+
+    def check_dictionary(self, A: np.ndarray, weights: str) -> None:
+        """Raise ValueError unless the weights are for this A.
+
+        Args:
+            A: the matrix, `(m, n)`.
+            weights: what to call them.
+        """
+        shape = tuple(self._config["A"])
+        if A.shape != shape:
+            raise ValueError(
+                f"The weights {str(weights)!r} are for A of shape {shape}. Received an A of shape "
+                f"{A.shape}: train others with `keras-imaging train lista --matrix FILE`."
+            )
+        if self.dictionary is None:
             return
         stored = ops.convert_to_numpy(self.dictionary)
-        if not np.allclose(stored, given, atol=1e-3):
+        if not np.allclose(stored, A, atol=1e-3):
             raise ValueError(
                 f"The weights {str(weights)!r} are for another A: entries differ by up to "
-                f"{np.abs(stored - given).max():.3g}. Give A as its shape, {stored.shape}, to take "
+                f"{np.abs(stored - A).max():.3g}. Give A as its shape, {stored.shape}, to take "
                 "theirs, in the attribute `dictionary`."
             )
 
@@ -174,7 +196,7 @@ class LISTA(SparseRecovery):
             "lam": lam,
             "coordinate_thresholds": coordinate_thresholds,
             "return_all_layers": return_all_layers,
-            "dtype": dtype,
+            "dtype": policy.name,
         }
         super().__init__(measurements, codes, A, config, weights, name)
 
@@ -265,7 +287,7 @@ class ALISTA(SparseRecovery):
             "train_weight": train_weight,
             "lam": lam,
             "return_all_layers": return_all_layers,
-            "dtype": dtype,
+            "dtype": policy.name,
         }
         super().__init__(measurements, codes, A, config, weights, name)
 
@@ -293,9 +315,8 @@ def tilista(A: Values | None = None, **kwargs) -> ALISTA:
         **kwargs: see `ALISTA`.
     """
     A, shape = checked_dictionary(A)
-    with warnings.catch_warnings():
-        # A / L is no analytic weight and need not satisfy its constraint.
-        warnings.filterwarnings("ignore", "W_i . A_i should be 1")
+    # A / L is no analytic weight and need not satisfy its constraint.
+    with Silence("W_i . A_i should be 1"):
         W = shape if isinstance(A, tuple) else A * np.float32(initial_step(A))
         return ALISTA(A, W, train_weight=True, **kwargs)
 

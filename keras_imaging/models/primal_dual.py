@@ -5,17 +5,26 @@ from collections.abc import Callable
 import keras
 
 from keras_imaging.layers.unfolded import CPLayer, PDHGLayer, PrimalDualLayer, PrimalDualStart
-from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
+from keras_imaging.models.pretrained import dtype_policies
+from keras_imaging.models.unfolded import UnfoldedModel
 
 NAMES = ("kspace", "mask", "maps")
 
 
-class _PrimalDualNetwork(PretrainedModel):
+class _PrimalDualNetwork(UnfoldedModel):
     """K iterations of a primal-dual method with learned parts, from k-space to the image.
 
     Inputs by name, `{"kspace", "mask"}`, and with `multi_coil` also `"maps"`; or a list of them in
     this order. A subclass says which layer an iteration is.
     """
+
+    task = "mri"
+    not_architecture = (
+        *UnfoldedModel.not_architecture,
+        "fft_method",
+        "return_all_layers",
+        "block_init",
+    )
 
     def __init__(
         self,
@@ -49,13 +58,6 @@ class _PrimalDualNetwork(PretrainedModel):
         outputs = outputs if config["return_all_layers"] else outputs[-1]
         config = {**config, "input_shape": config["input_shape"] and list(config["input_shape"])}
         super().__init__(inputs, outputs, config, weights, name)
-
-    @property
-    def unfolded(self) -> list[keras.layers.Layer]:
-        """The layers of the iterations, first to last; one for all where weights are shared."""
-        if self._config["shared_weights"]:
-            return [self.get_layer("iteration")]
-        return [self.get_layer(f"iteration_{k + 1}") for k in range(self._config["num_iterations"])]
 
     def __call__(self, inputs, *args, **kwargs):
         inputs = self._named(inputs)

@@ -5,16 +5,17 @@ import keras
 from keras_imaging.layers.distillation import InformationDistillationBlock
 from keras_imaging.layers.enhancement import caffe_msra
 from keras_imaging.layers.interpolation import METHODS, InterpolationUpsample
+from keras_imaging.layers.leaky_relu import LeakyReLU
 from keras_imaging.layers.upsample import SubPixelUpsample, TransposedUpsample
-from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
-from keras_imaging.models.super_resolution import check_arguments
+from keras_imaging.models.pretrained import dtype_policies
+from keras_imaging.models.super_resolution import SuperResolutionModel, check_arguments
 
 STAGES = {2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
 UPSAMPLERS = {"transposed": TransposedUpsample, "subpixel": SubPixelUpsample}
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
-class RDIDN(PretrainedModel):
+class RDIDN(SuperResolutionModel):
     """Residual dense information distillation network: enlarge an image by 2, 3, 4 or 8.
 
     A reconstruction from the published description: known are the three modules, the dense skip
@@ -58,6 +59,12 @@ class RDIDN(PretrainedModel):
         Chen, Li, Duan, Pu, Deng, Wang, "Residual Dense Information Distillation Network for Single
         Image Super-Resolution".
     """
+
+    not_architecture = (
+        *SuperResolutionModel.not_architecture,
+        "upsampler",
+        "groups_implementation",
+    )
 
     def __init__(
         self,
@@ -122,7 +129,7 @@ class RDIDN(PretrainedModel):
         for k, factor in enumerate(STAGES[scale], start=1):
             upsample = UPSAMPLERS[upsampler]
             x = upsample(factor, upsample_filters, dtype=policy, name=f"upsample{k}")(x)
-            x = keras.layers.LeakyReLU(0.05, dtype=policy, name=f"upsample{k}_activation")(x)
+            x = LeakyReLU(0.05, dtype=policy, name=f"upsample{k}_activation")(x)
         normal = keras.initializers.RandomNormal(stddev=1e-3)
         x = conv(channels, 3, "tail", kernel_initializer=normal, dtype=full)(x)
         if global_skip is not None:
@@ -145,23 +152,21 @@ class RDIDN(PretrainedModel):
             "dtype": policy.name,
         }
         super().__init__(inputs, x, config, weights, name=name or "rdidn")
-        self.scale = scale
 
-    def edge_form(self, input_shape: tuple | None = None, expand_groups: bool = True) -> "RDIDN":
+    def edge_form(self, input_shape=None, expand_groups=True) -> "RDIDN":
         """An equal model for phones: sub-pixel upsampler, optionally without grouped convolutions.
 
         Args:
-            input_shape: fixed `(height, width, channels)`; None keeps the model's own.
-            expand_groups: compute grouped convolutions as dense ones, whose kernels hold zeros.
+            input_shape, expand_groups: see `PretrainedModel.edge_form`.
         """
+        (shape,) = self.input_shapes(input_shape).values()
         config = {
             **self.get_config(),
             "upsampler": "subpixel",
             "groups_implementation": "dense" if expand_groups else "grouped",
+            "input_shape": shape,
             "dtype": "float32",
         }
-        if input_shape is not None:
-            config["input_shape"] = input_shape
         twin = RDIDN(**config)
         twin.copy_weights(self)
         return twin

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -98,6 +100,17 @@ def test_espirit_by_its_definition(head):
         else:
             assert abs(np.vdot(maps[:, y, x], vectors[:, -1])) == pytest.approx(1, abs=1e-4)
     assert maps[:, 30, 26].any() and not maps[:, 2, 2].any()
+
+
+def test_memory_does_not_grow_with_the_image():
+    size = (160, 160)
+    kspace = image_to_kspace(birdcage_maps(size, 6) * head_phantom(size)).astype("complex64")
+    tracemalloc.start()
+    maps = espirit_maps(kspace, 16, kernel=4)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # The matrices of all pixels alone would be 7.4 MB.
+    assert peak - maps.nbytes < 4e6
 
 
 def test_walsh_finds_the_maps(head):

@@ -136,6 +136,9 @@ def test_noise_whitens_the_coils(tmp_path):
         "cd,dxy->cxy", np.linalg.inv(np.linalg.cholesky(mixing @ mixing.conj().T)), KSPACE
     )
     assert np.abs(scan.kspace[0] - whitened).max() < 0.05 * np.abs(whitened).max()
+    others = [line(noise[:2, :99], [ismrmrd.ACQ_IS_NOISE_MEASUREMENT])]
+    other = read_mri(write(tmp_path / "other.h5", others + lines(KSPACE), header(recon_x=N_X)))
+    np.testing.assert_allclose(other.kspace[0], KSPACE, atol=1e-5)
     few = write(tmp_path / "few.h5", [line(noise[:, :4], [19])] + lines(KSPACE))
     told(read_mri(few), "no whitening")
 
@@ -198,6 +201,21 @@ def test_volume(tmp_path):
     np.testing.assert_array_equal(scan.mask, mask[None])
     expected = image_to_kspace(volume[:, 8:24].transpose(1, 0, 2, 3)) * mask
     np.testing.assert_allclose(scan.kspace, expected, atol=1e-5)
+    # A partial echo of a volume is filled with zeros, too.
+    short = [
+        line(
+            kspace[:, 8:, row, plane],
+            idx_kspace_encode_step_1=row,
+            idx_kspace_encode_step_2=plane,
+            center_sample=N_X // 2 - 8,
+        )
+        for row, plane in points
+    ]
+    xml = header(n_z=n_z, recon_x=N_X)
+    partial = read_mri(write(tmp_path / "partial.h5", short, xml))
+    assert partial.kspace.shape == (N_X, COILS, N_Y, n_z)
+    np.testing.assert_array_equal(partial.mask, mask[None])
+    told(partial, "partial echo")
     # The middle voxel (phase, partition, readout) lies at the header's position.
     place = scan.affine @ (N_Y // 2, n_z // 2, N_X // 4, 1)
     np.testing.assert_allclose(place, (-10, -20, 30, 1))
@@ -223,6 +241,10 @@ def test_refused(tmp_path):
     refused(write(path, lines(KSPACE, flags=[ismrmrd.ACQ_IS_REVERSE])), "both directions")
     refused(write(path, lines(KSPACE), "<ismrmrdHeader><encoding>"), "header cannot be understood")
     refused(write(path, lines(KSPACE), "<ismrmrdHeader/>"), "header cannot be understood")
+    empty = header().replace("<y>24</y>", "<y>0</y>")
+    refused(write(path, lines(KSPACE), empty), "a matrix of 32 x 0 x 1")
+    unsized = read_mri(write(tmp_path / "u.h5", lines(KSPACE), header().replace(">640<", ">0<")))
+    assert unsized.kspace.shape[2] == N_X and unsized.affine is None
     refused(write(path, lines(KSPACE), header(center=2)), "encoding step 1")
     refused(write(path, lines(np.tile(KSPACE, (1, 2, 1)))), "64 samples.*matrix 32")
     mixed = lines(KSPACE) + lines(KSPACE[:2])

@@ -4,6 +4,7 @@ import pytest
 
 from keras_imaging.data.head_phantom import head_phantom
 from keras_imaging.data.kspace import (
+    check_readout,
     checked_kspace,
     checked_mask,
     decoupled,
@@ -129,6 +130,7 @@ def test_decoupled():
     np.testing.assert_allclose(
         kspace_to_image(slices), np.moveaxis(volume, 2, 1).reshape(16, 3, 9, 10), atol=1e-12
     )
+    check_readout(kspace * (np.arange(10) > 5))
     kspace[:, :, 3] *= np.arange(10) > 5
     with pytest.raises(ValueError, match="fully sampled along its readout"):
-        decoupled(kspace)
+        check_readout(kspace)

@@ -208,15 +208,19 @@ def test_what_is_told(tmp_path):
 def test_pictures_and_masks(tmp_path):
     picture = np.round(255 * head_phantom((20, 24))).astype("uint8")
     write_image(tmp_path / "head.png", picture)
-    scan = read_mri(tmp_path / "head.png")
-    np.testing.assert_allclose(scan.truth[0], picture, atol=1)
+    np.testing.assert_array_equal(read_mri(tmp_path / "head.png").truth[0], picture)
+    write_image(tmp_path / "colours.png", np.repeat(picture[..., None], 3, axis=-1))
+    np.testing.assert_array_equal(read_mri(tmp_path / "colours.png").truth[0], picture)
+    write_image(tmp_path / "deep.png", 200 * picture.astype("uint16"))
+    np.testing.assert_array_equal(read_mri(tmp_path / "deep.png").truth[0], 200.0 * picture)
     np.save(tmp_path / "mask.npy", MASK)
     np.savez(tmp_path / "mask.npz", mask=MASK, other=MASK)
     for name in ("mask.npy", "mask.npz"):
         np.testing.assert_array_equal(read_mask(tmp_path / name), MASK)
     black_and_white = (255 * np.broadcast_to(MASK, SIZE)).astype("uint8")
-    write_image(tmp_path / "mask.png", black_and_white)
-    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), black_and_white / 255)
+    for shown in (black_and_white, np.repeat(black_and_white[..., None], 3, axis=-1)):
+        write_image(tmp_path / "mask.png", shown)
+        np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), black_and_white / 255)
     write_image(tmp_path / "grey.png", picture)
     assert not np.isin(read_mask(tmp_path / "grey.png"), (0, 1)).all()
     np.savez(tmp_path / "none.npz", a=MASK, b=MASK)

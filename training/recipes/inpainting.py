@@ -21,7 +21,8 @@ class InpaintingRecipe(Recipe):
     Args:
         preset: named variant, such as `"lama_small"`.
         plain: train the twin of ordinary convolutions with as many parameters instead.
-        init: weights to start from: the name of shipped weights or a path.
+        init: network to start from, see `models.load`; layers of another name or shape start anew,
+            and are told.
         patch_size: side of a crop, a multiple of the network's stride.
         textures: part of the crops that are synthetic periodic textures, 0..1.
         masks: kind of holes, `"training"` or `"medium"`.
@@ -85,7 +86,9 @@ class InpaintingRecipe(Recipe):
         if self.plain:
             generator = generator.plain_twin()
         if self.init is not None:
-            generator.load_pretrained(self.init)
+            from keras_imaging.training.initial_weights import take_initial_weights
+
+            take_initial_weights(generator, self.init)
         loss = InpaintingLoss(self.known_weight, self.missing_weight)
         if not self.adversarial_weight:
             return InpaintingModel(generator, loss)

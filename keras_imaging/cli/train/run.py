@@ -3,12 +3,13 @@
 import pathlib
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import typer
 
 from keras_imaging.cli.output import print_json
 from keras_imaging.cli.quiet import quiet_start
+from keras_imaging.cli.refusals import check_data
 
 
 class Pictures:
@@ -38,6 +39,18 @@ class Pictures:
         typer.echo(f"Skipped: {reason}", err=True)
 
 
+def check_run(out: pathlib.Path, *sources: str | pathlib.Path | None) -> None:
+    """Refuse, before anything is loaded, a run that cannot be written or has no data.
+
+    Raises:
+        ValueError: if `out` is a file, or one of the sources is not there.
+    """
+    if out.is_file():
+        raise ValueError(f"{str(out)!r} is a file; give the name of a folder for the run.")
+    for source in sources:
+        check_data(source)
+
+
 def name_of(source: str | pathlib.Path) -> str:
     """What a card says of a source of data."""
     return source if str(source).startswith("tfds:") else pathlib.Path(source).resolve().name
@@ -47,6 +60,27 @@ def notes_of(data_licence: str | None, **further) -> dict:
     """Entries of the card that only the command line knows."""
     notes = {"command": shlex.join(["keras-imaging", *sys.argv[1:]]), **further}
     return notes if data_licence is None else {**notes, "data_licence": data_licence}
+
+
+def validation_on(folder: pathlib.Path) -> tuple[Callable, dict]:
+    """A function that scores a network as its task is scored, and what the card says of it.
+
+    Args:
+        folder: of pictures.
+    """
+    from keras_imaging.data.images import list_images
+
+    number = len(list_images(folder))
+
+    def validate(model):
+        from keras_imaging.evaluation import figures_of
+
+        rows, _ = figures_of(model, {folder.name: str(folder)})
+        if len(rows) == 1:
+            return next(iter(rows.values()))
+        return {f"{name}, {test}": x for test, row in rows.items() for name, x in row.items()}
+
+    return validate, {"data": folder.resolve().name, "images": number}
 
 
 def train_and_report(

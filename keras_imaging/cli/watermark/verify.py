@@ -7,11 +7,13 @@ import typer
 
 from keras_imaging.cli import options
 from keras_imaging.cli.output import print_json, progress_bar
+from keras_imaging.cli.refusals import check_source
 from keras_imaging.cli.watermark.inputs import (
     KEY_FILE,
     PAIR,
     SAMPLE,
     Alpha,
+    Faces,
     Force,
     Identity,
     KeyFile,
@@ -20,6 +22,7 @@ from keras_imaging.cli.watermark.inputs import (
     RegistryFile,
     box_of,
     candidate_nonces,
+    check_key,
     key_of,
     networks_of,
     nonce_of_text,
@@ -41,8 +44,13 @@ def verify_marks(
     identity: Identity = None,
     alpha: Alpha = 1e-6,
     faces: Annotated[
-        bool, typer.Option(help="Try every face, and the whole picture; or the latter only.")
-    ] = True,
+        Faces,
+        typer.Option(
+            help="Where to look. all: every face, and the whole picture; largest: the largest "
+            "face, or the whole picture if there is none; one: refuse pictures with none or "
+            "several; none: the whole picture."
+        ),
+    ] = Faces.ALL,
     box: Region = None,
     nonce: Annotated[
         str | None,
@@ -66,8 +74,8 @@ def verify_marks(
             f"Give a picture; or run `keras-imaging watermark embed`, which makes {SAMPLE}."
         )
     source = source or SAMPLE
-    if not source.exists():
-        raise ValueError(f"There is no file or folder {str(source)!r}.")
+    check_source(source)
+    check_key(key)
     if registry is not None and not registry.is_file():
         raise ValueError(f"There is no registry {str(registry)!r}.")
     region, given = box_of(box), None if nonce is None else nonce_of_text(nonce)
@@ -82,9 +90,7 @@ def verify_marks(
         for done, path in enumerate(paths, start=1):
             try:
                 nonces, remark = candidate_nonces(path, given, issued)
-                found = verify_file(
-                    decoder, path, secret, nonces, alpha, region, "all" if faces else "none"
-                )
+                found = verify_file(decoder, path, secret, nonces, alpha, region, faces.value)
             except ValueError as error:
                 if not source.is_dir():
                     raise

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from keras_imaging.layers.complex_conv_block import ComplexConvBlock
+from keras_imaging.layers.full_precision import FullPrecisionLayer
 from keras_imaging.layers.unfolded.base import UnfoldedLayer
 from keras_imaging.operators import sense_operator
 from keras_imaging.ops.euclidean_length import euclidean_length
@@ -21,7 +22,7 @@ INITIALS = ("adjoint", "zeros")
 _LARGEST_PRODUCT = 0.99
 
 
-class MRILayer(UnfoldedLayer):
+class MRILayer(FullPrecisionLayer):
     """A layer that knows the scanner, A = mask F maps.
 
     Args:
@@ -78,7 +79,7 @@ class PrimalDualStart(MRILayer):
         num_dual: int = 1,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         if initial not in INITIALS:
             raise ValueError(f"`initial` must be one of {INITIALS}. Received: {initial!r}")
         self.initial, self.normalize = initial, normalize
@@ -122,7 +123,7 @@ class PrimalDualStart(MRILayer):
         }
 
 
-class _PrimalDualLayer(MRILayer):
+class _PrimalDualLayer(MRILayer, UnfoldedLayer):
     """What the three layers share. A subclass gives `dual` and `primal`, and makes its blocks."""
 
     def __init__(self, filters=32, depth=3, block_init="classical", **kwargs):
