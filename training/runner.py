@@ -22,6 +22,7 @@ from keras_imaging.training.strategy import (
     rows_per_replica,
     scope,
 )
+from keras_imaging.training.weight_watch import watch_weights
 
 
 @dataclasses.dataclass
@@ -147,4 +148,5 @@ def compiled(recipe, strategy=None) -> keras.Model:
     average_statistics(model, recipe.ema)
     if strategy is not None:
         draw_by_replica(model)
+    watch_weights(model)
     return model

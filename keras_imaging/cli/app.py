@@ -72,8 +72,14 @@ app.command(hidden=True)(ship)
 app.command(hidden=True)(modes)
 
 
+def _show_warning(message, *_) -> None:
+    """In one line, without the place in the code that means nothing to the user."""
+    typer.echo(f"warning: {' '.join(str(message).split())}", err=True)
+
+
 def main() -> None:
     """Run the command line; errors are one line on stderr."""
+    warnings.showwarning = _show_warning
     # Keras' warnings speak to programmers.
     warnings.filterwarnings("ignore", module=r"keras\.")
     try:

@@ -14,7 +14,7 @@ from keras_imaging.cli.train.recipe_options import (
     Strategy,
     with_recipe_options,
 )
-from keras_imaging.cli.train.run import Pictures, name_of, notes_of, train_and_report
+from keras_imaging.cli.train.run import Pictures, check_run, name_of, notes_of, train_and_report
 from keras_imaging.training.recipes.classification import ClassificationRecipe
 
 
@@ -49,6 +49,7 @@ def classification_command(recipe_class: type[ClassificationRecipe], purpose: st
         as_json: options.Json = False,
         **recipe_fields,
     ) -> None:
+        check_run(out, data, validation)
         if classes is not None:
             recipe_fields["classes"] = classes
         recipe_class(**recipe_fields)  # bad values show before anything is read
