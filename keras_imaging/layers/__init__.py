@@ -59,6 +59,7 @@ from keras_imaging.layers.unfolded import (
     PrimalDualStart,
 )
 from keras_imaging.layers.upsample import SubPixelUpsample, TransposedUpsample
+from keras_imaging.layers.video_max_pooling import VideoMaxPooling
 
 __all__ = [
     "FFC",
@@ -118,4 +119,5 @@ __all__ = [
     "SupportPrior",
     "SupportSelectionThreshold",
     "TransposedUpsample",
+    "VideoMaxPooling",
 ]

@@ -7,6 +7,7 @@ import keras
 from keras_imaging.layers.drop_path import DropPath
 from keras_imaging.layers.initialization import he_fan_out
 from keras_imaging.layers.squeeze_excite import SqueezeExcite
+from keras_imaging.layers.video_max_pooling import VideoMaxPooling
 from keras_imaging.models.classifier import Classifier
 from keras_imaging.models.pretrained import dtype_policies
 from keras_imaging.models.resnet_rs import (
@@ -189,13 +190,8 @@ def _stem(x, pool_frames, style):
         x = _conv(x, width, size, style, f"stem_conv{number}", strides)
         x = norm(x, style, f"stem_norm{number}")
         x = activation(x, style, f"stem_activation{number}")
-    return keras.layers.MaxPooling3D(
-        (1 if pool_frames == 1 else 3, 3, 3),
-        (pool_frames, 2, 2),
-        "same",
-        dtype=style.dtype,
-        name="stem_pool",
-    )(x)
+    window = (1 if pool_frames == 1 else 3, 3, 3)
+    return VideoMaxPooling(window, (pool_frames, 2, 2), dtype=style.dtype, name="stem_pool")(x)
 
 
 def _block(x, filters, style, name, strides=1, temporal_kernel=1, gated=False, drop_rate=0.0):
@@ -217,9 +213,9 @@ def _block(x, filters, style, name, strides=1, temporal_kernel=1, gated=False, d
         x = _conv(x, channels, 1, style, f"{name}_shortcut", (1, strides, strides))
         x = norm(x, style, f"{name}_shortcut_norm")
     elif strides > 1:
-        # A pool of one pixel: every second one.
-        x = keras.layers.MaxPooling3D(
-            1, (1, strides, strides), "same", dtype=style.dtype, name=f"{name}_pool"
+        # Every second pixel.
+        x = VideoMaxPooling(
+            (1, 1, 1), (1, strides, strides), dtype=style.dtype, name=f"{name}_pool"
         )(x)
     x = keras.layers.Add(dtype=style.dtype, name=f"{name}_sum")([x, y])
     return activation(x, style, name)

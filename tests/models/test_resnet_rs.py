@@ -283,6 +283,24 @@ def test_edge_file_without_stray_operators(tmp_path):
     }
 
 
+@pytest.mark.tensorflow
+def test_int8_file_with_preprocessing_inside(tmp_path):
+    """Bytes of pictures as floats go in; the file's logits stay close to the network's."""
+    from keras_imaging import export
+    from keras_imaging.export.runtime import LiteRTModel
+
+    model = tiny(input_shape=(32, 32, 3), include_preprocessing=True, zero_init_residual=False)
+    disturb_weights(model, 0.02)
+    pictures = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3)).astype("uint8")
+    calibration = list(pictures[:32].astype("float32"))
+    path = export.to_litert(model, tmp_path / "m.tflite", "int8", calibration=calibration)
+    rest = pictures[32:].astype("float32")
+    expected = to_numpy(model(rest))
+    result = np.concatenate([LiteRTModel(path)(x[None]) for x in rest])
+    spread = expected.std()
+    assert np.sqrt(np.mean((result - expected) ** 2)) < 0.2 * spread
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

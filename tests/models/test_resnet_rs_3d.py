@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import resnet_rs_golden
-from harness import noise, to_numpy
+from harness import check_model, noise, to_numpy
 from resnet_rs_golden import TINY
 
 from keras_imaging.models import ResNetRS3D
@@ -12,6 +12,14 @@ from keras_imaging.models.resnet_rs_3d import _block
 
 def compare(actual, expected):
     np.testing.assert_allclose(to_numpy(actual), expected, rtol=0, atol=1e-5)
+
+
+def test_harness():
+    arguments = {"blocks": (1, 1), "filters": (3, 4), "temporal_kernels": (1, 3), "classes": 3}
+    # Small: among many ReLUs one switches within the step of a difference quotient.
+    check_model(
+        ResNetRS3D, arguments, noise(1, 2, 6, 5, 3), dynamic=False, edge=True, mixed_tolerance=0.1
+    )
 
 
 @pytest.mark.parametrize(
