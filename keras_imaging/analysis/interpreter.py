@@ -276,7 +276,17 @@ class _Walk:
         size, strides = _pair(layer.pool_size), _pair(layer.strides)
         kernel = Fixed(np.full((*size, x.channels), 1 / (size[0] * size[1])))
         out = self._size(step, size, strides, layer.padding, x)
+        if getattr(self.maps, "bounded", False) and self._reaches_out(x, size, strides, layer, out):
+            raise ValueError(
+                f"Layer {step} takes means over fewer units at the border: pad by a layer before, or "
+                "choose sides that its windows fill."
+            )
         return self._conv(x, kernel, strides, _first(x.grid.size, size, strides, layer.padding), out)
+
+    @staticmethod
+    def _reaches_out(x, size, strides, layer, out):
+        ends = zip(x.grid.size, size, strides, out, strict=True)
+        return layer.padding == "same" and any((m - 1) * s + k > n for n, k, s, m in ends)
 
     def _max_pooling(self, step, x):
         self._average_instead(step)

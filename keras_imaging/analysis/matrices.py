@@ -127,6 +127,9 @@ class _Explicit:
         for function in (Matrices.sum, Matrices.concatenation, Matrices.interleaved)
     )
 
+    # There is a border.
+    bounded = True
+
     def __init__(self, values, limit):
         self._values, self._limit = values, limit
 
