@@ -13,7 +13,7 @@ import pathlib
 import statistics
 
 from keras_imaging import models
-from keras_imaging.evaluation import super_resolution
+from keras_imaging.evaluation import evaluate_super_resolution
 
 SAME_RECIPE = ("steps", "batch_size", "patch_size", "learning_rate", "data")
 
@@ -29,7 +29,7 @@ def score(run, benchmarks):
         "seed": recipe["seed"],
         **{name: recipe[name] for name in SAME_RECIPE if name in recipe},
         **{
-            test: round(super_resolution(model, folder).mean.psnr, 3)
+            test: round(evaluate_super_resolution(model, folder).mean.psnr, 3)
             for test, folder in benchmarks.items()
         },
     }

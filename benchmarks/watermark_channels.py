@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from keras_imaging import layers
-from keras_imaging.layers.manipulations import FIXED_REGION
+from keras_imaging.layers.distortions.deepfakes import FIXED_REGION
 
 _BATCH = 16
 

@@ -23,9 +23,8 @@ import keras_imaging
 ROOT = pathlib.Path(__file__).parents[1]
 # Rooms without another backend's packages; training and export are checked on TensorFlow.
 CORE = (
-    *("data", "evaluation", "evaluation_inpainting", "evaluation_sensing", "inference", "layers"),
-    *("losses", "metrics", "models", "operators", "ops", "sensing", "solvers", "steps"),
-    "watermark",
+    *("data", "evaluation", "inference", "layers", "losses", "metrics", "models", "operators"),
+    *("ops", "solvers", "steps", "watermark"),
 )
 ROOMS = (*CORE, "training", "export") if BACKEND == "tensorflow" else CORE
 

@@ -6,14 +6,14 @@ Nothing is loaded before it is used: the command line reads a recipe's fields wi
 import importlib
 
 _HOMES = {
-    "AdversarialInpainting": "adversarial_inpainting",
-    "ClassificationRecipe": "classification",
-    "CompressiveSensingRecipe": "compressive_sensing",
-    "FaceGuardRecipe": "faceguard",
-    "InpaintingRecipe": "inpainting",
-    "Recipe": "recipe",
-    "SparseRecoveryRecipe": "sparse_recovery",
-    "SuperResolutionRecipe": "super_resolution",
+    "AdversarialInpainting": "recipes.adversarial_inpainting",
+    "ClassificationRecipe": "recipes.classification",
+    "CompressiveSensingRecipe": "recipes.compressive_sensing",
+    "FaceGuardRecipe": "recipes.faceguard",
+    "InpaintingRecipe": "recipes.inpainting",
+    "Recipe": "recipes.recipe",
+    "SparseRecoveryRecipe": "recipes.sparse_recovery",
+    "SuperResolutionRecipe": "recipes.super_resolution",
     "TrainingResult": "runner",
     "folder_images": "sources",
     "labelled_pictures": "labelled",

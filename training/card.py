@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 import keras_imaging
-from keras_imaging.data.images import replacing
+from keras_imaging.data.files import replacing
 
 
 def weights_file(network: str) -> str:

@@ -8,7 +8,7 @@ import zipfile
 import keras
 import numpy as np
 
-from keras_imaging.data.images import replacing
+from keras_imaging.data.files import replacing
 
 _KEPT = 2
 

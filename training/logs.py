@@ -6,7 +6,7 @@ import pathlib
 
 import keras
 
-from keras_imaging.data.images import replacing
+from keras_imaging.data.files import replacing
 
 
 def write_csv(path: pathlib.Path, records: list[dict]) -> None:

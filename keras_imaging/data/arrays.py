@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 
-from keras_imaging.data.images import replacing
+from keras_imaging.data.files import replacing
 
 SUFFIXES = (".npy", ".npz")
 

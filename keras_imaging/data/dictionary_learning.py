@@ -7,9 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_imaging.ops.proximal import soft_threshold
-from keras_imaging.steps import fista_step
-
-_MARGIN = 1.001
+from keras_imaging.steps import fista_step, step_size
 
 
 def dictionary_learning(
@@ -116,7 +114,7 @@ def _first_atoms(signals, n_atoms, rng):
 def _sparse_codes(batch, D, lam, n_iterations):
     """FISTA on the normal equations, whose matrix D^T D all signals share."""
     gram = D.T @ D
-    step = 1 / (_MARGIN * np.linalg.norm(gram, 2))
+    step = step_size(np.linalg.norm(D, 2))
     gram = ops.convert_to_tensor(gram)
     iteration = partial(
         fista_step,

@@ -5,14 +5,13 @@ import os
 import pathlib
 import threading
 import warnings
-from collections.abc import Iterator
 from importlib import resources
-from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from keras_imaging.data import png16
+from keras_imaging.data.files import replacing
 
 # The largest phone cameras take 200 megapixels; beyond that a small file may fill the memory.
 MAX_PIXELS = 210_000_000
@@ -167,48 +166,11 @@ def check_writable_as(path: str | os.PathLike, shape: tuple[int, ...], dtype: np
         raise ValueError(f"A {suffix} file holds no alpha channel. Received: {str(path)!r}")
 
 
-@contextlib.contextmanager
-def replacing(
-    path: str | os.PathLike,
-    permissions: int | None = None,
-) -> Iterator[BinaryIO]:
-    """Open a file to write beside `path` and rename it to `path` once it is complete.
-
-    Args:
-        path: the file to write.
-        permissions: of the file from its first byte on, such as 0o600; the usual ones by default.
-
-    Raises:
-        OSError: if it cannot be written; what stood at `path` is untouched then.
-    """
-    path = pathlib.Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with _create(partial, permissions) as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-
-
 def sample_image() -> np.ndarray:
     """A photograph to try things on: 384x384, uint8 RGB, in the public domain (NASA)."""
     sample = resources.files("keras_imaging.data") / "samples" / "astronaut.png"
     with resources.as_file(sample) as path:
         return read_image(path)
-
-
-def _create(path, permissions):
-    if permissions is None:
-        return open(path, "wb")
-    # What an earlier process of the same number left there may be open to others.
-    path.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags, permissions)
-    return open(descriptor, "wb")
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import numpy as np
 from keras_imaging.data.inpainting_masks import draw_inpainting_mask
 from keras_imaging.data.patches import with_channels
 from keras_imaging.data.periodic_textures import draw_periodic_texture
+from keras_imaging.data.places import Places
 from keras_imaging.ops.resize import imresize
 
 
@@ -71,8 +72,7 @@ class InpaintingSampler:
                 f"No image is as large as a crop of patch_size={patch_size} pixels; the largest "
                 f"image is {largest[0]} x {largest[1]}."
             )
-        places = [np.prod([n - patch_size + 1 for n in image.shape[:2]]) for image in self._images]
-        self._first_place = np.concatenate([[0], np.cumsum(places)])
+        self._places = Places([image.shape[:2] for image in self._images], patch_size)
         # A bad kind of mask shows here, not in a worker.
         draw_inpainting_mask(np.random.default_rng(0), (patch_size, patch_size), masks)
 
@@ -93,11 +93,8 @@ class InpaintingSampler:
         mask = draw_inpainting_mask(rng, size, self.masks)
         if rng.random() < self.textures:
             return draw_periodic_texture(rng, size), mask
-        place = rng.integers(self._first_place[-1])
-        number = np.searchsorted(self._first_place, place, side="right") - 1
-        image = self._images[number]
-        top, left = divmod(place - self._first_place[number], image.shape[1] - size[1] + 1)
-        crop = image[top : top + size[0], left : left + size[1]]
+        number, top, left = self._places[rng.integers(len(self._places))]
+        crop = self._images[number][top : top + size[0], left : left + size[1]]
         if rng.random() < 0.5:
             crop = crop[:, ::-1]
         return crop.astype("float32") / np.float32(255), mask

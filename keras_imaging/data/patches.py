@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from keras_imaging.data.degradations import low_resolution, luma
+from keras_imaging.data.places import Places
 from keras_imaging.ops.resize import imresize
 
 
@@ -72,8 +73,7 @@ class PatchSampler:
                 f"{patch_size * scale} pixels on both sides; the largest image is "
                 f"{largest[0]} x {largest[1]}."
             )
-        places = [np.prod([n - patch_size + 1 for n in low.shape[:2]]) for low, _ in self._pairs]
-        self._first_place = np.concatenate([[0], np.cumsum(places)])
+        self._places = Places([low.shape[:2] for low, _ in self._pairs], patch_size)
 
     def batch(self, step: int, rows: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
         """Batch number `step`, or those `rows` of it; float32 in 0..1.
@@ -82,17 +82,16 @@ class PatchSampler:
             `(rows, patch, patch, channels)` and `(rows, scale * patch, scale * patch, channels)`.
         """
         rng = np.random.default_rng((self.seed, step))
-        places = rng.integers(self._first_place[-1], size=self.batch_size)[rows]
+        places = rng.integers(len(self._places), size=self.batch_size)[rows]
         turns = rng.integers(8, size=self.batch_size)[rows]
         pairs = [self._cut(*choice) for choice in zip(places, turns, strict=True)]
         low, high = (np.stack(patches) for patches in zip(*pairs, strict=True))
         return low.astype("float32"), high.astype("float32") / np.float32(255)
 
     def _cut(self, place, turn):
-        number = np.searchsorted(self._first_place, place, side="right") - 1
+        number, top, left = self._places[place]
         low, high = self._pairs[number]
         p, s = self.patch_size, self.scale
-        top, left = divmod(place - self._first_place[number], low.shape[1] - p + 1)
         low = low[top : top + p, left : left + p]
         high = high[s * top : s * (top + p), s * left : s * (left + p)]
         return tuple(

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from keras_imaging.data.degradations import luma
+from keras_imaging.data.places import Places
 from keras_imaging.operators.matrix import checked_matrix
 
 
@@ -74,13 +75,12 @@ class PatchMeasurementSampler:
             raise ValueError(
                 f"No image is as large as a patch of {self.size} x {self.size} pixels."
             )
-        places = [np.prod([side - self.size + 1 for side in i.shape]) for i in self._images]
-        self._first_place = np.concatenate([[0], np.cumsum(places)])
+        self._places = Places([image.shape for image in self._images], self.size)
 
     def batch(self, step: int, rows: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
         """Batch number `step`, or those `rows` of it: y and f, float32."""
         rng = np.random.default_rng((self.seed, step))
-        places = rng.integers(self._first_place[-1], size=self.batch_size)[rows]
+        places = rng.integers(len(self._places), size=self.batch_size)[rows]
         turns = rng.integers(8, size=self.batch_size)[rows]
         patches = [self._cut(*choice) for choice in zip(places, turns, strict=True)]
         patches = np.reshape(patches, (-1, self.size**2)).astype("float32") / np.float32(255)
@@ -88,10 +88,8 @@ class PatchMeasurementSampler:
         return patches @ self.phi.T, patches
 
     def _cut(self, place, turn):
-        number = np.searchsorted(self._first_place, place, side="right") - 1
-        image = self._images[number]
-        top, left = divmod(place - self._first_place[number], image.shape[1] - self.size + 1)
-        patch = image[top : top + self.size, left : left + self.size]
+        number, top, left = self._places[place]
+        patch = self._images[number][top : top + self.size, left : left + self.size]
         return np.rot90(patch[:, ::-1] if turn >= 4 else patch, turn % 4)
 
 

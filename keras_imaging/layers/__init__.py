@@ -1,15 +1,25 @@
 """Keras layers, one idea a file."""
 
+from keras_imaging.layers.bit_embedding import BitEmbedding
+from keras_imaging.layers.composed_map import ComposedMap
 from keras_imaging.layers.conv_bn_relu import ConvBNReLU
+from keras_imaging.layers.conv_synthesis import ConvSynthesis
 from keras_imaging.layers.distillation import InformationDistillationBlock
-from keras_imaging.layers.distortion import Compose, Distortion, RandomChoice
 from keras_imaging.layers.distortions import (
     JPEG,
     ColorJitter,
+    Compose,
     CropResize,
+    Distortion,
+    FaceInpaint,
+    FaceReenact,
+    FaceRegenerate,
+    FaceSwap,
     GaussianBlur,
     GaussianNoise,
+    GlobalReencode,
     Quantize8,
+    RandomChoice,
     ResizeRoundTrip,
     Screenshot,
 )
@@ -22,30 +32,33 @@ from keras_imaging.layers.ffc_squeeze_excite import FFCSqueezeExcite
 from keras_imaging.layers.fourier_unit import FourierUnit
 from keras_imaging.layers.grouped_conv import GroupedConv2D
 from keras_imaging.layers.interpolation import InterpolationUpsample
+from keras_imaging.layers.linear_map import LinearMap
 from keras_imaging.layers.local_fourier_unit import LocalFourierUnit
-from keras_imaging.layers.manipulations import (
-    FaceInpaint,
-    FaceReenact,
-    FaceRegenerate,
-    FaceSwap,
-    GlobalReencode,
-)
 from keras_imaging.layers.multi_distillation import (
     ContrastAwareChannelAttention,
     InformationMultiDistillationBlock,
 )
+from keras_imaging.layers.reflection_padding import ReflectionPadding
+from keras_imaging.layers.repeat_at_pixels import RepeatAtPixels
 from keras_imaging.layers.spectral_transform import SpectralTransform
 from keras_imaging.layers.support import SupportPrior
+from keras_imaging.layers.threshold import SoftThreshold, SupportSelectionThreshold
+from keras_imaging.layers.unfolded import ALISTALayer, ConvLISTALayer, LISTACPLayer, LISTALayer
 from keras_imaging.layers.upsample import SubPixelUpsample, TransposedUpsample
 
 __all__ = [
     "FFC",
     "FFC3D",
     "JPEG",
+    "ALISTALayer",
+    "BitEmbedding",
     "ColorJitter",
     "Compose",
+    "ComposedMap",
     "ContrastAwareChannelAttention",
     "ConvBNReLU",
+    "ConvLISTALayer",
+    "ConvSynthesis",
     "CropResize",
     "Distortion",
     "EnhancementUnit",
@@ -66,13 +79,20 @@ __all__ = [
     "InformationDistillationBlock",
     "InformationMultiDistillationBlock",
     "InterpolationUpsample",
+    "LISTACPLayer",
+    "LISTALayer",
+    "LinearMap",
     "LocalFourierUnit",
     "Quantize8",
     "RandomChoice",
+    "ReflectionPadding",
+    "RepeatAtPixels",
     "ResizeRoundTrip",
     "Screenshot",
+    "SoftThreshold",
     "SpectralTransform",
     "SubPixelUpsample",
     "SupportPrior",
+    "SupportSelectionThreshold",
     "TransposedUpsample",
 ]

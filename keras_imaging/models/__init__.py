@@ -2,17 +2,23 @@
 
 from keras_imaging.models.compressive_sensing import CompressiveSensing
 from keras_imaging.models.conv_lista import ConvLISTA
-from keras_imaging.models.faceguard import FaceGuard
-from keras_imaging.models.faceguard_nets import FaceGuardDecoder, FaceGuardEncoder
+from keras_imaging.models.faceguard import FaceGuardDecoder, FaceGuardEncoder
+from keras_imaging.models.faceguard_training import FaceGuard
 from keras_imaging.models.ffc_resnet import FFCResNet
 from keras_imaging.models.hidden import HiDDeNDecoder, HiDDeNDiscriminator, HiDDeNEncoder
 from keras_imaging.models.idn import IDN
 from keras_imaging.models.imdn import IMDN
-from keras_imaging.models.inpainting import InpaintingLoss, InpaintingModel
+from keras_imaging.models.inpainting_training import InpaintingLoss, InpaintingModel
 from keras_imaging.models.lama import LaMaGenerator
 from keras_imaging.models.lista import ALISTA, LISTA, tilista
+from keras_imaging.models.loading import (
+    card_of,
+    load,
+    model_of_preset,
+    names_for,
+    pretrained_models,
+)
 from keras_imaging.models.patch_discriminator import PatchDiscriminator
-from keras_imaging.models.presets import MODELS, model_of_preset
 from keras_imaging.models.pretrained import shipped_weights
 from keras_imaging.models.rdidn import RDIDN
 from keras_imaging.models.video_seal import VideoSealUNet
@@ -22,7 +28,6 @@ __all__ = [
     "IDN",
     "IMDN",
     "LISTA",
-    "MODELS",
     "RDIDN",
     "CompressiveSensing",
     "ConvLISTA",
@@ -38,7 +43,11 @@ __all__ = [
     "LaMaGenerator",
     "PatchDiscriminator",
     "VideoSealUNet",
+    "card_of",
+    "load",
     "model_of_preset",
+    "names_for",
+    "pretrained_models",
     "shipped_weights",
     "tilista",
 ]

@@ -1,5 +1,7 @@
 """Compressive sensing of images: unfolded ISTA with a dictionary of patches."""
 
+import math
+
 import keras
 import numpy as np
 
@@ -7,7 +9,7 @@ from keras_imaging.data.sensing import gaussian_measurement_matrix
 from keras_imaging.data.sparse import random_dictionary
 from keras_imaging.layers.composed_map import ComposedMap
 from keras_imaging.layers.linear_map import LinearMap, shape_and_values
-from keras_imaging.layers.lista import LISTACPLayer, initial_weight, step_size
+from keras_imaging.layers.unfolded.ista import LISTACPLayer, initial_step, initial_weight
 from keras_imaging.models.lista import Values, percentages
 from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
 from keras_imaging.operators.matrix import checked_matrix
@@ -54,6 +56,9 @@ class CompressiveSensing(PretrainedModel):
         Chen, Liu, Wang, Yin (NeurIPS 2018, arXiv 1808.10038), section 4.2.
     """
 
+    task = "sensing"
+    not_architecture = (*PretrainedModel.not_architecture, "lam", "return_all_layers")
+
     presets = {
         f"lista_cs_{rate}": {"phi": (m, _FEATURES), "dictionary": (_FEATURES, _ATOMS)}
         for rate, m in ((50, 128), (25, 64), (10, 26))
@@ -86,7 +91,7 @@ class CompressiveSensing(PretrainedModel):
         weight = initial_weight(A)
         if tied:
             weight = LinearMap(weight, dtype=policy, name="weight")
-        threshold = lam * step_size(A)
+        threshold = lam * initial_step(A)
         x, codes = None, []
         for k, percent in enumerate(percents, start=1):
             layer = LISTACPLayer(
@@ -137,6 +142,16 @@ class CompressiveSensing(PretrainedModel):
     def measurement_matrix(self) -> np.ndarray:
         """Phi, `(m, f)`."""
         return keras.ops.convert_to_numpy(self.unfolded[0].forward_map.outer.matrix)
+
+    def picture_shape(self, input_shape=None):
+        """That of a patch, if patches are square."""
+        side = math.isqrt(self._config["phi"][1])
+        return (side, side, 1) if side**2 == self._config["phi"][1] else None
+
+    def input_of(self, picture, rng):
+        """The measurements of a patch without its mean."""
+        patch = self.prepare(picture).ravel()
+        return {self.inputs[0].name: (self.measurement_matrix @ (patch - patch.mean()))[None]}
 
     def check_inputs(self, inputs):
         m, f = self._config["phi"]

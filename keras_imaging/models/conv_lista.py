@@ -5,7 +5,7 @@ import numpy as np
 
 from keras_imaging.data.sparse import random_dictionary
 from keras_imaging.layers.conv_synthesis import ConvSynthesis, filter_shape_and_values
-from keras_imaging.layers.lista import ConvLISTALayer
+from keras_imaging.layers.unfolded.ista import ConvLISTALayer
 from keras_imaging.models.lista import percentages
 from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
 
@@ -51,6 +51,8 @@ class ConvLISTA(PretrainedModel):
     Reference:
         Liu, Chen, Wang, Yin, ALISTA (ICLR 2019), section 4 and its code.
     """
+
+    not_architecture = (*PretrainedModel.not_architecture, "lam", "return_all_layers")
 
     def __init__(
         self,

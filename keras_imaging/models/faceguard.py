@@ -1,391 +1,272 @@
-"""FaceGuard as one model to train: encoder, distortions, manipulations, decoder."""
-
-from collections.abc import Sequence
+"""The two networks of FaceGuard: one hides bits in a face, the other reads them."""
 
 import keras
+import numpy as np
 
-from keras_imaging.layers.distortion import Compose, Distortion, RandomChoice, restored
-from keras_imaging.layers.distortions import (
-    JPEG,
-    ColorJitter,
-    CropResize,
-    GaussianBlur,
-    GaussianNoise,
-    ResizeRoundTrip,
-    Screenshot,
-    quantize8,
-)
-from keras_imaging.layers.manipulations import (
-    FaceReenact,
-    FaceRegenerate,
-    FaceSwap,
-    GlobalReencode,
-)
-from keras_imaging.losses import laplacian_distance, structural_similarity
-from keras_imaging.models.faceguard_nets import STRENGTH, FaceGuardDecoder, FaceGuardEncoder
+from keras_imaging.layers.conv_bn_relu import ConvBNReLU
+from keras_imaging.layers.message_layout import LocalMessage
+from keras_imaging.layers.support import SupportPrior
+from keras_imaging.models.message import MessageModel, message_inputs
+from keras_imaging.models.pretrained import PretrainedModel, dtype_policies, shipped_weights
 from keras_imaging.typing import Tensor
 
-# Every so many pictures one unmarked picture goes through the decoder.
-_MARKED_PER_UNMARKED = 8
+# Of the map of 16-pixel cells that both networks know the message by.
+_CHANNELS = 16
+STRENGTH = 0.03
 
 
-def benign_distortions() -> list[Distortion]:
-    """What a mark has to survive, in the ranges of training."""
-    return [
-        JPEG((40, 95), name="jpeg"),
-        GaussianBlur((0.4, 1.2), name="blur"),
-        ResizeRoundTrip((0.5, 0.95), name="resize"),
-        CropResize((0.8, 1.0), name="crop"),
-        # A face that is found again is framed up to a tenth larger or smaller.
-        CropResize((0.9, 1.1), name="reframe"),
-        GaussianNoise((0.01, 0.03), name="noise"),
-        ColorJitter(0.2, 0.2, 0.3, 0.02, name="color"),
-        Screenshot(name="screenshot"),
-    ]
-
-
-def deepfake_manipulations() -> list[Distortion]:
-    """What a mark must not survive.
-
-    `FaceInpaint` is not among them: most of a mark rightly outlives a small edit.
-    """
-    return [
-        FaceSwap(name="swap"),
-        FaceRegenerate(name="regenerate"),
-        FaceReenact(name="reenact"),
-        GlobalReencode(name="reencode"),
-    ]
-
-
-def training_framing() -> Distortion:
-    """How exactly a mark is found again, in the range of training; half of the time, exactly."""
-    return RandomChoice([CropResize((0.97, 1.03), shift=0.02)], name="framing")
-
-
-def training_augmentation() -> Distortion:
-    """What varies the pictures before they are marked."""
-    return Compose([CropResize((0.85, 1.0)), ColorJitter(0.1, 0.1, 0.1, 0.01)], name="augmentation")
-
-
-def training_schedule(progress: Tensor, strength: tuple[float, float]) -> dict[str, Tensor]:
-    """How strong the mark and the terms of the loss are, in the course of training.
-
-    The message must be learnt before it may be weakened: with the image loss on from the start
-    networks often settle at "no mark".
-
-        0-12 %    no distortion, no image loss, no manipulation
-        12-30 %   distortions and the image loss rise
-        30-35 %   the manipulations' term rises
-        50-90 %   the mark weakens from the first strength to the second, the image loss rises 5 x
-
-    Args:
-        progress: step over the number of steps.
-        strength: first and last.
-
-    Returns:
-        `strength`; and in 0..1 `distortion`, `image`, `fragile`.
-    """
-    progress = keras.ops.convert_to_tensor(progress, "float32")
-
-    def rise(start, end):
-        return keras.ops.clip((progress - start) / (end - start), 0.0, 1.0)
-
-    late = rise(0.50, 0.90)
-    first, last = strength
-    return {
-        "strength": first + late * (last - first),
-        "distortion": rise(0.12, 0.30),
-        "image": rise(0.12, 0.30) * (0.2 + 0.8 * late),
-        "fragile": rise(0.30, 0.35),
-    }
+def _check(message_length, image_size, width):
+    if message_length < 1:
+        raise ValueError(
+            f"`message_length` must be at least 1. Received: message_length={message_length}"
+        )
+    if image_size < 32 or image_size % 16:
+        raise ValueError(
+            f"`image_size` must be a multiple of 16 and at least 32. "
+            f"Received: image_size={image_size}"
+        )
+    if width < 1:
+        raise ValueError(f"`width` must be at least 1. Received: width={width}")
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
-class FaceGuard(keras.Model):
-    """Train an encoder and a decoder of face marks together.
+class FaceGuardEncoder(MessageModel):
+    """Hide a message in a portrait: gives the residual that carries it.
 
-    Marked pictures are rounded to 8 bits. The decoder sees them framed a little differently and
-    after a benign distortion, from which it must read the bits; after a simulated deepfake, for
-    which its probabilities must be one half (an inverted message would be a mark as well); and it
-    sees some unmarked pictures, likewise. All go through it in one batch, so that batch
-    normalization keeps one statistic.
+    A U-Net on the picture; the message enters at an eighth of the size, spread over the places of
+    the picture by a dense layer. Its output is one channel, which is added to red, green and blue
+    alike, so that no chroma subsampling touches it:
 
-        loss = message BCE + image (image_weight MSE + perceptual_weight perceptual)
-               + fragile_weight fragile (2 p - 1)^2
+        y = clip(x + strength * residual, 0, 1)
 
-    where perceptual is 1 - SSIM plus the distance of Laplacian pyramids of the luma, and image and
-    fragile follow `training_schedule`. Outside of training every distortion and every manipulation
-    is applied by itself and has its own accuracy.
+    A reconstruction: the paper's network is not public.
 
     Args:
-        encoder: a `FaceGuardEncoder`.
-        decoder: a `FaceGuardDecoder` of the same message length and size.
-        distortions: benign layers, each with a name of its own; None for `benign_distortions()`.
-        manipulations: malicious layers; None for `deepfake_manipulations()`.
-        augmentation: a layer for the unmarked pictures in training; None for
-            `training_augmentation()`.
-        framing: a layer that the marked pictures go through before a benign distortion in training;
-            None for `training_framing()`.
-        steps: training steps in all.
-        begin: part of the schedule that is behind at the first of them, in [0, 1): 0 for new
-            networks, more for those that know their message.
-        strength: largest change of a sample, at the start and at the end, as parts of white.
-        image_weight: of the mean squared error at the end of the schedule.
-        perceptual_weight: of the perceptual term.
-        fragile_weight: of the manipulated and unmarked pictures.
-        feature_model: model whose outputs on marked and unmarked pictures are compared by their
-            mean squared difference and added to the perceptual term; not trained. None for none.
-        **kwargs: of `keras.Model`.
+        message_length: n, bits.
+        image_size: S, side of the picture, a multiple of 16.
+        width: w, channels at full size.
+        support: where the residual may be: `"face"`, a soft ellipse in the middle, so that who
+            replaces the face removes the mark; or `"full"`.
+        strength: largest change of a sample, as a part of white, that marks are made with unless
+            another is asked for: the one that the weights were trained for.
+        weights: None, `"pretrained"` (the shipped weights for these arguments), the name of shipped
+            weights, or the path of a file.
+        dtype: dtype policy; the residual is in full precision under all of them.
+        name: name of the model.
 
     Input shape:
-        `{"image": (batch, S, S, 3), "bits": (batch, n)}`, as `x` of `fit`, which needs no `y`;
-        pictures are float in 0..1 or uint8. At least two pictures.
+        `{"image": (batch, S, S, 3), "bits": (batch, n)}` or a list of the two; the image is float,
+        0..1, the bits are 0 and 1.
     Output shape:
-        a dictionary: the marked pictures under "marked", logits under "logits".
+        `(batch, S, S, 1)`, in -1..1.
     Raises:
-        ValueError: if encoder and decoder do not fit each other, two layers share a name, or an
-            argument is out of its range.
+        ValueError: if an argument is out of its range, on inputs of another shape, or for unknown
+            weights.
     Example:
-        >>> model = FaceGuard(
-        ...     FaceGuardEncoder(message_length=8, image_size=32, width=2),
-        ...     FaceGuardDecoder(message_length=8, image_size=32, width=4),
-        ... )
-        >>> model.compile("adam", jit_compile=False)
-        >>> data = {"image": np.zeros((4, 32, 32, 3), "uint8"), "bits": np.ones((4, 8), "float32")}
-        >>> history = model.fit(data, verbose=0)
+        >>> encoder = FaceGuardEncoder(message_length=8, image_size=32, width=2)
+        >>> image, bits = np.zeros((1, 32, 32, 3), "float32"), np.ones((1, 8), "float32")
+        >>> tuple(encoder([image, bits]).shape)
+        (1, 32, 32, 1)
     Reference:
-        A reconstruction of Yang, Liang, He, Cao, Gong, "FaceGuard: Proactive Deepfake Detection",
-        2021, whose networks and losses are not public.
+        Yang, Liang, He, Cao, Gong, "FaceGuard: Proactive Deepfake Detection", 2021.
     """
+
+    task = "watermark"
+    not_architecture = (*MessageModel.not_architecture, "strength")
 
     def __init__(
         self,
-        encoder: FaceGuardEncoder,
-        decoder: FaceGuardDecoder,
-        distortions: Sequence[Distortion] | None = None,
-        manipulations: Sequence[Distortion] | None = None,
-        augmentation: Distortion | None = None,
-        framing: Distortion | None = None,
-        steps: int = 20_000,
-        begin: float = 0.0,
-        strength: tuple[float, float] = (0.08, STRENGTH),
-        image_weight: float = 400.0,
-        perceptual_weight: float = 1.0,
-        fragile_weight: float = 0.3,
-        feature_model: keras.Model | None = None,
-        **kwargs,
+        message_length: int = 64,
+        image_size: int = 256,
+        width: int = 16,
+        support: str = "face",
+        strength: float = STRENGTH,
+        weights: str | None = None,
+        dtype: str | None = None,
+        name: str | None = None,
     ):
-        super().__init__(**kwargs)
-        self.encoder, self.decoder = restored(encoder), restored(decoder)
-        sizes = [(net.message_length, net.image_size) for net in (self.encoder, self.decoder)]
-        if sizes[0] != sizes[1]:
-            raise ValueError(
-                "FaceGuard expected an encoder and a decoder of one message length and image size. "
-                f"Received: {sizes[0]} and {sizes[1]}"
-            )
-        if steps < 1:
-            raise ValueError(f"`steps` must be at least 1. Received: steps={steps}")
-        if not 0 <= begin < 1:
-            raise ValueError(f"`begin` must be in [0, 1). Received: begin={begin}")
-        if len(strength) != 2 or not 0 < min(strength) <= max(strength) <= 1:
-            raise ValueError(
-                f"`strength` must be two numbers in (0, 1]. Received: strength={strength}"
-            )
-        self.benign = RandomChoice(benign_distortions() if distortions is None else distortions)
-        self.malicious = RandomChoice(
-            deepfake_manipulations() if manipulations is None else manipulations,
-            include_identity=False,
-        )
-        self.augmentation = restored(augmentation) or training_augmentation()
-        self.framing = restored(framing) or training_framing()
-        self.feature_model = restored(feature_model)
-        if self.feature_model is not None:
-            self.feature_model.trainable = False
-        self.steps = steps
-        self.begin = begin
-        self.strength = tuple(strength)
-        self.image_weight = image_weight
-        self.perceptual_weight = perceptual_weight
-        self.fragile_weight = fragile_weight
-        self.step = self.add_weight(
-            shape=(),
-            initializer="zeros",
-            trainable=False,
-            aggregation="only_first_replica",
-            name="step",
-        )
+        _check(message_length, image_size, width)
+        if not 0 < strength <= 1:
+            raise ValueError(f"`strength` must be in (0, 1]. Received: strength={strength}")
+        policy, full = dtype_policies(dtype)
+        grid = image_size // 16
+        layers = keras.layers
 
-        benign = ["clean", *(layer.name for layer in self.benign.layers)]
-        malicious = ["unmarked", *(layer.name for layer in self.malicious.layers)]
-        if len({*benign, *malicious}) < len(benign) + len(malicious):
-            raise ValueError(
-                "FaceGuard expected layers with names of their own, none called 'clean' or "
-                f"'unmarked'. Received: {benign[1:]} and {malicious[1:]}"
-            )
-        self._benign_channels, self._malicious_channels = benign, malicious
-        self.accuracies = {
-            name: keras.metrics.Mean(f"bit_accuracy_{name}") for name in (*benign, *malicious)
+        def block(x, filters, layer_name, strides=1):
+            return ConvBNReLU(filters, strides, dtype=policy, name=layer_name)(x)
+
+        def join(x, y, layer_name):
+            return layers.Concatenate(dtype=policy, name=layer_name)([x, y])
+
+        def up(x, skip, filters, layer_name):
+            x = layers.UpSampling2D(
+                2, interpolation="bilinear", dtype=policy, name=f"{layer_name}_enlarge"
+            )(x)
+            return block(join(x, skip, f"{layer_name}_join"), filters, layer_name)
+
+        inputs = message_inputs((image_size, image_size, 3), message_length, full)
+        z = layers.Rescaling(1.0, -0.5, dtype=full, name="centre")(inputs["image"])
+        t = layers.Rescaling(2.0, -1.0, dtype=full, name="signs")(inputs["bits"])
+        t = layers.Dense(
+            grid * grid * _CHANNELS,
+            kernel_initializer=LocalMessage(_CHANNELS, support),
+            dtype=policy,
+            name="message",
+        )(t)
+        t = layers.Reshape((grid, grid, _CHANNELS), dtype=policy, name="message_map")(t)
+        # Nearest neighbours by concatenation, which phones' delegates know; repetition is TILE.
+        for k, shape in enumerate(((grid, 2 * grid * _CHANNELS), (2 * grid, 2 * grid, _CHANNELS))):
+            t = join(t, t, f"message_double{k}")
+            t = layers.Reshape(shape, dtype=policy, name=f"message_enlarge{k}")(t)
+
+        e0 = block(z, width, "e0")
+        e1 = block(e0, 2 * width, "e1", 2)
+        e2 = block(e1, 4 * width, "e2", 2)
+        e3 = block(e2, 4 * width, "e3", 2)
+        x = block(join(e3, t, "mid_join"), 4 * width, "mid")
+        x = up(x, e2, 4 * width, "u2")
+        x = up(x, e1, 2 * width, "u1")
+        x = up(x, e0, width, "u0")
+        x = layers.Concatenate(dtype=full, name="out_join")([x, z])
+        x = layers.Conv2D(
+            1,
+            1,
+            activation="tanh",
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.2),
+            dtype=full,
+            name="out",
+        )(x)
+        x = SupportPrior(support, dtype=full, name="support")(x)
+
+        config = {
+            "message_length": message_length,
+            "image_size": image_size,
+            "width": width,
+            "support": support,
+            "strength": strength,
+            "dtype": policy.name,
         }
-        self.bit_accuracy = keras.metrics.Mean("bit_accuracy")
-        self.psnr = keras.metrics.Mean("psnr")
-        self.message_loss = keras.metrics.Mean("message_loss")
-        self.fragile_loss = keras.metrics.Mean("fragile_loss")
+        super().__init__(inputs, x, config, weights, name=name or "faceguard_encoder")
+        self.strength = strength
+        self.message_length = message_length
+        self.image_size = image_size
 
-    def build(self, input_shape=None):
-        self.built = True
+    def mark(self, images: Tensor, bits: Tensor, strength: float | None = None) -> Tensor:
+        """The marked pictures, clip(image + strength * residual, 0, 1), not rounded to 8 bits.
 
-    def call(self, inputs: dict[str, Tensor], training: bool | None = None) -> dict[str, Tensor]:
-        ops = keras.ops
-        # JAX gives arrays of NumPy here, before it compiles.
-        image, bits = (ops.convert_to_tensor(inputs[name]) for name in ("image", "bits"))
-        if "int" in keras.backend.standardize_dtype(image.dtype):
-            image = ops.cast(image, self.variable_dtype) / 255.0
-        if training:
-            image = self.augmentation(image, training=True)
-        schedule = self._schedule()
-        residual = self.encoder({"image": image, "bits": bits}, training=training)
-        marked = ops.clip(image + schedule["strength"] * residual, 0.0, 1.0)
-        rounded = quantize8(marked)
-        outputs = {"image": image, "marked": marked}
-        if training:
-            channels = self._training_channels(image, rounded, schedule)
-        else:
-            channels = self._evaluation_channels(image, rounded)
-        return {**outputs, **channels}
+        Args:
+            images: `(batch, S, S, 3)`, float, 0..1.
+            bits: `(batch, n)`, 0 and 1.
+            strength: largest change of a sample, as a part of white; None for the network's own.
+        """
+        strength = self.strength if strength is None else strength
+        residual = self({"image": images, "bits": bits}, training=False)
+        return keras.ops.clip(images + strength * residual, 0.0, 1.0)
 
-    def _schedule(self):
-        progress = self.begin + (1 - self.begin) * self.step / self.steps
-        return training_schedule(progress, self.strength)
 
-    def _training_channels(self, image, rounded, schedule):
-        """One drawn distortion, one drawn manipulation, some unmarked pictures."""
-        ops = keras.ops
-        distort, distortion = self.benign.choose(rounded)
-        manipulate, manipulation = self.malicious.choose(rounded, image)
-        frame = self.framing.draw(rounded)
-        benign = rounded + schedule["distortion"] * (distort(frame(rounded)) - rounded)
-        batch = ops.shape(image)[0]
-        unmarked = image[: (batch + _MARKED_PER_UNMARKED - 1) // _MARKED_PER_UNMARKED]
-        logits = self.decoder(
-            ops.concatenate([benign, manipulate(rounded), unmarked], axis=0), training=True
-        )
-        # RandomChoice puts the identity last, the list of channels first.
-        benign_index = (distortion + 1) % len(self._benign_channels)
-        return {
-            "logits": logits[:batch],
-            "malicious_logits": logits[batch : 2 * batch],
-            "unmarked_logits": logits[2 * batch :],
-            "benign_channel": benign_index,
-            "malicious_channel": manipulation + 1,
-        }
+@keras.saving.register_keras_serializable(package="keras_imaging")
+class FaceGuardDecoder(PretrainedModel):
+    """Read the message of a portrait: one logit for each bit, positive for 1.
 
-    def _evaluation_channels(self, image, rounded):
-        """Every distortion and every manipulation, each by itself."""
-        result = {"logits": self.decoder(rounded, training=False)}
-        for layer in self.benign.layers:
-            result[layer.name] = self.decoder(layer.draw(rounded)(rounded), training=False)
-        for layer in self.malicious.layers:
-            forged = layer.draw(rounded, image)(rounded)
-            result[layer.name] = self.decoder(forged, training=False)
-        result["unmarked"] = self.decoder(image, training=False)
-        return result
+    Args:
+        message_length: n, bits.
+        image_size: S, side of the picture, a multiple of 16.
+        width: v, channels after the first layer.
+        support: of the encoder whose marks are read; it decides where training looks first.
+        weights: None, `"pretrained"` (the shipped weights for these arguments), the name of shipped
+            weights, or the path of a file.
+        dtype: dtype policy; the logits are in full precision under all of them.
+        name: name of the model.
 
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True, **kwargs
+    Input shape:
+        `(batch, S, S, 3)`, float, 0..1.
+    Output shape:
+        `(batch, n)`.
+    Raises:
+        ValueError: if an argument is out of its range, on integer input, or for unknown weights.
+    Example:
+        >>> decoder = FaceGuardDecoder(message_length=8, image_size=32, width=4)
+        >>> tuple(decoder(np.zeros((1, 32, 32, 3), "float32")).shape)
+        (1, 8)
+    Reference:
+        Yang, Liang, He, Cao, Gong, "FaceGuard: Proactive Deepfake Detection", 2021.
+    """
+
+    task = "watermark"
+
+    def __init__(
+        self,
+        message_length: int = 64,
+        image_size: int = 256,
+        width: int = 32,
+        support: str = "face",
+        weights: str | None = None,
+        dtype: str | None = None,
+        name: str | None = None,
     ):
-        ops = keras.ops
-        bits = ops.cast(x["bits"], self.variable_dtype)
-        if training:
-            benign = y_pred["logits"]
-            fragile = ops.concatenate([y_pred["malicious_logits"], y_pred["unmarked_logits"]])
-            self._count_training(bits, y_pred)
-        else:
-            names = self._benign_channels[1:]
-            benign = ops.stack([y_pred["logits"], *(y_pred[name] for name in names)])
-            fragile = ops.stack([y_pred[name] for name in self._malicious_channels])
-            self._count_evaluation(bits, y_pred)
+        _check(message_length, image_size, width)
+        policy, full = dtype_policies(dtype)
+        inputs = keras.Input((image_size, image_size, 3), dtype=full, name="image")
+        x = keras.layers.Rescaling(1.0, -0.5, dtype=full, name="centre")(inputs)
+        for k, (factor, strides) in enumerate(((1, 2), (2, 2), (3, 2), (4, 2), (4, 1))):
+            x = ConvBNReLU(factor * width, strides, dtype=policy, name=f"d{k}")(x)
+        x = keras.layers.Conv2D(_CHANNELS, 1, activation="relu", dtype=policy, name="squeeze")(x)
+        x = keras.layers.Flatten(dtype=policy, name="flatten")(x)
+        x = keras.layers.Dense(
+            message_length,
+            kernel_initializer=LocalMessage(_CHANNELS, support, reading=True),
+            dtype=full,
+            name="logits",
+        )(x)
 
-        target = ops.broadcast_to(bits, ops.shape(benign))
-        message = ops.mean(ops.softplus(benign) - benign * target)
-        fragile = ops.mean(ops.square(ops.tanh(0.5 * fragile)))
-        self.message_loss.update_state(message)
-        self.fragile_loss.update_state(fragile)
-
-        schedule = self._schedule()
-        image_loss = self._image_loss(y_pred["image"], y_pred["marked"])
-        if training:
-            self.step.assign_add(1.0)
-        return (
-            message
-            + schedule["image"] * image_loss
-            + schedule["fragile"] * self.fragile_weight * fragile
-        )
-
-    def _image_loss(self, image, marked):
-        ops = keras.ops
-        # The residual is the same in the three channels; their mean shows it all.
-        grey, marked_grey = (ops.mean(x, axis=-1, keepdims=True) for x in (image, marked))
-        perceptual = 1.0 - ops.mean(structural_similarity(grey, marked_grey))
-        perceptual = perceptual + ops.mean(laplacian_distance(grey, marked_grey))
-        if self.feature_model is not None:
-            features = (keras.tree.flatten(self.feature_model(x)) for x in (image, marked))
-            for a, b in zip(*features, strict=True):
-                perceptual = perceptual + ops.mean(ops.square(a - b))
-        mse = ops.mean(ops.square(marked - image))
-        return self.image_weight * mse + self.perceptual_weight * perceptual
-
-    def _count_training(self, bits, y_pred):
-        self._count_picture(y_pred)
-        benign = _accuracy(bits, y_pred["logits"])
-        self.bit_accuracy.update_state(benign)
-        for k, name in enumerate(self._benign_channels):
-            seen = keras.ops.cast(keras.ops.equal(y_pred["benign_channel"], k), benign.dtype)
-            self.accuracies[name].update_state(benign, sample_weight=seen)
-        malicious = _accuracy(bits, y_pred["malicious_logits"])
-        for k, name in enumerate(self._malicious_channels[1:], start=1):
-            seen = keras.ops.cast(keras.ops.equal(y_pred["malicious_channel"], k), benign.dtype)
-            self.accuracies[name].update_state(malicious, sample_weight=seen)
-        unmarked = y_pred["unmarked_logits"]
-        few = bits[: keras.ops.shape(unmarked)[0]]
-        self.accuracies["unmarked"].update_state(_accuracy(few, unmarked))
-
-    def _count_evaluation(self, bits, y_pred):
-        self._count_picture(y_pred)
-        logits = {**y_pred, "clean": y_pred["logits"]}
-        for name, metric in self.accuracies.items():
-            accuracy = _accuracy(bits, logits[name])
-            metric.update_state(accuracy)
-            if name in self._benign_channels:
-                self.bit_accuracy.update_state(accuracy)
-
-    def _count_picture(self, y_pred):
-        difference = quantize8(y_pred["marked"]) - quantize8(y_pred["image"])
-        mse = keras.ops.mean(keras.ops.square(difference), axis=(1, 2, 3))
-        # A mark that changes no sample has 100 dB.
-        self.psnr.update_state(-10.0 * keras.ops.log10(keras.ops.maximum(mse, 1e-10)))
-
-    def get_config(self):
-        parts = {
-            "encoder": self.encoder,
-            "decoder": self.decoder,
-            "augmentation": self.augmentation,
-            "framing": self.framing,
-            "feature_model": self.feature_model,
+        config = {
+            "message_length": message_length,
+            "image_size": image_size,
+            "width": width,
+            "support": support,
+            "dtype": policy.name,
         }
-        parts = {name: keras.saving.serialize_keras_object(part) for name, part in parts.items()}
-        return {
-            **super().get_config(),
-            **parts,
-            "distortions": self.benign.get_config()["layers"],
-            "manipulations": self.malicious.get_config()["layers"],
-            "steps": self.steps,
-            "begin": self.begin,
-            "strength": self.strength,
-            "image_weight": self.image_weight,
-            "perceptual_weight": self.perceptual_weight,
-            "fragile_weight": self.fragile_weight,
-        }
+        super().__init__(inputs, x, config, weights, name=name or "faceguard_decoder")
+        self.message_length = message_length
+        self.image_size = image_size
+
+    def inputs_of(self, pictures):
+        """Pictures that a shipped encoder has marked, where the decoder is surer of those.
+
+        Of pictures without a mark its logits are next to nothing, which no quantization can follow.
+        """
+        rng = np.random.default_rng(0)
+        kin = {name: self._config[name] for name in ("message_length", "image_size")}
+        encoders = [
+            FaceGuardEncoder(**card["config"], weights=name)
+            for name, card in shipped_weights("FaceGuardEncoder").items()
+            if {**card["config"], **kin} == card["config"]
+        ]
+
+        def sureness(image):
+            return np.abs(keras.ops.convert_to_numpy(self(image))).mean()
+
+        def surest(picture):
+            image = self.prepare(picture)[None]
+            bits = rng.integers(0, 2, (1, self.message_length)).astype("float32")
+            marked = (keras.ops.convert_to_numpy(e.mark(image, bits)) for e in encoders)
+            return max([image, *marked], key=sureness)
+
+        return [{self.inputs[0].name: surest(picture)} for picture in pictures]
 
 
-def _accuracy(bits, logits):
-    return keras.ops.mean(keras.ops.cast(keras.ops.equal(logits > 0, bits > 0.5), bits.dtype))
+_NANO = {"image_size": 128, "message_length": 64}
+_BASE = {"image_size": 256, "message_length": 64}
+# Strengths at which the shipped weights' marks have 38 dB or more, and last.
+FaceGuardEncoder.presets = {
+    "faceguard_encoder_nano": {**_NANO, "width": 8, "strength": 0.055},
+    "faceguard_encoder_nano32": {**_NANO, "width": 8, "message_length": 32},
+    "faceguard_encoder_lite": {**_BASE, "width": 8},
+    "faceguard_encoder_base": {**_BASE, "width": 16, "strength": 0.05},
+}
+FaceGuardDecoder.presets = {
+    "faceguard_decoder_nano": {**_NANO, "width": 16},
+    "faceguard_decoder_nano32": {**_NANO, "width": 16, "message_length": 32},
+    "faceguard_decoder_lite": {**_BASE, "width": 16},
+    "faceguard_decoder_base": {**_BASE, "width": 32},
+}

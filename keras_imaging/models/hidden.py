@@ -3,9 +3,9 @@
 import keras
 
 from keras_imaging.layers.conv_bn_relu import ConvBNReLU
+from keras_imaging.layers.repeat_at_pixels import RepeatAtPixels
 from keras_imaging.models.message import MessageModel, message_inputs
 from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
-from keras_imaging.typing import Tensor
 
 
 def _policies(input_shape, dtype, **counts):
@@ -57,6 +57,8 @@ class HiDDeNEncoder(MessageModel):
         Zhu, Kaplan, Johnson, Fei-Fei, "HiDDeN: Hiding Data With Deep Networks", ECCV 2018.
     """
 
+    pixel_range = (-1.0, 1.0)
+
     def __init__(
         self,
         message_length: int = 30,
@@ -92,30 +94,6 @@ class HiDDeNEncoder(MessageModel):
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
-class RepeatAtPixels(keras.layers.Layer):
-    """A vector at every pixel of a map.
-
-    Args:
-        **kwargs: of `keras.layers.Layer`.
-
-    Input shape:
-        a list of `(batch, n)` and `(batch, height, width, channels)`.
-    Output shape:
-        `(batch, height, width, n)`.
-    """
-
-    def call(self, inputs: list[Tensor]) -> Tensor:
-        vector, like = inputs
-        size = keras.ops.shape(like)[1:3]
-        vector = vector[:, None, None, :]
-        return keras.ops.broadcast_to(vector, (keras.ops.shape(vector)[0], *size, vector.shape[-1]))
-
-    def compute_output_shape(self, input_shape):
-        vector, like = input_shape
-        return (*like[:3], vector[-1])
-
-
-@keras.saving.register_keras_serializable(package="keras_imaging")
 class HiDDeNDecoder(PretrainedModel):
     """Marked picture to message: values that are trained towards 0 and 1, so 0.5 decides.
 
@@ -141,6 +119,8 @@ class HiDDeNDecoder(PretrainedModel):
     Reference:
         Zhu, Kaplan, Johnson, Fei-Fei, "HiDDeN: Hiding Data With Deep Networks", ECCV 2018.
     """
+
+    pixel_range = (-1.0, 1.0)
 
     def __init__(
         self,
@@ -199,6 +179,8 @@ class HiDDeNDiscriminator(PretrainedModel):
     Reference:
         Zhu, Kaplan, Johnson, Fei-Fei, "HiDDeN: Hiding Data With Deep Networks", ECCV 2018.
     """
+
+    pixel_range = (-1.0, 1.0)
 
     def __init__(
         self,

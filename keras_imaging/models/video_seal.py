@@ -2,12 +2,13 @@
 
 import keras
 
+from keras_imaging.layers.bit_embedding import BitEmbedding
 from keras_imaging.layers.conv_bn_relu import ConvBNReLU
 from keras_imaging.layers.interpolation import InterpolationUpsample
+from keras_imaging.layers.reflection_padding import ReflectionPadding
 from keras_imaging.models.hidden import RepeatAtPixels
 from keras_imaging.models.message import MessageModel, message_inputs
 from keras_imaging.models.pretrained import dtype_policies
-from keras_imaging.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
@@ -48,6 +49,8 @@ class VideoSealUNet(MessageModel):
     Reference:
         Fernandez et al., "Video Seal: Open and Efficient Video Watermarking", 2024.
     """
+
+    pixel_range = (-1.0, 1.0)
 
     def __init__(
         self,
@@ -137,67 +140,6 @@ class VideoSealUNet(MessageModel):
                 f"Received shape {tuple(bits)}."
             )
         _check_size(image[1:3], 2 ** (len(self._config["multipliers"]) - 1))
-
-
-@keras.saving.register_keras_serializable(package="keras_imaging")
-class BitEmbedding(keras.layers.Layer):
-    """A sum of learned vectors, one for each bit:  sum_j table[2 j + bit_j].
-
-    Written as a product with the table, so that it has a gradient for the bits too, and values
-    between 0 and 1 mix the two vectors.
-
-    Args:
-        features: length of the vectors.
-        **kwargs: of `keras.layers.Layer`.
-
-    Input shape:
-        `(batch, n)`, 0 and 1.
-    Output shape:
-        `(batch, features)`.
-    """
-
-    def __init__(self, features: int, **kwargs):
-        super().__init__(**kwargs)
-        self.features = features
-
-    def build(self, input_shape):
-        self.table = self.add_weight(
-            shape=(2 * input_shape[-1], self.features),
-            initializer=keras.initializers.RandomNormal(stddev=1.0),
-            name="table",
-        )
-
-    def call(self, bits: Tensor) -> Tensor:
-        chosen = keras.ops.stack([1 - bits, bits], axis=-1)
-        chosen = keras.ops.reshape(chosen, (-1, self.table.shape[0]))
-        return keras.ops.matmul(chosen, self.table)
-
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.features)
-
-    def get_config(self):
-        return {**super().get_config(), "features": self.features}
-
-
-@keras.saving.register_keras_serializable(package="keras_imaging")
-class ReflectionPadding(keras.layers.Layer):
-    """One pixel on every side, mirrored at the border's pixel, which is not repeated.
-
-    Args:
-        **kwargs: of `keras.layers.Layer`.
-
-    Input shape:
-        `(batch, height, width, channels)`, two pixels or more a side.
-    Output shape:
-        `(batch, height + 2, width + 2, channels)`.
-    """
-
-    def call(self, inputs: Tensor) -> Tensor:
-        return keras.ops.pad(inputs, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
-
-    def compute_output_shape(self, input_shape):
-        batch, *sides, channels = input_shape
-        return (batch, *(None if side is None else side + 2 for side in sides), channels)
 
 
 def _check(multipliers, **counts):

@@ -9,11 +9,8 @@ from keras_imaging.operators import LinearOperator
 from keras_imaging.ops.proximal import soft_threshold
 from keras_imaging.solvers.loop import check_data, solve
 from keras_imaging.solvers.result import SolverResult
-from keras_imaging.steps import amp_step, fista_step, ista_step
+from keras_imaging.steps import amp_step, fista_step, ista_step, step_size
 from keras_imaging.typing import Tensor
-
-# 1 / step over ||A||^2: the reference's margin.
-_MARGIN = 1.001
 
 
 def ista(
@@ -168,7 +165,7 @@ def _prepared(y, A, lam, step, start):
         norm = A.norm()
         if not norm > 0:
             raise ValueError(f"A is zero: {A!r}")
-        step = 1 / (_MARGIN * norm**2)
+        step = step_size(norm)
     if not step > 0:
         raise ValueError(f"`step` must be positive. Received: step={step}")
     return (step, *_start(y, A, start))

@@ -16,6 +16,15 @@ from keras_imaging.typing import Tensor
 Map = Callable[[Tensor], Tensor]
 
 
+def step_size(norm: float) -> float:
+    """1 / (1.001 ||A||^2): the step of gradient methods, a little below 1 / L.
+
+    Args:
+        norm: ||A||, as `operators.LinearOperator.norm` estimates it.
+    """
+    return 1 / (1.001 * norm**2)
+
+
 def proximal_step(x: Tensor | None, direction: Tensor, prox: Map) -> Tensor:
     """x+ = prox(x + direction): forward, then backward.
 

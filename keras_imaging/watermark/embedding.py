@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from keras_imaging.models.faceguard_nets import STRENGTH
+from keras_imaging.models.faceguard import STRENGTH
 from keras_imaging.watermark.region import Box, add_enlarged, shrink
 from keras_imaging.watermark.statistics import check_bits
 

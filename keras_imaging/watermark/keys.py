@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_imaging.data.images import replacing
+from keras_imaging.data.files import replacing
 
 MIN_KEY_BYTES = 16
 

@@ -5,7 +5,7 @@ import pytest
 from skimage import data
 
 from keras_imaging.data import write_image
-from keras_imaging.evaluation import super_resolution
+from keras_imaging.evaluation import evaluate_super_resolution
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def folder(tmp_path):
 def test_table(run, network, folder):
     code, out, err = run("evaluate", "sr", "--data", folder, "--scale", 2, "--weights", network)
     assert code == 0, err
-    expected = super_resolution(keras.saving.load_model(network), folder)
+    expected = evaluate_super_resolution(keras.saving.load_model(network), folder)
     for scores in (expected.mean, *expected.images.values()):
         assert f"{scores.psnr:.2f}" in out
         assert f"{scores.bicubic_ssim:.4f}" in out
@@ -34,7 +34,7 @@ def test_json_and_protocol_b(run, network, folder):
     report = json.loads(out)
     assert (report["protocol"], report["self_ensemble"], report["scale"]) == ("B", True, 2)
     model = keras.saving.load_model(network)
-    expected = super_resolution(model, folder, protocol="B", self_ensemble=True)
+    expected = evaluate_super_resolution(model, folder, protocol="B", self_ensemble=True)
     assert report["mean"]["psnr"] == pytest.approx(expected.mean.psnr)
     assert set(report["images"]) == {"cat.png", "cup.png"}
 

@@ -9,7 +9,7 @@ from keras_imaging.data import (
     write_image,
 )
 from keras_imaging.data.classification import MEAN, STD
-from keras_imaging.evaluation_classification import classification
+from keras_imaging.evaluation import evaluate_classification
 
 
 def numbered(count, size=16):
@@ -112,14 +112,16 @@ def test_scores():
         guesses = -np.abs(np.arange(10)[None] - labels[:, None]).astype("float32")
         return guesses - 6 * (np.arange(10) % 2) * (labels[:, None] % 2)
 
-    scores = classification(model, examples, 16, "padded", batch_size=4)
+    scores = evaluate_classification(model, examples, 16, "padded", batch_size=4)
     assert (scores.top1, scores.top5, scores.images) == (0.5, 0.8, 10)
     # Knowing nothing is not knowing all.
     for value in (0.0, np.nan):
-        constant = classification(lambda x, v=value: np.full((len(x), 10), v), examples, 16)
+        constant = evaluate_classification(
+            lambda x, v=value: np.full((len(x), 10), v), examples, 16
+        )
         assert (constant.top1, constant.top5) == (0, 0)
     with pytest.raises(ValueError, match="no pictures"):
-        classification(model, [], 16)
+        evaluate_classification(model, [], 16)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 from harness import BACKEND, noise, to_numpy
 from scipy import ndimage
 
-from keras_imaging.layers.distortion import Compose, RandomChoice
-from keras_imaging.layers.distortions import (
+from keras_imaging.layers.distortions.base import Compose, RandomChoice
+from keras_imaging.layers.distortions.benign import (
     JPEG,
     ColorJitter,
     CropResize,

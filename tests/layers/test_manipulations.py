@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from harness import noise, to_numpy
 
-from keras_imaging.layers.manipulations import (
+from keras_imaging.layers.distortions.deepfakes import (
     FIXED_REGION,
     FaceInpaint,
     FaceReenact,

@@ -4,8 +4,8 @@ import pytest
 from harness import check_model, noise, to_numpy
 
 from keras_imaging.data import gaussian_measurement_matrix, random_dictionary
+from keras_imaging.inference.sensing import sparse_recovery
 from keras_imaging.models import CompressiveSensing
-from keras_imaging.sensing import sparse_recovery
 from keras_imaging.solvers import ista
 
 PHI = gaussian_measurement_matrix(5, 9)

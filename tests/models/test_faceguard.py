@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 from harness import noise, to_numpy
 
-from keras_imaging.layers.distortions import JPEG, GaussianBlur
-from keras_imaging.layers.manipulations import FaceSwap, GlobalReencode
+from keras_imaging.layers.distortions.benign import JPEG, GaussianBlur
+from keras_imaging.layers.distortions.deepfakes import FaceSwap, GlobalReencode
 from keras_imaging.losses import laplacian_distance, structural_similarity
 from keras_imaging.metrics import ssim
-from keras_imaging.models.faceguard import (
+from keras_imaging.models.faceguard_training import (
     FaceGuard,
     FaceGuardDecoder,
     FaceGuardEncoder,

@@ -10,10 +10,10 @@ from PIL import Image
 
 from keras_imaging import models
 from keras_imaging.data import SparseSampler, low_resolution, luma, periodic_textures
-from keras_imaging.evaluation_inpainting import inpainting
+from keras_imaging.evaluation import evaluate_inpainting
+from keras_imaging.inference.sensing import sense
 from keras_imaging.metrics import nmse_db, psnr
 from keras_imaging.ops import imresize
-from keras_imaging.sensing import sense
 from keras_imaging.watermark import embed, extract, match_test, watermark_bits
 
 CARDS = models.shipped_weights()
@@ -91,7 +91,7 @@ def test_rebuilds_pictures(rate, least):
 def test_repeating_patterns_are_continued():
     model = models.LaMaGenerator.from_preset("lama_small")
     textures = (255 * periodic_textures(8, (128, 128)) + 0.5).astype("uint8")
-    filled = inpainting(model, textures).mean.hole_psnr
+    filled = evaluate_inpainting(model, textures).mean.hole_psnr
     spread = np.mean([-20 * np.log10(texture.std() / 255) for texture in textures])
     # Constant holes of the right mean would have the deviation of the texture as their error.
     assert filled > spread + 1.5

@@ -6,7 +6,7 @@ import pytest
 from keras_imaging.layers.message_layout import message_places
 from keras_imaging.models import FaceGuardDecoder, FaceGuardEncoder
 from keras_imaging.training import FaceGuardRecipe, faceguard_start
-from keras_imaging.training.faceguard_start import start_from
+from keras_imaging.training.recipes.faceguard_start import start_from
 
 RNG = np.random.default_rng(0)
 FACES = RNG.random((3, 32, 32, 3), "float32")

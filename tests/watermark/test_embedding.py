@@ -7,7 +7,7 @@ from PIL import Image
 from watermark_stand_ins import BITS, SIZE, Decoder, Encoder
 
 from keras_imaging.data import sample_image
-from keras_imaging.models.faceguard_nets import FaceGuardDecoder, FaceGuardEncoder
+from keras_imaging.models.faceguard import FaceGuardDecoder, FaceGuardEncoder
 from keras_imaging.watermark import embed, extract, watermark_bits
 
 IMAGE = sample_image()

@@ -38,7 +38,7 @@ def board():
 @pytest.fixture(scope="session")
 def board_folder(board, tmp_path_factory):
     """What the page loads of them."""
-    from keras_imaging.export.web_page import write_networks
+    from keras_imaging.export.faceguard_page import write_networks
 
     folder = tmp_path_factory.mktemp("board")
     write_networks(*board, folder, "board")

@@ -30,7 +30,7 @@ from keras_imaging.watermark.statistics import DEFAULT_ALPHA
 
 pytestmark = pytest.mark.tensorflow
 
-PAGE = pathlib.Path(__file__).parents[2] / "export" / "web"
+PAGE = pathlib.Path(__file__).parents[2] / "export" / "faceguard_page"
 VECTORS = pathlib.Path(__file__).parents[1] / "goldens" / "faceguard" / "hmac_vectors.json"
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -53,14 +53,14 @@ def missing():
         return "needs node"
     packages = PAGE / "node_modules"
     if not all((packages / name).is_dir() for name in ("@litertjs/core", "playwright-core")):
-        return "needs `npm install` in export/web"
+        return "needs `npm install` in export/faceguard_page"
     return None
 
 
 @contextlib.contextmanager
 def served(folder):
     """Address of the page with these networks."""
-    from keras_imaging.export.web_page import page_server
+    from keras_imaging.export.faceguard_page import page_server
 
     with page_server(folder) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -83,7 +83,7 @@ def run(board, board_folder, guards, picture, tmp_path_factory):
     reason = missing()
     if reason:
         pytest.skip(reason)
-    from keras_imaging.export.web_page import write_networks
+    from keras_imaging.export.faceguard_page import write_networks
 
     folder = tmp_path_factory.mktemp("page")
     bits = watermark_bits(KEY.secret, KEY.identity)

@@ -9,16 +9,16 @@ import threading
 
 import pytest
 
-from keras_imaging.cli import watermark
+from keras_imaging.cli.watermark import web
 
 pytestmark = pytest.mark.tensorflow
 
 
 @pytest.fixture(scope="module")
 def page():
-    from keras_imaging.export import web_page
+    from keras_imaging.export.faceguard_page import server
 
-    return web_page
+    return server
 
 
 @pytest.fixture
@@ -80,8 +80,9 @@ def test_what_is_served(get, page):
         "/models/../outside.json",
         "/models/%2e%2e/outside.json",
         "/models//etc/hosts.json",
-        "/../web_page.py",
-        "/web/main.js",
+        "/server.py",
+        "/../litert.py",
+        "/faceguard_page/main.js",
     ],
 )
 def test_what_is_not(get, path):
@@ -112,12 +113,14 @@ def test_networks_are_written(board_folder):
 
 
 def test_missing_packages_are_told(page, tmp_path):
-    with pytest.raises(ValueError, match=r"LiteRT\.js, .*npm install --omit=dev --prefix .*web"):
+    with pytest.raises(ValueError, match=r"LiteRT\.js, .*npm install --omit=dev --prefix .*page"):
         page.page_server(tmp_path, node_modules=tmp_path / "node_modules")
 
 
 @pytest.mark.parametrize("browser", [True, False])
 def test_command(page, node_modules, monkeypatch, capsys, browser):
+    from keras_imaging.export import faceguard_page
+
     served, opened = [], []
 
     class Server(page.http.server.ThreadingHTTPServer):
@@ -126,11 +129,13 @@ def test_command(page, node_modules, monkeypatch, capsys, browser):
 
     monkeypatch.setattr(page.http.server, "ThreadingHTTPServer", Server)
     monkeypatch.setattr(
-        page, "write_networks", lambda e, d, folder, name: _write(folder, f"{e} {d} {name}")
+        faceguard_page,
+        "write_networks",
+        lambda e, d, folder, name: _write(folder, f"{e} {d} {name}"),
     )
-    monkeypatch.setattr(watermark, "_networks", lambda weights: ("encoder", "decoder"))
-    monkeypatch.setattr(watermark.webbrowser, "open", opened.append)
-    watermark.web("some/folder", port=0, browser=browser, node_modules=node_modules)
+    monkeypatch.setattr(web, "networks_of", lambda weights: ("encoder", "decoder"))
+    monkeypatch.setattr(web.webbrowser, "open", opened.append)
+    web.serve_page("some/folder", port=0, browser=browser, node_modules=node_modules)
     assert served == ["encoder decoder folder"]
     address = re.search(r"Serving (http://127\.0\.0\.1:\d+/); Ctrl-C", capsys.readouterr().out)
     assert opened == ([address.group(1)] if browser else [])

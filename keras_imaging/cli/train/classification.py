@@ -1,0 +1,94 @@
+"""`keras-imaging train ffc_resnet`: classifiers."""
+
+from typing import Annotated
+
+import typer
+
+from keras_imaging.cli import options
+from keras_imaging.cli.quiet import quiet_start
+from keras_imaging.cli.train.recipe_options import (
+    DataLicence,
+    Devices,
+    RunFolder,
+    Strategy,
+    with_recipe_options,
+)
+from keras_imaging.cli.train.run import Pictures, name_of, notes_of, train_and_report
+from keras_imaging.training.recipes.classification import ClassificationRecipe
+
+
+@with_recipe_options(ClassificationRecipe)
+def train_classification(
+    *,
+    data: Annotated[
+        str,
+        typer.Option(
+            help="Folder with one subfolder for each class, an .npz file with x and y, or "
+            "tfds:NAME[:SPLIT] of tensorflow-datasets."
+        ),
+    ],
+    out: RunFolder,
+    classes: Annotated[
+        int | None, typer.Option(help="How many there are.", show_default="those of the data")
+    ] = None,
+    validation: Annotated[
+        str | None, typer.Option(help="Likewise, to score at every checkpoint.")
+    ] = None,
+    strategy: Devices = Strategy.auto,
+    data_licence: DataLicence = None,
+    as_json: options.Json = False,
+    **recipe_fields,
+) -> None:
+    """Train FFC-ResNet, or with --ratio 0 an ordinary ResNet, to classify pictures.
+
+    Writes checkpoints, log.csv, TensorBoard events, and at the end model.weights.h5 and model.json.
+    Pictures that cannot be read are named and skipped; the exit code is then 1.
+    """
+    if classes is not None:
+        recipe_fields["classes"] = classes
+    ClassificationRecipe(**recipe_fields)  # bad values show before anything is read
+    with quiet_start():
+        from keras_imaging import training
+        from keras_imaging.data.classification import MEAN, STD
+    pictures = Pictures()
+    labelled = training.labelled_pictures(data, on_skip=pictures.skip)
+    recipe_fields["classes"] = classes or len(labelled.class_names)
+    recipe = ClassificationRecipe(**recipe_fields)
+    notes = notes_of(
+        data_licence,
+        class_names=labelled.class_names,
+        input={"pixels": "(value / 255 - mean) / std", "mean": MEAN, "std": STD},
+    )
+    validate = None
+    if validation is not None:
+        validate, notes["metrics"] = _scorer(validation, labelled.class_names, recipe)
+    train_and_report(
+        recipe,
+        recipe.preset,
+        labelled.examples,
+        pictures,
+        out,
+        as_json,
+        strategy=strategy.value,
+        validate=validate,
+        data_name=name_of(data),
+        notes=notes,
+    )
+
+
+def _scorer(source, class_names, recipe):
+    """A function that scores the averaged weights, and what its figures mean."""
+    from keras_imaging import training
+    from keras_imaging.evaluation import evaluate_classification
+
+    labelled = training.labelled_pictures(source)
+    numbered = labelled.numbered(class_names)
+    examples = []
+
+    def validate(model):
+        if not examples:
+            examples.extend(numbered)
+        scores = evaluate_classification(model, examples, recipe.image_size, recipe.crop)
+        return {"top1": scores.top1, "top5": scores.top5}
+
+    return validate, {"data": name_of(source), "image_size": recipe.image_size}

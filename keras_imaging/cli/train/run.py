@@ -1,0 +1,111 @@
+"""What the commands of `keras-imaging train` share: pictures in, a run with progress, a report."""
+
+import pathlib
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+
+import typer
+
+from keras_imaging.cli.output import print_json
+from keras_imaging.cli.quiet import quiet_start
+
+
+class Pictures:
+    """Training pictures; files that cannot be read are named and skipped."""
+
+    def __init__(self):
+        self.skipped = []
+
+    def of(self, source: str | pathlib.Path) -> Iterator:
+        """The pictures of a folder, or `tfds:NAME` of tensorflow-datasets."""
+        from keras_imaging import training
+
+        source = str(source)
+        if source.startswith("tfds:"):
+            return training.tfds_images(source.removeprefix("tfds:"))
+        return training.folder_images(source, on_skip=self.skip)
+
+    def rgb(self, source: str | pathlib.Path) -> Iterator:
+        """Likewise, grey ones as RGB, without alpha."""
+        from keras_imaging.data.images import colours
+
+        return map(colours, self.of(source))
+
+    def skip(self, reason: str) -> None:
+        """Name a file that cannot be read, and go on."""
+        self.skipped.append(reason)
+        typer.echo(f"Skipped: {reason}", err=True)
+
+
+def name_of(source: str | pathlib.Path) -> str:
+    """What a card says of a source of data."""
+    return source if str(source).startswith("tfds:") else pathlib.Path(source).resolve().name
+
+
+def notes_of(data_licence: str | None, **further) -> dict:
+    """Entries of the card that only the command line knows."""
+    notes = {"command": shlex.join(["keras-imaging", *sys.argv[1:]]), **further}
+    return notes if data_licence is None else {**notes, "data_licence": data_licence}
+
+
+def validation_on(folder: pathlib.Path) -> tuple[Callable, dict]:
+    """A function that scores a network as its task is scored, and what the card says of it.
+
+    Args:
+        folder: of pictures.
+    """
+    from keras_imaging.data.images import list_images
+
+    number = len(list_images(folder))
+
+    def validate(model):
+        from keras_imaging.evaluation import figures_of
+
+        rows, _ = figures_of(model, {folder.name: str(folder)})
+        if len(rows) == 1:
+            return next(iter(rows.values()))
+        return {f"{name}, {test}": x for test, row in rows.items() for name, x in row.items()}
+
+    return validate, {"data": folder.resolve().name, "images": number}
+
+
+def train_and_report(
+    recipe, label: str, data, pictures: Pictures, out: pathlib.Path, as_json: bool, **options
+) -> None:
+    """`training.train` with a progress bar, which counts the images being prepared; then `report`.
+
+    Args:
+        recipe: see `training.train`.
+        label: name of the run.
+        data: images for the recipe's sampler, or several sources of them by their names.
+        pictures: where those come from; knows in the end what was skipped.
+        out: folder of the run.
+        as_json: see `report`.
+        options: further arguments of `training.train`.
+    """
+    with quiet_start():
+        from keras_imaging.cli.train.progress import training_progress
+        from keras_imaging.training import train
+    with training_progress(label, recipe.steps) as (prepared, progress):
+        if isinstance(data, dict):
+            data = {name: prepared(images) for name, images in data.items()}
+        else:
+            data = prepared(data)
+        result = train(recipe, data, out, progress=progress, **options)
+    report(label, result, out, as_json, pictures.skipped)
+
+
+def report(label: str, result, out: pathlib.Path, as_json: bool, skipped: list[str] = ()) -> None:
+    """Print what a training run left; exit with 1 if files were skipped."""
+    if as_json:
+        weights = result.weights
+        only = next(iter(weights.values())) if len(weights) == 1 else weights
+        print_json({"out": out, "weights": only, "skipped": list(skipped), **result.card})
+    else:
+        figures = ", ".join(f"{name} {value:.5g}" for name, value in result.card["last"].items())
+        wrote = "\n".join(f"Wrote {path}" for path in result.weights.values())
+        typer.echo(f"{label}: {figures}\n{wrote}")
+    if skipped:
+        typer.echo(f"{len(skipped)} unreadable files were skipped.", err=True)
+        raise typer.Exit(1)

@@ -1,0 +1,56 @@
+"""`keras-imaging train lista`: networks that recover sparse codes."""
+
+import pathlib
+import warnings
+from typing import Annotated
+
+import typer
+
+from keras_imaging.cli import options
+from keras_imaging.cli.quiet import quiet_start
+from keras_imaging.cli.train.recipe_options import Devices, RunFolder, Strategy, with_recipe_options
+from keras_imaging.cli.train.run import notes_of, report
+from keras_imaging.training.recipes.sparse_recovery import SparseRecoveryRecipe
+
+
+@with_recipe_options(SparseRecoveryRecipe)
+def train_sparse_recovery(
+    *,
+    out: RunFolder,
+    matrix: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            help="The matrix A, .npy, or `A` in an .npz.",
+            show_default="random, 250 x 500, of the seed",
+        ),
+    ] = None,
+    strategy: Devices = Strategy.auto,
+    as_json: options.Json = False,
+    **recipe_fields,
+) -> None:
+    """Train LISTA, LISTA-CP, -SS, -CPSS, TiLISTA or ALISTA on random problems, layer by layer.
+
+    Writes a checkpoint after each stage, log.csv, and at the end model.weights.h5 and model.json.
+    """
+    recipe = SparseRecoveryRecipe(**recipe_fields)
+    with quiet_start():
+        from keras_imaging import training
+        from keras_imaging.data import random_dictionary, read_matrix
+    if matrix is None:
+        A, name = random_dictionary(250, 500, seed=recipe.seed), "random_dictionary(250, 500)"
+    else:
+        A, name = read_matrix(matrix), matrix.name
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        result = training.train_stagewise(
+            recipe,
+            A,
+            out,
+            strategy=strategy.value,
+            data_name=f"random problems of {name}",
+            progress=lambda line: typer.echo(line, err=True),
+            notes=notes_of(None),
+        )
+    for message in dict.fromkeys(str(warning.message) for warning in caught):
+        typer.echo(f"Note: {message}", err=True)
+    report(recipe.network, result, out, as_json)

@@ -1,0 +1,193 @@
+"""`keras-imaging watermark embed`: stamp pictures."""
+
+import contextlib
+import enum
+import pathlib
+from importlib import resources
+from typing import Annotated
+
+import typer
+
+from keras_imaging.cli import options
+from keras_imaging.cli.output import check_outputs, print_json, progress_bar
+from keras_imaging.cli.picture_files import targets_of
+from keras_imaging.cli.quiet import quiet_start
+from keras_imaging.cli.watermark.inputs import (
+    KEY_FILE,
+    PAIR,
+    SAMPLE,
+    Faces,
+    Force,
+    Identity,
+    KeyFile,
+    Pair,
+    Region,
+    RegistryFile,
+    box_of,
+    key_of,
+    networks_of,
+    nonce_of_text,
+    own_files,
+    pictures_of,
+)
+from keras_imaging.cli.watermark.output import stamped_item, tell_stamped
+
+
+class Format(enum.StrEnum):
+    """Of stamped pictures."""
+
+    PNG = "png"
+    JPEG = "jpeg"
+
+
+def embed_marks(
+    source: Annotated[
+        pathlib.Path | None,
+        typer.Argument(
+            help="A picture or a folder of pictures. Without it a sample picture is stamped, if "
+            "need be with a new key.",
+            show_default=False,
+        ),
+    ] = None,
+    key: KeyFile = KEY_FILE,
+    identity: Identity = None,
+    out: options.Out = None,
+    format: Annotated[
+        Format, typer.Option(help="PNG loses nothing. JPEG is smaller. --out says it by its name.")
+    ] = Format.PNG,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG files.")] = 95,
+    faces: Annotated[
+        Faces,
+        typer.Option(
+            help="What to stamp. largest: the largest face, or the whole picture if there is none; "
+            "all: every face; one: refuse pictures with none or several; none: the whole picture."
+        ),
+    ] = Faces.LARGEST,
+    box: Region = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(help="Greatest change as a share of white.", show_default="the networks' own"),
+    ] = None,
+    nonce: Annotated[
+        str | None,
+        typer.Option(
+            help="Give the picture bits of its own: `random`, or hexadecimal digits. Kept in "
+            "PICTURE.faceguard.json.",
+            show_default="random with --registry, else none",
+        ),
+    ] = None,
+    registry: RegistryFile = None,
+    weights: Pair = PAIR,
+    force: Force = False,
+    as_json: options.Json = False,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Stamp pictures.
+
+    Writes PICTURE_stamped.png beside the picture, or the folder FOLDER_stamped, unless --out says
+    otherwise; upright, with EXIF and colour profile. Files of a folder that cannot be read are
+    named and skipped. The exit code is 1 if some were, or if a mark does not read back; 2 after an
+    error.
+    """
+    if source is not None and not source.exists():
+        raise ValueError(f"There is no file or folder {str(source)!r}.")
+    region = box_of(box)
+    nonce_of = _nonces(nonce, registry, source)
+    with contextlib.ExitStack() as stack:
+        if source is None:
+            sample = resources.files("keras_imaging.data") / "samples" / "astronaut.png"
+            jobs = [(stack.enter_context(resources.as_file(sample)), out or SAMPLE)]
+        else:
+            jobs = _jobs(source, out, format, own_files(key, registry))
+        with quiet_start():
+            from keras_imaging.watermark.sidecar import sidecar_path
+        targets = [target for _, target in jobs]
+        # A sidecar may be that of a picture which was moved away.
+        check_outputs([*targets, *map(sidecar_path, targets)], overwrite)
+        if source is None:
+            _sample_key(key)
+        secret = key_of(key, identity, force)
+        networks = networks_of(weights)
+        from keras_imaging.watermark.photograph import check_pair, stamp_file
+        from keras_imaging.watermark.registry import Registry
+
+        check_pair(*networks)
+        store = stack.enter_context(Registry(registry)) if registry else None
+        settings = {
+            "strength": strength,
+            "box": region,
+            "faces": faces.value,
+            "quality": quality,
+            "registry": store,
+        }
+        alone = source is None or not source.is_dir()
+        written, skipped, stopped = [], {}, None
+        progress = stack.enter_context(progress_bar("stamping"))
+        for done, (path, target) in enumerate(jobs, start=1):
+            own = nonce_of()
+            try:
+                stamped = stamp_file(networks, path, target, secret, own, **settings)
+            except ValueError as error:
+                if alone:
+                    raise
+                skipped[path.name] = str(error)
+            # The disk is full, or the registry held: what is written is to be told all the same.
+            except Exception as error:
+                if alone:
+                    raise
+                stopped = error
+                break
+            else:
+                written.append(stamped_item(path, stamped, own, quality))
+            progress(done, len(jobs))
+    report = {"identity": secret.identity, "weights": weights, "written": written}
+    if skipped:
+        report["skipped"] = skipped
+    if stopped is not None:
+        report["stopped"] = {"file": path.name, "reason": str(stopped)}
+    if as_json:
+        print_json(report)
+    else:
+        tell_stamped(report)
+    if stopped is not None:
+        typer.echo(f"Stopped at {path.name}, after {done - 1} of {len(jobs)} files.", err=True)
+        raise stopped
+    if skipped or not all(item["reads_back"] for item in written):
+        raise typer.Exit(1)
+
+
+def _sample_key(path):
+    """A key to try things with, where there is none."""
+    if path.exists():
+        return
+    with quiet_start():
+        from keras_imaging.watermark.keys import generate_key, write_key
+    write_key(path, generate_key("sample"))
+    typer.echo(f"Wrote {path}: a key for the identity 'sample'.", err=True)
+
+
+def _nonces(option, registry, source):
+    """A function that gives each picture its nonce."""
+    if option == "random" or (option is None and registry is not None):
+        with quiet_start():
+            from keras_imaging.watermark.sidecar import new_nonce
+        return new_nonce
+    if option is None:
+        return lambda: b""
+    nonce = nonce_of_text(option)
+    if source is not None and source.is_dir():
+        raise ValueError("One --nonce cannot serve a folder of pictures; say `--nonce random`.")
+    return lambda: nonce
+
+
+def _jobs(source, out, format, aside):
+    """Pairs of a picture and where its stamped form goes."""
+    suffix = ".jpg" if format is Format.JPEG else ".png"
+    if not source.is_dir():
+        name = f"{source.stem}_stamped{suffix}"
+        if out is not None and out.is_dir():
+            return [(source, out / name)]
+        return [(source, out or source.with_name(name))]
+    sources = pictures_of(source, aside)
+    targets = targets_of(source, sources, out, "_stamped", suffix)
+    return list(zip(sources, targets, strict=True))

@@ -1,0 +1,125 @@
+"""Options and inputs that the subcommands of `keras-imaging watermark` share."""
+
+import enum
+import pathlib
+from typing import Annotated
+
+import typer
+
+from keras_imaging.cli.picture_files import files_of
+from keras_imaging.cli.quiet import quiet_start
+
+KEY_FILE = pathlib.Path("faceguard.key")
+SAMPLE = pathlib.Path("sample_stamped.png")
+# The pair that embeds must be the one that verifies.
+PAIR = "faceguard_base"
+
+
+class Faces(enum.StrEnum):
+    """Where in a picture a mark is, see `keras_imaging.watermark.photograph.stamp_regions`."""
+
+    LARGEST = "largest"
+    ALL = "all"
+    ONE = "one"
+    NONE = "none"
+
+
+KeyFile = Annotated[pathlib.Path, typer.Option("--key", help="Key file, from `keygen`.")]
+Identity = Annotated[
+    str | None,
+    typer.Option(help="Whose mark.", show_default="the identity in the key file"),
+]
+Pair = Annotated[
+    str,
+    typer.Option(
+        "--weights",
+        help="Which pair of networks: faceguard_base, faceguard_nano, or a folder: of a run, or "
+        "with encoder.keras and decoder.keras.",
+    ),
+]
+RegistryFile = Annotated[
+    pathlib.Path | None,
+    typer.Option("--registry", help="SQLite file of stamped pictures.", show_default=False),
+]
+Region = Annotated[
+    str | None,
+    typer.Option("--box", help="Region LEFT,TOP,RIGHT,BOTTOM in pixels.", show_default=False),
+]
+Alpha = Annotated[float, typer.Option(help="Greatest rate of false accepts.")]
+Force = Annotated[bool, typer.Option("--force", help="Use a key file that others may read.")]
+
+
+def networks_of(weights):
+    """The encoder and decoder that --weights names."""
+    with quiet_start():
+        from keras_imaging.models import load
+    return load(weights, "encoder", "watermark"), load(weights, "decoder", "watermark")
+
+
+def key_of(path, identity, force):
+    """The key in a file, for another identity if one is given."""
+    with quiet_start():
+        from keras_imaging.watermark.keys import read_key
+    key = read_key(path, force)
+    return key if identity is None else key._replace(identity=identity)
+
+
+def box_of(text):
+    """The region that --box says."""
+    if text is None:
+        return None
+    with quiet_start():
+        from keras_imaging.watermark.region import Box
+    try:
+        return Box(*(int(side) for side in text.split(",")))
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"Expected --box as LEFT,TOP,RIGHT,BOTTOM in whole pixels. Received: {text!r}"
+        ) from None
+
+
+def nonce_of_text(text):
+    """The nonce that --nonce says."""
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise ValueError(f"Expected --nonce as hexadecimal digits. Received: {text!r}") from None
+
+
+def own_files(key, registry):
+    """The key file and those of the registry, which are no pictures where they lie among them."""
+    own = [key]
+    if registry is not None:
+        endings = ("", ".lock", "-journal", "-wal", "-shm")
+        own += [registry.with_name(f"{registry.name}{ending}") for ending in endings]
+    return {path.resolve() for path in own}
+
+
+def pictures_of(source, aside):
+    """A picture, or every file of a folder but sidecars: what cannot be read is to be named."""
+    if not source.is_dir():
+        return [source]
+    paths = [
+        path
+        for path in files_of(source)
+        if not path.name.endswith(".faceguard.json") and path.resolve() not in aside
+    ]
+    if not paths:
+        raise ValueError(f"The folder {str(source)!r} holds no pictures.")
+    return paths
+
+
+def candidate_nonces(path, given, issued):
+    """The nonces to try, and a remark."""
+    from keras_imaging.watermark.sidecar import read_sidecar
+
+    own = read_sidecar(path) if given is None else given
+    if issued is None:
+        return [own or b""], ""
+    if own is None:
+        # Without one the mark may still be there, but nothing that this registry knows of.
+        remark = "It was never issued in this registry, which holds nothing for this key."
+        return issued or [b""], "" if issued else remark
+    if own in issued:
+        return [own], ""
+    return [own], f"The nonce {own.hex() or '(none)'} was never issued in this registry."

@@ -1,0 +1,120 @@
+"""`keras-imaging watermark report`: score verification on folders of pictures."""
+
+import pathlib
+from typing import Annotated
+
+import typer
+
+from keras_imaging.cli import options
+from keras_imaging.cli.output import print_json, progress_bar
+from keras_imaging.cli.watermark.inputs import (
+    KEY_FILE,
+    PAIR,
+    Faces,
+    Force,
+    Identity,
+    KeyFile,
+    Pair,
+    candidate_nonces,
+    key_of,
+    networks_of,
+)
+from keras_imaging.cli.watermark.output import tell_report
+
+
+def score_folders(
+    benign: Annotated[
+        list[pathlib.Path],
+        typer.Option(help="Folder of stamped pictures, processed or not; may be repeated."),
+    ],
+    malicious: Annotated[
+        list[pathlib.Path] | None,
+        typer.Option(help="Folder of manipulated ones; may be repeated.", show_default=False),
+    ] = None,
+    unmarked: Annotated[
+        pathlib.Path | None,
+        typer.Option(help="Folder of pictures never stamped.", show_default=False),
+    ] = None,
+    key: KeyFile = KEY_FILE,
+    identity: Identity = None,
+    alpha: Annotated[
+        list[float] | None,
+        typer.Option(help="Rate of false accepts; may be repeated.", show_default="1e-3, 1e-6"),
+    ] = None,
+    faces: Annotated[
+        Faces,
+        typer.Option(
+            help="Where to look: the one place that was stamped. largest: the largest face, or the "
+            "whole picture if there is none; one: leave out pictures with none or several; none: "
+            "the whole picture."
+        ),
+    ] = Faces.LARGEST,
+    weights: Pair = PAIR,
+    force: Force = False,
+    as_json: options.Json = False,
+) -> None:
+    """Score verification on folders of pictures stamped with one key.
+
+    The subfolders of a folder are its groups. A picture's sidecar says its nonce. Files that cannot
+    be read are named and skipped; the exit code is then 1.
+    """
+    if faces is Faces.ALL:
+        raise ValueError("--faces all looks in several places: say which one was stamped.")
+    folders = [*benign, *(malicious or []), *([unmarked] if unmarked else [])]
+    names = [folder.resolve().name for folder in folders]
+    if len(set(names)) < len(names) or "unmarked" in names[: len(benign) + len(malicious or [])]:
+        raise ValueError(f"Expected folders of different names. Received: {', '.join(names)}")
+    secret = key_of(key, identity, force)
+    networks = networks_of(weights)
+    from keras_imaging.data.images import list_images
+    from keras_imaging.watermark.report import detection_report
+
+    paths = {
+        "unmarked" if folder is unmarked else name: (folder, list_images(folder, recursive=True))
+        for folder, name in zip(folders, names, strict=True)
+    }
+    with progress_bar("verifying") as progress:
+        counts, groups, skipped = _count(networks[1], secret, paths, faces, progress)
+    result = detection_report(
+        networks[0].message_length,
+        {name: counts[name] for name in names[: len(benign)]},
+        {name: counts[name] for name in names[len(benign) :] if name in counts},
+        counts.get("unmarked"),
+        tuple(alpha or (1e-3, 1e-6)),
+        groups,
+    )
+    if as_json:
+        print_json({"weights": weights, **result.to_dict(), "skipped": skipped})
+    else:
+        tell_report(result)
+        for reason in skipped.values():
+            typer.echo(f"Skipped: {reason}", err=True)
+    if skipped:
+        raise typer.Exit(1)
+
+
+def _count(decoder, key, paths, faces, progress):
+    """Matches and group of every picture of every set, and why some were left out."""
+    from keras_imaging.watermark.photograph import verify_file
+
+    counts, groups, skipped = {}, {}, {}
+    total, done = sum(len(files) for _, files in paths.values()), 0
+    for name, (folder, files) in paths.items():
+        found = []
+        for path in files:
+            try:
+                nonces, _ = candidate_nonces(path, None, None)
+                # One region, as stamped: the best of several would match more by chance.
+                result = verify_file(decoder, path, key, nonces, 0.5, None, faces.value).result
+                group = path.relative_to(folder).parent
+                found.append((result.matches, str(group)))
+            except ValueError as error:
+                skipped[str(path)] = str(error)
+            done += 1
+            progress(done, total)
+        if not found:
+            raise ValueError(f"No picture in {str(folder)!r} can be read.")
+        counts[name], labels = (list(column) for column in zip(*found, strict=True))
+        if set(labels) != {"."}:
+            groups[name] = labels
+    return counts, groups, skipped

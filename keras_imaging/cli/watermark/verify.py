@@ -1,0 +1,120 @@
+"""`keras-imaging watermark verify`: look for a person's mark in pictures."""
+
+import pathlib
+from typing import Annotated
+
+import typer
+
+from keras_imaging.cli import options
+from keras_imaging.cli.output import print_json, progress_bar
+from keras_imaging.cli.watermark.inputs import (
+    KEY_FILE,
+    PAIR,
+    SAMPLE,
+    Alpha,
+    Faces,
+    Force,
+    Identity,
+    KeyFile,
+    Pair,
+    Region,
+    RegistryFile,
+    box_of,
+    candidate_nonces,
+    key_of,
+    networks_of,
+    nonce_of_text,
+    own_files,
+    pictures_of,
+)
+from keras_imaging.cli.watermark.output import tell_verified, verified_item
+
+
+def verify_marks(
+    source: Annotated[
+        pathlib.Path | None,
+        typer.Argument(
+            help="A picture or a folder of pictures. Without it the stamped sample picture.",
+            show_default=False,
+        ),
+    ] = None,
+    key: KeyFile = KEY_FILE,
+    identity: Identity = None,
+    alpha: Alpha = 1e-6,
+    faces: Annotated[
+        Faces,
+        typer.Option(
+            help="Where to look. all: every face, and the whole picture; largest: the largest "
+            "face, or the whole picture if there is none; one: refuse pictures with none or "
+            "several; none: the whole picture."
+        ),
+    ] = Faces.ALL,
+    box: Region = None,
+    nonce: Annotated[
+        str | None,
+        typer.Option(
+            help="Hexadecimal digits.",
+            show_default="that of PICTURE.faceguard.json, else all in --registry, else none",
+        ),
+    ] = None,
+    registry: RegistryFile = None,
+    weights: Pair = PAIR,
+    force: Force = False,
+    as_json: options.Json = False,
+) -> None:
+    """Look for a person's mark in pictures.
+
+    Exit codes: 0 all verified, 1 some not verified, 2 an error. "Not verified" is not "fake": the
+    picture may never have been stamped.
+    """
+    if source is None and not SAMPLE.exists():
+        raise ValueError(
+            f"Give a picture; or run `keras-imaging watermark embed`, which makes {SAMPLE}."
+        )
+    source = source or SAMPLE
+    if not source.exists():
+        raise ValueError(f"There is no file or folder {str(source)!r}.")
+    if registry is not None and not registry.is_file():
+        raise ValueError(f"There is no registry {str(registry)!r}.")
+    region, given = box_of(box), None if nonce is None else nonce_of_text(nonce)
+    secret = key_of(key, identity, force)
+    decoder = networks_of(weights)[1]
+    from keras_imaging.watermark.photograph import verify_file
+
+    issued = _issued(registry, secret)
+    paths = pictures_of(source, own_files(key, registry))
+    checked, failed = [], {}
+    with progress_bar("verifying") as progress:
+        for done, path in enumerate(paths, start=1):
+            try:
+                nonces, remark = candidate_nonces(path, given, issued)
+                found = verify_file(decoder, path, secret, nonces, alpha, region, faces.value)
+            except ValueError as error:
+                if not source.is_dir():
+                    raise
+                failed[path.name] = str(error)
+            else:
+                checked.append(verified_item(path, found, remark))
+            progress(done, len(paths))
+    report = {"identity": secret.identity, "weights": weights, "alpha": alpha, "pictures": checked}
+    if failed:
+        report["errors"] = failed
+    if as_json:
+        print_json(report)
+    else:
+        tell_verified(report)
+    if failed:
+        raise typer.Exit(2)
+    if not all(item["verdict"] == "verified" for item in checked):
+        raise typer.Exit(1)
+
+
+def _issued(path, key):
+    """Nonces in the registry, None without one."""
+    if path is None:
+        return None
+    from keras_imaging.watermark.keys import fingerprint
+    from keras_imaging.watermark.registry import Registry
+
+    with Registry(path, read_only=True) as registry:
+        return registry.nonces(key.identity, fingerprint(key.secret))

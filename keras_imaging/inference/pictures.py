@@ -1,0 +1,95 @@
+"""Pictures as arrays: what is taken, to 0..1, and back."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+# Rounding may carry a float image this far out of 0..1.
+_TOLERANCE = 1e-3
+
+
+def as_picture(image: ArrayLike) -> np.ndarray:
+    """An image as an array, checked.
+
+    Args:
+        image: an array, a tensor, a Pillow image or nested lists: `(height, width)`, or `(height,
+            width, channels)` with 1 (grey), 3 (RGB) or 4 (RGBA) channels; uint8, uint16, or float
+            in 0..1.
+
+    Raises:
+        ValueError: on another type, shape or dtype, or values that are NaN or outside 0..1.
+    """
+    try:
+        array = np.asarray(image)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"Expected an image. Received: {type(image).__name__}") from error
+    shape = array.shape
+    if not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))) or 0 in shape:
+        raise ValueError(
+            "Expected an image of shape (height, width), or (height, width, channels) with 1, 3 or "
+            f"4 channels. Received: {type(image).__name__} of shape {shape}."
+        )
+    if array.dtype.kind == "f":
+        low, high = array.min(), array.max()
+        if np.isnan(low):
+            raise ValueError("The image has NaN values.")
+        if low < -_TOLERANCE or high > 1 + _TOLERANCE:
+            raise ValueError(
+                f"Expected float values in 0..1. Received values from {low} to {high}."
+            )
+    elif array.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"Expected uint8, uint16 or float values. Received {array.dtype}.")
+    return array
+
+
+def to_unit(image: np.ndarray, dtype: str = "float32") -> np.ndarray:
+    """uint8, uint16 or float values as floats in 0..1.
+
+    Args:
+        image: any shape.
+        dtype: of the result.
+    """
+    values = image.astype(dtype)
+    return values / values.dtype.type(np.iinfo(image.dtype).max) if _whole(image.dtype) else values
+
+
+def from_unit(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Floats as values of `dtype`: clipped to 0..1 and, for whole numbers, rounded half up.
+
+    Args:
+        values: any shape.
+        dtype: uint8, uint16 or a float dtype.
+    """
+    values = np.clip(values, 0, 1)
+    if _whole(dtype):
+        values = np.floor(values * np.iinfo(dtype).max + 0.5)
+    return values.astype(dtype)
+
+
+def to_eight_bits(image: np.ndarray) -> np.ndarray:
+    """A picture of 8 or 16 bits with 8.
+
+    Args:
+        image: uint8 or uint16, any shape.
+    """
+    return image if image.dtype == np.uint8 else from_unit(to_unit(image, "float64"), "uint8")
+
+
+def runner(model: Callable) -> Callable[[np.ndarray], np.ndarray]:
+    """A function that applies a network to one image, `(height, width, channels)` float.
+
+    Args:
+        model: a Keras model, or a callable of batches.
+    """
+    # `predict_on_batch` compiles on every backend, and keeps what it compiled.
+    call = getattr(model, "predict_on_batch", model)
+
+    def run(image):
+        return np.asarray(call(np.ascontiguousarray(image, dtype="float32")[None]))[0]
+
+    return run
+
+
+def _whole(dtype):
+    return np.dtype(dtype).kind == "u"

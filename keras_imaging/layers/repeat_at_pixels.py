@@ -1,0 +1,29 @@
+"""A vector beside every pixel of a map."""
+
+import keras
+
+from keras_imaging.typing import Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_imaging")
+class RepeatAtPixels(keras.layers.Layer):
+    """A vector at every pixel of a map.
+
+    Args:
+        **kwargs: of `keras.layers.Layer`.
+
+    Input shape:
+        a list of `(batch, n)` and `(batch, height, width, channels)`.
+    Output shape:
+        `(batch, height, width, n)`.
+    """
+
+    def call(self, inputs: list[Tensor]) -> Tensor:
+        vector, like = inputs
+        size = keras.ops.shape(like)[1:3]
+        vector = vector[:, None, None, :]
+        return keras.ops.broadcast_to(vector, (keras.ops.shape(vector)[0], *size, vector.shape[-1]))
+
+    def compute_output_shape(self, input_shape):
+        vector, like = input_shape
+        return (*like[:3], vector[-1])

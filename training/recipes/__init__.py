@@ -1,0 +1,1 @@
+"""How each network is trained: one recipe a file, each a dataclass."""
