@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import keras
 import numpy as np
 
-from keras_imaging.analysis import proxies
 from keras_imaging.analysis.bounds import lower_bound
 from keras_imaging.analysis.dictionary import (
     columns_of,
@@ -154,7 +154,7 @@ class FramePotentialResult:
 
 
 def frame_potential(
-    model: keras.Model | FrameGraph | list[int],
+    model: keras.Model | Callable[[], keras.Model] | FrameGraph | list[int],
     weights: str = "current",
     form: str = "multi_target",
     constraint: str | float | None = "auto",
@@ -178,7 +178,8 @@ def frame_potential(
         F^2 = (||G||_F^2 - K) / N,  G = B^T B for columns of norm 1
 
     Args:
-        model: see `deep_frame_graph`, or its result. Widths have random weights or the least F.
+        model: see `deep_frame_graph`, or its result. Widths, and functions that build a model, go
+            with weights "random" and "minimum".
         weights: `"current"`: those of the model; `"random"`: He's, the mean of several draws;
             `"minimum"`: those of least F, see `minimize_frame_potential`.
         form: `"multi_target"`: a block of rows for the input and each block that is read, with -I
@@ -218,14 +219,14 @@ def frame_potential(
         graph = deep_frame_graph(model, pooling, unknown, include_head)
     form = resolve_form(graph, form)
     constraint = resolve_constraint(constraint, form)
-    if isinstance(model, keras.Model):
-        size = proxies.parameters(model), proxies.macs(model)
-    else:
-        size = proxies.chain_counts(graph)
+    if weights == "current" and not graph.has_weights:
+        raise ValueError(
+            f"{graph.name!r} is known by its shapes only: give weights='random' or 'minimum'."
+        )
     shared = {
         "name": graph.name,
-        "parameters": size[0],
-        "macs": size[1],
+        "parameters": graph.parameters,
+        "macs": graph.macs,
         "weights": weights,
         "form": form,
         "constraint": constraint if weights == "minimum" else None,

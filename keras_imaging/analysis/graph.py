@@ -1,12 +1,15 @@
 """A network as a dictionary: its activations as atoms, and the linear maps between them."""
 
 import dataclasses
+from collections.abc import Callable
 
 import keras
 import numpy as np
 
 from keras_imaging.analysis.interpreter import Block, interpret
+from keras_imaging.analysis.kernels import Reshape, Weight
 from keras_imaging.analysis.linear_maps import Grid, LinearMaps
+from keras_imaging.analysis.sizes import macs, parameters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,12 +22,18 @@ class FrameGraph:
         blocks: one for each nonlinearity, in the order of the pass: its name, channels, grid, and
             maps as `pieces` of the blocks before.
         remarks: what was replaced, a sentence each.
+        parameters: of the whole model.
+        macs: multiplications with a weight for one input; None where a side is unknown.
+        has_weights: whether there is a model that has numbers.
     """
 
     name: str
     input: Block
     blocks: tuple[Block, ...]
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[str, ...]
+    parameters: int
+    macs: int | None
+    has_weights: bool
 
     @property
     def is_chain(self) -> bool:
@@ -74,7 +83,7 @@ class FrameGraph:
 
 
 def deep_frame_graph(
-    model: keras.Model | list[int],
+    model: keras.Model | Callable[[], keras.Model] | list[int],
     pooling: str = "average",
     unknown: str = "raise",
     include_head: bool = False,
@@ -87,8 +96,9 @@ def deep_frame_graph(
     Args:
         model: a functional or sequential model of dense layers, convolutions, normalizations, sums,
             concatenations, poolings and elementwise nonlinearities; nested models and layers that
-            have a method `lay_open` are laid open. Or the widths of a chain of dense layers, the
-            input's first.
+            have a method `lay_open` are laid open. Or a function that builds one: it is called in a
+            Keras session of its own, in which no weight is allocated. Or the widths of a chain of
+            dense layers, the input's first.
         pooling: `"average"` takes max pooling for average pooling, with a remark; `"raise"`
             refuses it.
         unknown: `"raise"`, or `"identity"`: other layers that keep the shape count as identity,
@@ -115,8 +125,17 @@ def deep_frame_graph(
             raise ValueError(f"`{name}` must be one of {known}. Received: {name}={value!r}")
     if isinstance(model, list | tuple):
         return chain_graph(model)
+    if not isinstance(model, keras.Model) and callable(model):
+        with keras.StatelessScope():
+            try:
+                graph = deep_frame_graph(model(), pooling, unknown, include_head)
+            finally:
+                # Weights are allocated at the end of a scope, unless they are forgotten.
+                keras.utils.clear_session(free_memory=False)
+        return dataclasses.replace(graph, has_weights=False)
     source, blocks, remarks = interpret(model, LinearMaps, pooling, unknown, include_head)
-    return FrameGraph(model.name, source, tuple(blocks), tuple(remarks))
+    size = parameters(model), macs(model)
+    return FrameGraph(model.name, source, tuple(blocks), tuple(remarks), *size, True)
 
 
 def chain_graph(widths: list[int]) -> FrameGraph:
@@ -139,7 +158,9 @@ def chain_graph(widths: list[int]) -> FrameGraph:
         kernel = layer.kernel_of(inputs, outputs)
         maps = LinearMaps.source(number - 1, inputs, grid).convolved(kernel, None, (0, 0), (1, 1))
         blocks.append(Block(layer.name, outputs, grid, maps))
-    return FrameGraph("-".join(map(str, widths)), source, tuple(blocks))
+    products = sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+    size = products + sum(widths[1:]), products
+    return FrameGraph("-".join(map(str, widths)), source, tuple(blocks), (), *size, False)
 
 
 @dataclasses.dataclass(eq=False)
@@ -150,7 +171,5 @@ class DenseShape:
 
     def kernel_of(self, inputs: int, outputs: int):
         """Its kernel, to be drawn or optimized."""
-        from keras_imaging.analysis.kernels import Reshape, Weight
-
         weight = Weight(self, "kernel", (inputs, outputs), inputs)
         return Reshape(weight, (1, 1, inputs, outputs))

@@ -140,7 +140,8 @@ class _Walk:
             handler = next((h for kind, h in _LAYERS if isinstance(step.layer, kind)), None)
         else:
             handler = _OPERATIONS.get(step.kind)
-        if step.kind in IDENTITIES or (handler is None and step.activation is not None):
+        linear = step.kind == "Activation" or step.kind in IDENTITIES
+        if linear or (handler is None and step.activation is not None):
             return [inputs[0]]
         if handler is None:
             return [self._unknown(step)]

@@ -10,46 +10,8 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-from keras_imaging.analysis.graph import FrameGraph
+from keras_imaging.analysis.sizes import macs, parameters
 from keras_imaging.analysis.tracing import check_model, trace
-
-
-def parameters(model: keras.Model) -> int:
-    """Number of weights, those of normalizations included."""
-    return model.count_params()
-
-
-def macs(model: keras.Model) -> int | None:
-    """Multiplications with a weight for one input; None where a side is unknown.
-
-    Those of convolutions and dense layers are counted.
-
-    Args:
-        model: a functional or sequential model.
-    """
-    total = 0
-    for step in trace(model).steps:
-        layer, shape = step.layer, step.output_shapes[0][1:]
-        if isinstance(layer, keras.layers.Conv2DTranspose):
-            shape = step.input_shapes[0][1:]
-        kernels = [
-            getattr(layer, name)
-            for name in ("kernel", "depthwise_kernel", "pointwise_kernel")
-            if isinstance(layer, keras.layers.Layer) and hasattr(layer, name)
-        ]
-        if not kernels:
-            continue
-        if None in shape:
-            return None
-        total += int(np.prod(shape[:-1])) * sum(int(np.prod(k.shape)) for k in kernels)
-    return total
-
-
-def chain_counts(graph: FrameGraph) -> tuple[int, int]:
-    """Parameters and multiplications of a chain of dense layers that exists as widths only."""
-    widths = [graph.input.channels, *(block.channels for block in graph.blocks)]
-    products = [a * b for a, b in zip(widths, widths[1:], strict=False)]
-    return sum(products) + sum(widths[1:]), sum(products)
 
 
 def naswot(model: keras.Model, inputs: np.ndarray) -> float:
@@ -264,3 +226,6 @@ def _without_normalizations(model) -> Iterator[None]:
     finally:
         for norm, value in zip(norms, trained, strict=True):
             norm.trainable = value
+
+
+__all__ = ["grad_norm", "macs", "naswot", "parameters", "synflow", "zen_score"]

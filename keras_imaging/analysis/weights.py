@@ -40,10 +40,6 @@ def structure() -> Values:
 
 def _current(weight: Weight):
     layer = weight.layer
-    if not isinstance(layer, keras.layers.Layer):
-        raise ValueError(
-            f"{layer.name!r} is known by its shape only: give weights='random' or 'minimum'."
-        )
     if weight.name in ("scale", "shift"):
         array = scale_and_shift(layer)[weight.name == "shift"]
         array = np.broadcast_to(np.asarray(array, "float64"), weight.shape)
