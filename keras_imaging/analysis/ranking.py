@@ -77,8 +77,10 @@ class Ranking:
         from rich.table import Table
 
         table = Table(title=f"deep frame potential F, {self.direction}")
-        for label in ("", "network", "F", "spread", "bound", "parameters", "multiplications"):
-            table.add_column(label, justify="left" if label == "network" else "right")
+        table.add_column("")
+        table.add_column("network", overflow="fold")
+        for label in ("F", "spread", "bound", "parameters", "MACs"):
+            table.add_column(label, justify="right", no_wrap=True)
         for row in self.rows():
             table.add_row(
                 str(row["rank"]),

@@ -214,10 +214,10 @@ def _tell(ranking, alone, report):
                 typer.echo(f"{name}: {remark}")
     for label, row in report.get("correlations", {}).items():
         for measure, value in row.items():
-            typer.echo(
-                f"{label} and score, {measure}: {value['value']:+.2f} "
-                f"[{value['low']:+.2f}, {value['high']:+.2f}]"
-            )
+            shown = "undefined: one explains the other wholly"
+            if value["value"] == value["value"]:
+                shown = f"{value['value']:+.2f} [{value['low']:+.2f}, {value['high']:+.2f}]"
+            typer.echo(f"{label} and score, {measure}: {shown}")
     for names, label in ((ranking.too_large, "Left out"), (ranking.failures, "Failed")):
         for name, reason in names.items():
             typer.echo(f"{label}: {name}: {reason}", err=True)
