@@ -1,4 +1,4 @@
-"""Pictures as arrays: what is taken, to 0..1, and back."""
+"""Check pictures, convert them to 0..1 and back."""
 
 from collections.abc import Callable
 

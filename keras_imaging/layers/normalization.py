@@ -1,4 +1,4 @@
-"""What a batch normalization does at inference."""
+"""Scale and shift of a batch normalization at inference."""
 
 import keras
 import numpy as np
