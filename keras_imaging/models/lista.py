@@ -15,7 +15,8 @@ from keras_imaging.layers.unfolded.ista import (
     initial_step,
     initial_weight,
 )
-from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
+from keras_imaging.models.pretrained import dtype_policies
+from keras_imaging.models.unfolded import MeasurementModel
 from keras_imaging.operators import solve_analytic_weight
 from keras_imaging.operators.matrix import checked_matrix
 from keras_imaging.ops.proximal import selected_count
@@ -30,11 +31,11 @@ _UNIT_TOLERANCE = 1e-2
 _SAMPLES = 32
 
 
-class SparseRecovery(PretrainedModel):
+class SparseRecovery(MeasurementModel):
     """What the networks share: a dictionary, layers that start at zero, and all their outputs."""
 
     task = "sparse_recovery"
-    not_architecture = (*PretrainedModel.not_architecture, "lam", "return_all_layers")
+    not_architecture = (*MeasurementModel.not_architecture, "lam", "return_all_layers")
 
     def __init__(self, measurements, codes, A, config, weights, name):
         outputs = codes if config["return_all_layers"] else codes[-1]
@@ -44,11 +45,6 @@ class SparseRecovery(PretrainedModel):
             _, values = shape_and_values(A)
             if values is not None:
                 self.check_dictionary(values, weights)
-
-    @property
-    def unfolded(self) -> list[keras.layers.Layer]:
-        """The layers of the recursion, first to last."""
-        return [self.get_layer(f"layer_{k + 1}") for k in range(self._config["num_layers"])]
 
     @property
     def coupled(self) -> bool:
@@ -76,17 +72,6 @@ class SparseRecovery(PretrainedModel):
             sampler = SparseSampler(ops.convert_to_numpy(A), batch_size=_SAMPLES)
         measurements, _ = sampler.batch(0)
         return [{self.inputs[0].name: row[None]} for row in measurements]
-
-    def check_inputs(self, inputs):
-        m = self._config["A"][0]
-        if len(inputs.shape) != 2 or inputs.shape[-1] != m:
-            raise ValueError(
-                f"{type(self).__name__} takes measurements (batch, {m}), for A of shape "
-                f"{tuple(self._config['A'])}. Received shape {tuple(inputs.shape)}."
-            )
-        dtype = keras.backend.standardize_dtype(inputs.dtype)
-        if "float" not in dtype:
-            raise ValueError(f"{type(self).__name__} takes real floats. Received dtype {dtype}.")
 
     def check_dictionary(self, A: np.ndarray, weights: str) -> None:
         """Raise ValueError unless the weights are for this A.
@@ -212,7 +197,7 @@ class LISTA(SparseRecovery):
             "lam": lam,
             "coordinate_thresholds": coordinate_thresholds,
             "return_all_layers": return_all_layers,
-            "dtype": dtype,
+            "dtype": policy.name,
         }
         super().__init__(measurements, codes, A, config, weights, name)
 
@@ -303,7 +288,7 @@ class ALISTA(SparseRecovery):
             "train_weight": train_weight,
             "lam": lam,
             "return_all_layers": return_all_layers,
-            "dtype": dtype,
+            "dtype": policy.name,
         }
         super().__init__(measurements, codes, A, config, weights, name)
 

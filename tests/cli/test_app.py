@@ -21,7 +21,7 @@ def test_help_and_version_load_no_keras():
     )
     for option, expected in (("--help", "upscale"), ("--version", keras_imaging.__version__)):
         done = subprocess.run(
-            [sys.executable, "-c", code, option], capture_output=True, text=True, timeout=60
+            [sys.executable, "-c", code, option], capture_output=True, text=True, timeout=400
         )
         assert done.returncode == 0, done.stderr
         assert expected in done.stdout
