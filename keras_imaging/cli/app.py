@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 import keras_imaging
+from keras_imaging.cli.analyze import analyze
 from keras_imaging.cli.classify import classify
 from keras_imaging.cli.convert import convert
 from keras_imaging.cli.evaluate import evaluate
@@ -62,6 +63,7 @@ app.command()(sense)
 app.command()(classify)
 app.command()(features)
 app.command()(convert)
+app.command()(analyze)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(train, name="train")
 app.command()(export)
