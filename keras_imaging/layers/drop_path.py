@@ -58,6 +58,10 @@ class DropPath(keras.layers.Layer):
         one_each = (keras.ops.shape(inputs)[0], *[1] * (len(inputs.shape) - 1))
         return keras.random.dropout(inputs, self.rate, one_each, self.seed_generator)
 
+    def lay_open(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        """As at inference: the input."""
+        return keras.layers.Identity()(inputs)
+
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
 

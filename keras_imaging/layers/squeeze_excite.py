@@ -85,10 +85,17 @@ class SqueezeExcite(keras.layers.Layer):
         self.excite.build((input_shape[0], hidden))
 
     def call(self, inputs: Tensor) -> Tensor:
+        return inputs * self._gate(inputs)
+
+    def lay_open(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        """The same as a graph, which ends in the product with the gate."""
+        return keras.layers.Multiply()([inputs, self._gate(inputs)])
+
+    def _gate(self, inputs):
         axes = len(inputs.shape) - 2
         mean = keras.ops.mean(inputs, axis=tuple(range(1, axes + 1)))
         gate = self.excite(self.squeeze(mean))
-        return inputs * keras.ops.reshape(gate, (-1, *[1] * axes, inputs.shape[-1]))
+        return keras.ops.reshape(gate, (-1, *[1] * axes, inputs.shape[-1]))
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)

@@ -46,3 +46,10 @@ def test_bad_rate(rate):
 def test_bad_rank():
     with pytest.raises(ValueError, match="Received shape"):
         DropPath(0.5)(keras.ops.zeros((2, 3)))
+
+
+def test_laid_open():
+    inputs = keras.Input((3, 4))
+    opened = keras.Model(inputs, DropPath(0.5).lay_open(inputs))
+    x = noise(2, 3, 4)
+    np.testing.assert_array_equal(to_numpy(opened(x, training=True)), x)

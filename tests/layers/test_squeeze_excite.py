@@ -74,3 +74,13 @@ def test_bad_inputs():
     layer(keras.ops.zeros((1, 2, 2, 8)))
     with pytest.raises(ValueError, match="shape"):
         layer(keras.ops.zeros((1, 2, 2, 4)))
+
+
+def test_laid_open():
+    layer = SqueezeExcite()
+    inputs = keras.Input((3, 4, 8))
+    layer.build((None, 3, 4, 8))
+    opened = keras.Model(inputs, layer.lay_open(inputs))
+    assert isinstance(opened.layers[-1], keras.layers.Multiply)
+    x = noise(2, 3, 4, 8)
+    np.testing.assert_array_equal(to_numpy(opened(x)), to_numpy(layer(x)))
