@@ -123,6 +123,8 @@ class _Walk:
                 results = [self._block(step, maps)]
         elif step.activation is not None:
             results = [self._unknown(step)]
+        if len(results) != len(step.outputs):
+            raise ValueError(f"Layer {step} gives {len(step.outputs)} tensors, which is not known.")
         self._tensors.update(zip(step.outputs, results, strict=True))
 
     def _block(self, step, maps):
@@ -140,8 +142,7 @@ class _Walk:
             handler = next((h for kind, h in _LAYERS if isinstance(step.layer, kind)), None)
         else:
             handler = _OPERATIONS.get(step.kind)
-        linear = step.kind == "Activation" or step.kind in IDENTITIES
-        if linear or (handler is None and step.activation is not None):
+        if step.kind in IDENTITIES or step.is_activation:
             return [inputs[0]]
         if handler is None:
             return [self._unknown(step)]

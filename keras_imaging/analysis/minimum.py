@@ -309,7 +309,10 @@ class _Problem:
     def state(self, x, keep=False) -> _State:
         arrays, angles, bounds = self._parts(x)
         arrays = self._constrained(arrays, bounds)
-        values = Values(lambda weight: arrays[weight.key])
+        # Scales of normalizations are left out.
+        values = Values(
+            lambda w: arrays[w.key] if w.key in arrays else np.ones(w.shape)
+        )
         factors = [
             self._factors(group, values, angles.get(number))
             for number, group in enumerate(self._columns)

@@ -69,6 +69,11 @@ class Step:
         return getattr(function, "__name__", type(function).__name__).lower()
 
     @property
+    def is_activation(self) -> bool:
+        """Whether it does nothing but apply its nonlinear function, or none."""
+        return self.kind in ELEMENTWISE or self.kind in ("Activation", "Softmax", "LogSoftmax")
+
+    @property
     def is_elementwise(self) -> bool:
         """Whether its nonlinear function looks at one element at a time."""
         return self.activation is not None and self.activation not in _NOT_ELEMENTWISE

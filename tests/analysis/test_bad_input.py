@@ -54,14 +54,8 @@ def two_strides():
             r"'f' \(FFCBNAct\) is neither",
         ),
         (
-            lambda: functional(
-                lambda x: layers.ReLU()(
-                    layers.Add()([layers.Conv2D(2, 1, strides=2)(x), layers.Conv2D(2, 5)(x)])
-                )
-                if False
-                else layers.ReLU()(layers.LayerNormalization(name="norm")(x))
-            ),
-            r"'norm' \(LayerNormalization\)",
+            lambda: functional(lambda x: layers.Conv2DTranspose(2, 3, activation="relu")(x)),
+            r"\(Conv2DTranspose\) is neither",
         ),
         (lambda: functional(lambda x: layers.ReLU()(x), (4, 3)), r"Expected an input \(batch"),
         (lambda: [3, 0], "at least one width"),
