@@ -1,11 +1,10 @@
 """What the deep frame potential says of test errors: train families of small networks, and compare.
 
-    python benchmarks/frame_potential.py train chains --data DATA --runs runs.jsonl
+python benchmarks/frame_potential.py train chains --data DATA --runs runs.jsonl
 """
 
 import argparse
 import json
-import os
 import pathlib
 import time
 
@@ -196,7 +195,8 @@ def command_train(options):
     path = pathlib.Path(options.runs)
     done = set()
     if path.exists():
-        done = {(r["family"], r["network"], r["seed"]) for r in map(json.loads, open(path))}
+        records = map(json.loads, path.read_text().splitlines())
+        done = {(r["family"], r["network"], r["seed"]) for r in records}
     protocol = PROTOCOLS[options.family]
     for seed in range(options.seeds):
         for name, build in networks(options.family).items():

@@ -85,7 +85,7 @@ def zen_score(
     """
     check_model(model)
     steps = trace(model).steps
-    features = model.output
+    features = model.outputs[0]
     if steps and steps[-1].may_be_head:
         operation, index, _ = features._keras_history
         features = operation._inbound_nodes[index].input_tensors[0]
@@ -106,9 +106,9 @@ def zen_score(
             second = keras.ops.convert_to_numpy(
                 _batch_statistics(part, norms, x + np.float32(step) * e)
             )
-            change = np.abs(first.astype("float64") - second).sum(
-                tuple(range(1, first.ndim))
-            ).mean()
+            change = (
+                np.abs(first.astype("float64") - second).sum(tuple(range(1, first.ndim))).mean()
+            )
             log = np.log(change + 1e-300)
             scores.append(log + 0.5 * sum(np.log(np.asarray(variances, "float64") + 1e-5)))
     return float(np.mean(scores))
@@ -179,7 +179,7 @@ def _descent(model, inputs, labels, loss):
     The difference that a step at rate 1 makes would lose small gradients beside large weights.
     """
     twin = keras.Model(model.inputs, model.outputs[0])
-    twin.compile(_GradientInPlace(1.0), loss=loss, jit_compile=False)
+    twin.compile(_GradientInPlace(1.0, name="gradient_in_place"), loss=loss, jit_compile=False)
     labels = np.zeros((len(inputs), 1), "float32") if labels is None else np.asarray(labels)
     twin.train_on_batch(inputs, labels)
     return [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
@@ -218,7 +218,12 @@ def _without_normalizations(model) -> Iterator[None]:
     try:
         for norm in norms:
             norm.trainable = False
-            for name, value in (("gamma", 1), ("beta", 0), ("moving_mean", 0), ("moving_variance", 1)):
+            for name, value in (
+                ("gamma", 1),
+                ("beta", 0),
+                ("moving_mean", 0),
+                ("moving_variance", 1),
+            ):
                 variable = getattr(norm, name)
                 if variable is not None:
                     variable.assign(keras.ops.full_like(variable, value))

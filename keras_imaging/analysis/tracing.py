@@ -32,6 +32,7 @@ class Step:
         outputs: numbers of those that it gives.
         arguments: the other arguments of the call, by name or place.
         input_shapes, output_shapes: with the batch.
+        scope: names of the model or the layer inside which it was found.
     """
 
     layer: object
@@ -40,6 +41,7 @@ class Step:
     arguments: dict
     input_shapes: tuple[tuple, ...]
     output_shapes: tuple[tuple, ...]
+    scope: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -48,8 +50,9 @@ class Step:
 
     @property
     def name(self) -> str:
-        """Name of the layer."""
-        return self.layer.name
+        """Name of the layer, after those of what it lies in."""
+        own = () if self.scope[-1:] == (self.layer.name,) else (self.layer.name,)
+        return "/".join([*self.scope, *own])
 
     def __str__(self):
         return f"{self.name!r} ({self.kind})"
@@ -161,6 +164,7 @@ def _is_graph(model):
 class _Tracer:
     def __init__(self):
         self._numbers, self._tensors, self._same = {}, [], {}
+        self._scope = ()
 
     def number(self, tensor) -> int:
         key = id(tensor)
@@ -206,7 +210,9 @@ class _Tracer:
             raise ValueError(f"The inputs or outputs of {name!r} do not fit its graph.")
         for inner, outer in zip(inputs, arguments, strict=True):
             self._alias(inner, outer)
+        self._scope = (*self._scope, name)
         yield from self.steps(inputs, outputs)
+        self._scope = self._scope[:-1]
         for inner, outer in zip(outputs, results, strict=True):
             self._alias(outer, inner)
 
@@ -223,6 +229,7 @@ class _Tracer:
             arguments,
             tuple(tuple(t.shape) for t in node.input_tensors),
             tuple(tuple(t.shape) for t in node.outputs),
+            self._scope,
         )
 
 

@@ -116,7 +116,9 @@ def test_sides():
     with pytest.raises(ValueError, match="needs known sides"):
         deep_frame_graph(
             functional(
-                lambda x: layers.Dense(2, "relu")(layers.GlobalAveragePooling2D()(layers.ReLU()(x))),
+                lambda x: layers.Dense(2, "relu")(
+                    layers.GlobalAveragePooling2D()(layers.ReLU()(x))
+                ),
                 (None, None, 3),
             )
         )

@@ -122,7 +122,9 @@ def test_bad_input(model):
         (lambda x: layers.Conv2D(2, 3, activation="tanh")(x), "must be a ReLU"),
         (lambda x: layers.MaxPooling2D(2)(layers.ReLU()(x)), "is not linear"),
         (
-            lambda x: layers.ReLU()(layers.AveragePooling2D(3, 1, padding="same")(layers.ReLU()(x))),
+            lambda x: layers.ReLU()(
+                layers.AveragePooling2D(3, 1, padding="same")(layers.ReLU()(x))
+            ),
             "fewer units at the border",
         ),
     ):

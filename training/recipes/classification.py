@@ -39,6 +39,8 @@ class ClassificationRecipe(Recipe):
         label_smoothing: part of the target that is spread over all classes, 0..1.
         momentum: of SGD, 0..1.
         weight_decay: coefficient of the L2 penalty on all weights.
+        frame_potential: weight of the deep frame potential F^2 in the loss, see
+            `analysis.DeepFrameRegularizer`; for ratio=0 only, where all layers have a dictionary.
         **fields: of `Recipe`; `ema` 0 averages nothing.
 
     Raises:
@@ -74,6 +76,7 @@ class ClassificationRecipe(Recipe):
     label_smoothing: float = 0.0
     momentum: float = 0.9
     weight_decay: float = 1e-4
+    frame_potential: float = 0.0
 
     def __post_init__(self):
         super().__post_init__()
@@ -84,6 +87,7 @@ class ClassificationRecipe(Recipe):
         for name in ("label_smoothing", "momentum"):
             self._require(name, 0 <= getattr(self, name) < 1, "in [0, 1)")
         self._require("weight_decay", self.weight_decay >= 0, "0 or more")
+        self._require("frame_potential", self.frame_potential >= 0, "0 or more")
         self._require("train", self.train in ("all", "head"), "'all' or 'head'")
         if self.train == "head":
             self._require("init", self.init is not None, "given to train the head alone")
@@ -114,6 +118,10 @@ class ClassificationRecipe(Recipe):
         if self.train == "head":
             for layer in model.layers:
                 layer.trainable = layer.name in model.head
+        if self.frame_potential:
+            from keras_imaging.analysis import DeepFrameRegularizer
+
+            DeepFrameRegularizer(model, self.frame_potential).attach()
         return model
 
     def build_sampler(self, data, model: "keras.Model") -> "ClassificationSampler":
