@@ -182,7 +182,7 @@ def _key(term: Term, pair: Pair):
 
 
 def memory_needed(columns: list[Columns], pairs: list[Pair]) -> int:
-    """Bytes that `Gram` needs at most, about: all kernels, and three copies of its largest block."""
+    """Bytes that `Gram` needs, about: all kernels, and three copies of its largest block."""
     kernels = {}
     stack = [entry.kernel for group in columns for entry in group.entries]
     while stack:

@@ -105,10 +105,7 @@ class _Walk:
                 "Expected an input (batch, units) or (batch, height, width, channels) of known "
                 f"units or channels. Received: {traced.name!r} with shape {shape}"
             )
-        if len(shape) == 2:
-            grid = Grid(None, (1, 1))
-        else:
-            grid = Grid((1, 1), tuple(shape[1:3]))
+        grid = Grid(None, (1, 1)) if len(shape) == 2 else Grid((1, 1), tuple(shape[1:3]))
         source = maps.source(-1, shape[-1], grid)
         self.input = Block("input", shape[-1], grid, dataclasses.replace(source, pieces=()))
         self._tensors = {traced.input: source}
@@ -280,12 +277,11 @@ class _Walk:
         out = self._size(step, size, strides, layer.padding, x)
         if getattr(self.maps, "bounded", False) and self._reaches_out(x, size, strides, layer, out):
             raise ValueError(
-                f"Layer {step} takes means over fewer units at the border: pad by a layer before, or "
-                "choose sides that its windows fill."
+                f"Layer {step} takes means over fewer units at the border: pad by a layer before, "
+                "or choose sides that its windows fill."
             )
-        return self._conv(
-            x, kernel, strides, _first(x.grid.size, size, strides, layer.padding), out
-        )
+        first = _first(x.grid.size, size, strides, layer.padding)
+        return self._conv(x, kernel, strides, first, out)
 
     @staticmethod
     def _reaches_out(x, size, strides, layer, out):

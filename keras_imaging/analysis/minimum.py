@@ -94,7 +94,8 @@ def minimize_frame_potential(
 
     if starts < 1 or max_iterations < 1:
         raise ValueError(
-            f"`starts` and `max_iterations` must be at least 1. Received: {starts}, {max_iterations}"
+            "`starts` and `max_iterations` must be at least 1. Received: "
+            f"starts={starts}, max_iterations={max_iterations}"
         )
     form = resolve_form(graph, form)
     constraint = resolve_constraint(constraint, form)

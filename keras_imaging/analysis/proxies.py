@@ -1,7 +1,7 @@
 """Other scores of untrained networks, to compare the frame potential with.
 
-`parameters` and `macs` look at the architecture; `naswot`, `zen_score`, `synflow` and `grad_norm` at
-a model with its weights, and leave them as they were.
+`parameters` and `macs` look at the architecture; `naswot`, `zen_score`, `synflow` and `grad_norm`
+at a model with its weights, and leave them as they were.
 """
 
 import contextlib
@@ -12,6 +12,9 @@ import numpy as np
 
 from keras_imaging.analysis.sizes import macs, parameters
 from keras_imaging.analysis.tracing import check_model, trace
+
+# Of a normalization that does nothing.
+_NEUTRAL = {"gamma": 1, "beta": 0, "moving_mean": 0, "moving_variance": 1}
 
 
 def naswot(model: keras.Model, inputs: np.ndarray) -> float:
@@ -66,7 +69,7 @@ def _relus(model):
 def zen_score(
     model: keras.Model, batch_size: int = 16, repeats: int = 8, step: float = 0.01, seed: int = 0
 ) -> float:
-    """How much the last features move with the input, corrected for normalizations; higher is better.
+    """How much the last features move with the input; higher is better.
 
     log mean |f(x) - f(x + step e)| + sum over normalizations of log sqrt(mean variance)
 
@@ -129,7 +132,8 @@ def _batch_statistics(model, norms, x):
 def synflow(model: keras.Model) -> float:
     """Sum of |w dR/dw|, R the sum of outputs for an input of ones and all weights made positive.
 
-    Higher is better. Normalizations are left out. Its gradient is taken by one step of an optimizer, on every backend.
+    Higher is better. Normalizations are left out. Its gradient is taken by one step of an
+    optimizer, on every backend.
 
     Args:
         model: a functional or sequential model.
@@ -218,12 +222,7 @@ def _without_normalizations(model) -> Iterator[None]:
     try:
         for norm in norms:
             norm.trainable = False
-            for name, value in (
-                ("gamma", 1),
-                ("beta", 0),
-                ("moving_mean", 0),
-                ("moving_variance", 1),
-            ):
+            for name, value in _NEUTRAL.items():
                 variable = getattr(norm, name)
                 if variable is not None:
                     variable.assign(keras.ops.full_like(variable, value))
