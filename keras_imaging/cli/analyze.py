@@ -140,7 +140,8 @@ def _read_scores(path, candidates):
             # The first row may name the columns.
             if number:
                 raise ValueError(
-                    f"Row {number + 1} of {str(path)!r} must be a name and a number. Received: {row}"
+                    f"Row {number + 1} of {str(path)!r} must be a name and a number. Received: "
+                    f"{row}"
                 ) from None
     result, missing = {}, []
     for name in candidates:
