@@ -1,6 +1,7 @@
 """What every model shares: configuration, presets and weights."""
 
 import contextlib
+import inspect
 import json
 import pathlib
 import zipfile
@@ -163,6 +164,8 @@ def load_weights_file(model: keras.Model, path: str | pathlib.Path) -> None:
         if architecture:
             network, arguments = architecture
             arguments = {k: v for k, v in arguments.items() if k not in _NOT_ARCHITECTURE}
+            # Arguments that are younger than the file had their defaults then.
+            arguments = {**_defaults(type(model), model.architecture), **arguments}
             if (network, arguments) != (type(model).__name__, model.architecture):
                 raise ValueError(f"it is of {network} with {arguments}")
         model.load_weights(str(path))
@@ -172,6 +175,11 @@ def load_weights_file(model: keras.Model, path: str | pathlib.Path) -> None:
             f"{path} does not hold weights of {type(model).__name__} with these arguments "
             f"({model.count_params():,} parameters): {reason}"
         ) from error
+
+
+def _defaults(network, names):
+    parameters = inspect.signature(network).parameters
+    return {name: parameters[name].default for name in names if name in parameters}
 
 
 def network_of_file(path: str | pathlib.Path) -> str | None:
