@@ -88,7 +88,12 @@ class InpaintingRecipe(Recipe):
         """The generator, its losses and its opponent, with their initial weights."""
         import keras
 
-        from keras_imaging.models import HoleLogError, InpaintingLoss, InpaintingModel, LaMaGenerator
+        from keras_imaging.models import (
+            HoleLogError,
+            InpaintingLoss,
+            InpaintingModel,
+            LaMaGenerator,
+        )
 
         keras.utils.set_random_seed(self.seed)
         generator = LaMaGenerator.from_preset(self.preset, weights=None, dtype=self.dtype)
