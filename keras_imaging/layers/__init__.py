@@ -31,6 +31,7 @@ from keras_imaging.layers.ffc_split import FFCMerge, FFCSplit
 from keras_imaging.layers.ffc_squeeze_excite import FFCSqueezeExcite
 from keras_imaging.layers.fourier_unit import FourierUnit
 from keras_imaging.layers.grouped_conv import GroupedConv2D
+from keras_imaging.layers.harmonic_fill import HarmonicFill
 from keras_imaging.layers.interpolation import InterpolationUpsample
 from keras_imaging.layers.linear_map import LinearMap
 from keras_imaging.layers.local_fourier_unit import LocalFourierUnit
@@ -76,6 +77,7 @@ __all__ = [
     "GaussianNoise",
     "GlobalReencode",
     "GroupedConv2D",
+    "HarmonicFill",
     "InformationDistillationBlock",
     "InformationMultiDistillationBlock",
     "InterpolationUpsample",

@@ -27,8 +27,8 @@ def harmonic_fill(images: Tensor, masks: Tensor, cycles: int = 5, levels: int = 
     Args:
         images: `(batch, height, width, channels)`, float; what they hold in the holes does not
             matter as long as it is finite.
-        masks: `(batch, height, width, 1)`, of the same dtype, 1 in a hole and 0 elsewhere. Where
-            all is hole there is no solution; the result is zero then.
+        masks: `(batch, height, width, 1)`, 1 in a hole and 0 elsewhere. Where all is hole there is
+            no solution; the result is zero then.
         cycles: each leaves about a fifth of the error.
         levels: number of sizes; holes much wider than 2**levels pixels converge slower.
 
@@ -45,6 +45,8 @@ def harmonic_fill(images: Tensor, masks: Tensor, cycles: int = 5, levels: int = 
     Reference:
         Briggs, Henson, McCormick, "A Multigrid Tutorial", SIAM 2000, chapter 3.
     """
+    # 0 or 1, and no gradient passes.
+    masks = ops.cast(ops.greater(masks, 0.5), images.dtype)
     known = 1 - masks
     grids = [_grid(hole) for hole in _halves(masks, levels)]
     u = _means(images * known, known, levels)
@@ -69,14 +71,16 @@ def _halves(hole, levels):
 
 
 def _grid(hole):
-    """1 / (number of neighbours) at missing pixels of even and odd row + column; that number."""
+    """What a sweep over a size wants: the missing pixels of even and of odd row + column, 1 /
+    (number of neighbours), and the hole itself."""
     height, width = ops.shape(hole)[1:3]
     odd = (ops.arange(height)[:, None] + ops.arange(width)[None, :]) % 2
-    odd = ops.cast(odd, hole.dtype)[None, :, :, None]
-    degree = _neighbours(ops.ones_like(hole))
+    odd = ops.equal(odd, 1)[None, :, :, None]
+    missing = ops.greater(hole, 0.5)
+    colours = ops.logical_and(missing, ops.logical_not(odd)), ops.logical_and(missing, odd)
     # A picture of one pixel has no neighbours.
-    weight = hole / ops.maximum(degree, 1)
-    return weight * (1 - odd), weight * odd, hole * degree, hole
+    share = 1 / ops.maximum(_neighbours(ops.ones_like(hole)), 1)
+    return colours, share, hole
 
 
 def _means(total, count, levels):
@@ -89,19 +93,17 @@ def _means(total, count, levels):
 
 
 def _cycle(u, right, grids):
-    """One V-cycle for (number of neighbours) u - (their sum) = right at the missing pixels."""
-    even, odd, degree, hole = grids[0]
-    u = _sweep(_sweep(u, right, even), right, odd)
+    """One V-cycle for u - (mean of the neighbours) = right / (their number) in the holes."""
+    (even, odd), share, hole = grids[0]
+    for colour in (even, odd):
+        u = ops.where(colour, share * _plus(_neighbours(u), right), u)
     if len(grids) > 1:
-        remains = _sums(_plus(hole * _neighbours(u) - degree * u, right))
+        remains = _sums(hole * (_plus(_neighbours(u), right) - u / share))
         u = u + hole * _enlarged(_cycle(0 * remains, remains, grids[1:]), u)
-    # The mirrored order makes the sweeps symmetric.
-    return _sweep(_sweep(u, right, odd), right, even)
-
-
-def _sweep(u, right, weight):
-    """Solve for the missing pixels of one colour."""
-    return ops.where(weight > 0, weight * _plus(_neighbours(u), right), u)
+    # In the mirrored order: this makes the cycle symmetric.
+    for colour in (odd, even):
+        u = ops.where(colour, share * _plus(_neighbours(u), right), u)
+    return u
 
 
 def _plus(x, right):
@@ -123,21 +125,14 @@ def _sums(x):
 def _enlarged(x, like):
     """Twice the size by bilinear interpolation, cut to the size of `like`."""
     height, width = ops.shape(like)[1:3]
-    return _twice(_twice(x, 1), 2)[:, :height, :width]
+    x = ops.swapaxes(_taller(ops.swapaxes(_taller(x), 1, 2)), 1, 2)
+    return x[:, :height, :width]
 
 
-def _twice(x, axis):
-    """Between every pixel and its neighbours stand pixels of 3/4 of it and 1/4 of them."""
-    shape = list(ops.shape(x))
-    before, after = (
-        ops.concatenate(parts, axis=axis)
-        for parts in (
-            ((x[:, :1], x[:, :-1]), (x[:, 1:], x[:, -1:]))
-            if axis == 1
-            else ((x[:, :, :1], x[:, :, :-1]), (x[:, :, 1:], x[:, :, -1:]))
-        )
-    )
-    both = ops.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis=axis + 1)
-    shape[0] = -1
-    shape[axis] = 2 * shape[axis]
-    return ops.reshape(both, shape)
+def _taller(x):
+    """Twice as many rows: each becomes two, that take a quarter of the row before and after."""
+    before = ops.concatenate((x[:, :1], x[:, :-1]), axis=1)
+    after = ops.concatenate((x[:, 1:], x[:, -1:]), axis=1)
+    rows = ops.stack((0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after), axis=2)
+    _, height, width, channels = ops.shape(x)
+    return ops.reshape(rows, (-1, 2 * height, width, channels))
