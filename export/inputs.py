@@ -106,19 +106,24 @@ def joined(batches: list[Batch]) -> Batch:
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
-def as_batches(data: Iterable, shapes: Shapes, name: str) -> list[Batch]:
+def as_batches(
+    data: Iterable, shapes: Shapes, name: str, model: keras.Model | None = None
+) -> list[Batch]:
     """Float32 batches of one, of what was given in any of the accepted forms.
 
     Args:
         data: arrays, with or without a batch axis, or dictionaries of them for several inputs.
-            Images may be `(height, width)`; integers in them are divided by their largest value.
+            Images may be `(height, width)`; whole numbers in them are raw pictures.
         shapes: of the inputs; the sides of images may be others.
         name: of the argument, for the messages.
+        model: which knows how to `prepare` raw pictures; without one they are divided by their
+            type's largest value.
 
     Raises:
         ValueError: if there are none, one is of another shape, or is not finite.
     """
     batches = []
+    prepare = getattr(model, "prepare", _shares)
     for item in data:
         by_name = item if isinstance(item, dict) else {next(iter(shapes)): item}
         if set(by_name) != set(shapes):
@@ -126,7 +131,7 @@ def as_batches(data: Iterable, shapes: Shapes, name: str) -> list[Batch]:
                 f"Expected dictionaries of the inputs {list(shapes)} in `{name}`. "
                 f"Received: {list(by_name) if isinstance(item, dict) else type(item).__name__}"
             )
-        rows = {key: _rows(np.asarray(by_name[key]), shapes[key], name) for key in shapes}
+        rows = {key: _rows(np.asarray(by_name[key]), shapes[key], name, prepare) for key in shapes}
         if len({len(values) for values in rows.values()}) != 1:
             raise ValueError(
                 f"Expected `{name}` with as many rows of every input. Received: "
@@ -139,13 +144,17 @@ def as_batches(data: Iterable, shapes: Shapes, name: str) -> list[Batch]:
     return batches
 
 
-def _rows(array, shape, name):
+def _shares(pictures):
+    return pictures / np.float32(np.iinfo(pictures.dtype).max)
+
+
+def _rows(array, shape, name, prepare):
     given = array.shape
     if is_image(shape):
         if array.ndim == 2:
             array = array[..., None]
         if array.dtype.kind in "ui":
-            array = array / np.float32(np.iinfo(array.dtype).max)
+            array = prepare(array)
     if array.ndim == len(shape):
         array = array[None]
     own = array.shape[-1:] == shape[-1:] if is_image(shape) else array.shape[1:] == shape

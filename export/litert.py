@@ -21,8 +21,9 @@ from keras_imaging.export.quantization import (
     spectral_layers,
 )
 from keras_imaging.export.runtime import LiteRTModel, check_builtin_operators
-from keras_imaging.export.samples import calibration_samples, fit_batch, is_enhancer, sample_inputs
+from keras_imaging.export.samples import calibration_samples, enlarges, fit_batch, sample_inputs
 from keras_imaging.export.source import resolve_model
+from keras_imaging.models.pretrained import PretrainedModel
 
 IO_DTYPES = ("uint8", "int8", "float32")
 
@@ -110,7 +111,7 @@ def to_litert(
             f"quantization='int8_spatial' is for networks with Fourier convolutions; {model.name} "
             "has none. Use 'int8'."
         )
-    pixels = is_enhancer(model)
+    pixels = enlarges(model)
     io_dtype = io_dtype or ("uint8" if pixels else "float32")
     samples = None
     if quantization in CALIBRATED or calibration is not None:
@@ -164,11 +165,9 @@ def _check_arguments(path, quantization, io_dtype):
 
 
 def _edge_network(model, shapes, expand_groups):
-    if hasattr(model, "edge_form"):
-        (shape,) = shapes.values()
-        model = model.edge_form(input_shape=shape, expand_groups=expand_groups)
-    else:
-        model = _with_products(model, shapes)
+    if isinstance(model, PretrainedModel):
+        model = model.edge_form(shapes, expand_groups)
+    model = _with_products(model, shapes)
     return plain_graph(model, shapes, expand_groups) if is_functional(model) else model
 
 

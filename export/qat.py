@@ -18,7 +18,7 @@ from keras_imaging.export.emulation import INPUT, is_depth_to_space, is_plain, m
 from keras_imaging.export.graph import plain_graph
 from keras_imaging.export.inputs import input_shapes
 from keras_imaging.export.runtime import LiteRTModel, check_builtin_operators
-from keras_imaging.export.samples import calibration_samples, is_enhancer
+from keras_imaging.export.samples import calibration_samples, enlarges
 from keras_imaging.export.source import resolve_model
 
 try:
@@ -112,7 +112,7 @@ def quantization_aware(
     model = resolve_model(model)
     shape = tuple(model.input_shape[1:]) if input_shape is None else tuple(input_shape)
     graph = plain_graph(model, shape)
-    if not is_enhancer(model) or not is_plain(graph):
+    if not enlarges(model) or not is_plain(graph):
         raise ValueError(
             "Expected a super-resolution network of convolutions, LeakyReLU, sums, concatenations "
             f"and depth-to-space. Received: {type(model).__name__} with "

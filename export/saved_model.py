@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_imaging.export.inputs import call, input_shapes, joined, noise, signature
 from keras_imaging.export.pictures import encoded_pictures
-from keras_imaging.export.samples import fit_batch, is_enhancer, sample_inputs
+from keras_imaging.export.samples import enlarges, fit_batch, sample_inputs
 from keras_imaging.export.source import resolve_model
 from keras_imaging.inference import upscale
 
@@ -114,7 +114,7 @@ def _write(model, folder):
         lambda inputs: dict(enumerate_outputs(model(inputs, training=False))),
         input_signature=[signature(model, input_shapes(model), batch_size=None)],
     )
-    if is_enhancer(model):
+    if enlarges(model):
         archive.add_endpoint(
             ENCODED,
             encoded_pictures(model),
@@ -146,7 +146,7 @@ def _check(model, folder):
             "The SavedModel does not compute what the model computes: the largest error is "
             f"{error:.2g} of the largest output. Expected at most {_TOLERANCE}"
         )
-    if is_enhancer(model):
+    if enlarges(model):
         picture = np.random.default_rng(0).random((*next(iter(batch.values())).shape[1:3], 3))
         _check_encoded(model, loaded, np.uint8(255 * picture))
 

@@ -4,7 +4,7 @@ import pathlib
 
 import keras
 
-from keras_imaging.models import model_of_preset
+from keras_imaging.models import load
 from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
 
 
@@ -12,29 +12,18 @@ def resolve_model(model: keras.Model | str | pathlib.Path) -> keras.Model:
     """A model in float32, ready for export.
 
     Args:
-        model: a Keras model, the name of a preset such as `"rdidn_x2"` (with its shipped weights),
-            or the path of a `.keras` file.
+        model: a Keras model, or what `models.load` takes: a name such as `"rdidn_x2"`, a file, or
+            the folder of a run.
 
     Raises:
-        ValueError: if there is no such preset or file, or Keras does not run on TensorFlow.
+        ValueError: if there is no such network, or Keras does not run on TensorFlow.
     """
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             "Export runs on Keras' TensorFlow backend (KERAS_BACKEND=tensorflow). Received: "
             f"{keras.backend.backend()}. Save the model as a .keras file and export that."
         )
-    if not isinstance(model, keras.Model):
-        return _float32(_find(model))
-    return _float32(model)
-
-
-def _find(name):
-    path = pathlib.Path(name)
-    if path.suffix == ".keras":
-        if not path.is_file():
-            raise ValueError(f"There is no file {str(name)!r}.")
-        return keras.saving.load_model(path, compile=False)
-    return model_of_preset(str(name)).from_preset(str(name))
+    return _float32(model if isinstance(model, keras.Model) else load(model))
 
 
 def _float32(model):

@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_imaging.export.inputs import as_batches, call, input_shapes, is_image
 from keras_imaging.export.runtime import LiteRTModel, operators
-from keras_imaging.export.samples import is_enhancer
+from keras_imaging.export.samples import enlarges
 from keras_imaging.export.source import resolve_model
 from keras_imaging.metrics import psnr
 
@@ -151,7 +151,7 @@ def verify(
     batches = as_batches(data, input_shapes(model), "data")
     for batch in batches:
         _check_shapes(batch, file.input_shapes, path)
-    pictures = is_enhancer(model)
+    pictures = enlarges(model)
     # One row for each input, one column for each output.
     results = [[_output(y, pictures) for y in file.run(batch)] for batch in batches]
     expected = [[_output(y, pictures) for y in call(model, batch)] for batch in batches]
@@ -231,7 +231,7 @@ def _output(y, pictures):
 def _against_truth(pairs, truth, model):
     shape = pairs[0][0].shape
     truth = [batch["truth"][0] for batch in as_batches(truth, {"truth": shape}, "truth")]
-    if not is_enhancer(model) or [t.shape for t in truth] != [own.shape for own, _ in pairs]:
+    if not enlarges(model) or [t.shape for t in truth] != [own.shape for own, _ in pairs]:
         raise ValueError(
             "Expected `truth` of the shapes of the outputs, "
             f"{[own.shape for own, _ in pairs]}, of a super-resolution network. Received: "

@@ -15,9 +15,11 @@ import keras_imaging
 from keras_imaging.cli.evaluate import evaluate
 from keras_imaging.cli.export import export
 from keras_imaging.cli.inpaint import inpaint
+from keras_imaging.cli.modes import modes
 from keras_imaging.cli.recover import recover
 from keras_imaging.cli.sense import sense
 from keras_imaging.cli.serve import serve
+from keras_imaging.cli.ship import ship
 from keras_imaging.cli.train import train
 from keras_imaging.cli.upscale import upscale
 from keras_imaging.cli.watermark import watermark
@@ -25,7 +27,6 @@ from keras_imaging.cli.weights import weights
 
 app = typer.Typer(
     help="Imaging networks in Keras: enlarge pictures, fill their holes, score, train and export.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -37,8 +38,9 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -46,7 +48,8 @@ def _root(
         ),
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 app.command()(upscale)
@@ -59,6 +62,8 @@ app.command()(export)
 app.command()(serve)
 app.add_typer(watermark, name="watermark")
 app.command()(weights)
+app.command(hidden=True)(ship)
+app.command(hidden=True)(modes)
 
 
 def main() -> None:
@@ -66,14 +71,22 @@ def main() -> None:
     # Keras' warnings speak to programmers.
     warnings.filterwarnings("ignore", module=r"keras\.")
     try:
-        app(prog_name="keras-imaging")
+        sys.exit(app(prog_name="keras-imaging", standalone_mode=False) or 0)
     # All: Python's own exit code of an exception is 1, which says "no" here.
     except Exception as error:
         if sys.flags.dev_mode:
             traceback.print_exc()
-        # Some messages, Keras' above all, go over many lines.
-        reason = " ".join(str(error).split())
-        if not isinstance(error, ValueError | OSError | FloatingPointError):
-            reason = f"{type(error).__name__}: {reason}".removesuffix(": ")
-        typer.echo(f"error: {reason}", err=True)
+        typer.echo(f"error: {_reason(error)}", err=True)
         sys.exit(2)
+
+
+def _reason(error):
+    """One line: some messages, Keras' above all, go over many."""
+    if hasattr(error, "format_message"):
+        # Of Typer: an option that does not exist, or a value that is none of those there are.
+        where = f"; see `{error.ctx.command_path} --help`" if getattr(error, "ctx", None) else ""
+        return f"{' '.join(error.format_message().split()).rstrip('.')}{where}"
+    reason = " ".join(str(error).split())
+    if not isinstance(error, ValueError | OSError | FloatingPointError):
+        reason = f"{type(error).__name__}: {reason}".removesuffix(": ")
+    return reason

@@ -2,6 +2,7 @@
 
 import enum
 import pathlib
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -20,12 +21,28 @@ class Protocol(enum.StrEnum):
     B = "B"
 
 
+class Mean(enum.StrEnum):
+    """What is known of each patch's mean, see `keras_imaging.inference.sensing`."""
+
+    MEASURED = "measured"
+    ORACLE = "oracle"
+
+
+class Holes(enum.StrEnum):
+    """Kinds of holes, see `keras_imaging.data.random_inpainting_masks`."""
+
+    MEDIUM = "medium"
+    TRAINING = "training"
+
+
+Pictures = Annotated[pathlib.Path, typer.Option("--data", help="Folder of pictures of 8 bits.")]
+
+
 @evaluate.command("sr")
 def super_resolution(
-    data: Annotated[pathlib.Path, typer.Option(help="Folder of sharp pictures of 8 bits.")],
+    data: Pictures,
     scale: options.Scale = None,
-    preset: options.Preset = None,
-    weights: options.Weights = None,
+    weights: options.weights("rdidn_x<scale>") = None,
     protocol: Annotated[
         Protocol,
         typer.Option(help="A: luma, shrunk without rounding. B: RGB, shrunk and rounded."),
@@ -45,16 +62,13 @@ def super_resolution(
     Each picture is shrunk and enlarged again. Files that cannot be read are named and skipped; the
     exit code is then 1.
     """
-    if not data.is_dir():
-        raise ValueError(f"There is no folder {str(data)!r}.")
+    _check_folder(data)
     with quiet_start():
-        from keras_imaging import evaluation
-        from keras_imaging.cli.networks import load_network
-    network = load_network(scale, preset, weights)
-    if network.remark:
-        typer.echo(network.remark, err=True)
+        from keras_imaging.cli.networks import load_enlarger
+        from keras_imaging.evaluation import evaluate_super_resolution
+    network = load_enlarger(scale, weights)
     with progress_bar(data.name) as progress:
-        scores = evaluation.evaluate_super_resolution(
+        scores = evaluate_super_resolution(
             network.model,
             data,
             protocol=protocol.value,
@@ -62,41 +76,191 @@ def super_resolution(
             tile=tile,
             progress=progress,
         )
+    ensemble = ", self-ensemble" if self_ensemble else ""
+    title = f"{data}, x{scores.scale}, protocol {scores.protocol}{ensemble}"
+    columns = {
+        "bicubic PSNR": ("bicubic_psnr", 2),
+        "bicubic SSIM": ("bicubic_ssim", 4),
+        f"{network.name} PSNR": ("psnr", 2),
+        f"{network.name} SSIM": ("ssim", 4),
+    }
+    rows = {name: asdict(one) for name, one in scores.images.items()}
+    _give(network, data, scores, title, columns, rows, asdict(scores.mean), as_json)
 
+
+@evaluate.command("inpainting")
+def inpainting(
+    data: Pictures,
+    weights: options.weights("lama_small") = None,
+    holes: Annotated[Holes, typer.Option(help="Kind of the random holes.")] = Holes.MEDIUM,
+    seed: Annotated[int, typer.Option(help="Of the holes.")] = 0,
+    as_json: options.Json = False,
+) -> None:
+    """PSNR, SSIM and mean absolute error of filled holes.
+
+    Random holes are cut into each picture and filled. Files that cannot be read are named and
+    skipped; the exit code is then 1.
+    """
+    _check_folder(data)
+    with quiet_start():
+        from keras_imaging.cli.networks import load_network
+        from keras_imaging.evaluation import evaluate_inpainting
+    network = load_network(weights or "lama_small", "inpainting")
+    pictures, skipped = _read_pictures(data)
+    with progress_bar(data.name) as progress:
+        scores = evaluate_inpainting(
+            network.model,
+            pictures.values(),
+            holes.value,
+            seed,
+            progress=lambda done: progress(done, len(pictures)),
+        )
+    title = f"{data}, {holes.value} holes of seed {seed}, {100 * scores.missing:.1f} % missing"
+    columns = {
+        "hole PSNR": ("hole_psnr", 2),
+        "hole SSIM": ("hole_ssim", 4),
+        "PSNR": ("psnr", 2),
+        "SSIM": ("ssim", 4),
+    }
+    rows = {name: asdict(one) for name, one in zip(pictures, scores.images, strict=True)}
+    _give(network, data, scores, title, columns, rows, asdict(scores.mean), as_json, skipped)
+
+
+@evaluate.command("sensing")
+def sensing(
+    data: Pictures,
+    weights: options.weights("lista_cs_50") = None,
+    mean: Annotated[
+        Mean,
+        typer.Option(
+            help="Each patch's mean: oracle, from the picture, as published; measured, by one more "
+            "measurement."
+        ),
+    ] = Mean.ORACLE,
+    as_json: options.Json = False,
+) -> None:
+    """PSNR of pictures that were measured patch by patch and rebuilt.
+
+    Files that cannot be read are named and skipped; the exit code is then 1.
+    """
+    _check_folder(data)
+    with quiet_start():
+        from keras_imaging.cli.networks import load_network
+        from keras_imaging.evaluation import evaluate_sensing
+    network = load_network(weights or "lista_cs_50", "sensing")
+    run, phi = network.model.predict_on_batch, network.model.measurement_matrix
+    with progress_bar(data.name) as progress:
+        scores = evaluate_sensing(run, data, phi, mean.value, progress=progress)
+    title = f"{data}, {scores.rate:.3g} measurements a pixel, {scores.protocol} means"
+    rows = {name: {"psnr": value} for name, value in scores.images.items()}
+    columns = {f"{network.name} PSNR": ("psnr", 2)}
+    _give(network, data, scores, title, columns, rows, {"psnr": scores.mean}, as_json)
+
+
+@evaluate.command("classification")
+def classification(
+    data: Annotated[
+        str,
+        typer.Option(
+            help="Folder with one subfolder for each class, an .npz file with x and y, or "
+            "tfds:NAME[:SPLIT] of tensorflow-datasets."
+        ),
+    ],
+    weights: options.weights("none") = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Side of a crop in pixels.", show_default="as trained")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """First and first five guesses of a classifier.
+
+    The card of the weights says the classes and how pictures are cropped. Files that cannot be read
+    are named and skipped; the exit code is then 1.
+    """
+    if weights is None:
+        raise ValueError("Say which network: --weights NAME, FILE, or the folder of a run.")
+    with quiet_start():
+        from keras_imaging.cli.networks import load_network
+        from keras_imaging.evaluation import evaluate_classification
+        from keras_imaging.models import card_of
+        from keras_imaging.training import labelled_pictures
+    network = load_network(weights, "classification")
+    card, skipped = card_of(weights), []
+    labelled = labelled_pictures(data, on_skip=skipped.append)
+    recipe = {"image_size": 224, "crop": "resized", **card.get("recipe", {})}
+    scores = evaluate_classification(
+        network.model,
+        labelled.numbered(card.get("class_names", labelled.class_names)),
+        image_size or recipe["image_size"],
+        recipe["crop"],
+    )
+    columns = {"top 1": ("top1", 4), "top 5": ("top5", 4)}
+    reasons = dict(enumerate(skipped))
+    _give(network, data, scores, str(data), columns, {}, asdict(scores), as_json, reasons)
+
+
+def _check_folder(data):
+    if not data.is_dir():
+        raise ValueError(f"There is no folder {str(data)!r}.")
+
+
+def _read_pictures(folder):
+    """Pictures of 8 bits without alpha by their names, and why others were left out."""
+    from keras_imaging.data.images import list_images, read_image
+    from keras_imaging.inference.pictures import to_eight_bits
+
+    pictures, skipped = {}, {}
+    for path in list_images(folder):
+        try:
+            image = to_eight_bits(read_image(path))
+        except ValueError as error:
+            skipped[path.name] = str(error)
+        else:
+            pictures[path.name] = image[..., :3] if image.ndim == 3 else image
+    return pictures, skipped
+
+
+def _give(network, data, scores, title, columns, rows, mean, as_json, skipped=None):
+    """Print scores; exit with 1 if files were skipped.
+
+    Args:
+        network: a `Network`.
+        data: where the pictures lie.
+        scores: has `to_dict`.
+        title: line above the table.
+        columns: name and digits of a figure by the column's title.
+        rows: figures of each picture by its name.
+        mean: figures of all.
+        skipped: reasons by file name; None takes those of the scores.
+    """
+    skipped = scores.skipped if skipped is None else skipped
     if as_json:
-        print_json({"weights": network.name, "data": data, **scores.to_dict()})
+        print_json({"weights": network.name, "data": data, **scores.to_dict(), "skipped": skipped})
     else:
-        _print_table(network.name, data, scores)
-    for reason in scores.skipped.values():
+        typer.echo(title)
+        _print_table(columns, rows, mean)
+    for reason in skipped.values():
         typer.echo(f"Skipped: {reason}", err=True)
-    if scores.skipped:
+    if skipped:
         raise typer.Exit(1)
 
 
-def _print_table(name, data, scores):
+def _print_table(columns, rows, mean):
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    ensemble = ", self-ensemble" if scores.self_ensemble else ""
-    typer.echo(f"{data}, x{scores.scale}, protocol {scores.protocol}{ensemble}")
-    table = Table(show_footer=True)
-    mean = scores.mean
-    table.add_column("image", footer=f"mean of {len(scores.images)}")
-    for label, attribute, digits in (
-        ("bicubic PSNR", "bicubic_psnr", 2),
-        ("SSIM", "bicubic_ssim", 4),
-        (f"{escape(name)} PSNR", "psnr", 2),
-        ("SSIM", "ssim", 4),
-    ):
-        footer = f"{getattr(mean, attribute):.{digits}f}"
-        table.add_column(label, footer=footer, justify="right")
-    for image, values in scores.images.items():
-        table.add_row(
-            escape(image),
-            f"{values.bicubic_psnr:.2f}",
-            f"{values.bicubic_ssim:.4f}",
-            f"{values.psnr:.2f}",
-            f"{values.ssim:.4f}",
-        )
+    table = Table()
+    table.add_column("image")
+    for label in columns:
+        table.add_column(escape(label), justify="right")
+
+    def cells(figures):
+        return [f"{figures[name]:.{digits}f}" for name, digits in columns.values()]
+
+    for image, figures in rows.items():
+        table.add_row(escape(image), *cells(figures))
+    if rows:
+        table.add_section()
+    table.add_row(f"mean of {len(rows)}" if rows else "all", *cells(mean))
     Console().print(table)

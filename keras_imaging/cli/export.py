@@ -17,6 +17,7 @@ from keras_imaging.cli.quiet import quiet_start
 _CALIBRATION_PICTURES = 32
 # Of networks other than enlarging ones, which are shown one whole picture.
 _VERIFIED_INPUTS = 4
+_DEFAULT = "rdidn_x2"
 
 
 class Format(enum.StrEnum):
@@ -37,11 +38,13 @@ class Quantization(enum.StrEnum):
 
 
 def export(
-    model: Annotated[
+    weights: options.weights(_DEFAULT) = None,
+    network: Annotated[
         str | None,
-        typer.Argument(
-            help="Named network, such as rdidn_x2, or a .keras file.",
-            show_default="the shipped network for scale 2",
+        typer.Option(
+            help="Which one, of a run of several or a pair such as faceguard_base: encoder or "
+            "decoder.",
+            show_default=False,
         ),
     ] = None,
     format: Annotated[
@@ -66,7 +69,6 @@ def export(
             show_default="the sample picture, or random sparse codes",
         ),
     ] = None,
-    weights: options.Weights = None,
     threads: Annotated[int, typer.Option(min=1, help="Of the timed runs.")] = 1,
     out: options.Out = None,
     as_json: options.Json = False,
@@ -82,8 +84,9 @@ def export(
     if calibration is not None and not (quantization and quantization.value.startswith("int")):
         raise ValueError("--calibration is for --quantization int8, int16x8 or int8_spatial.")
     skipped = []
-    with _quietly(f"Exporting {model or 'the network'}"):
-        network = _load(model, weights)
+    weights = weights or _DEFAULT
+    with _quietly(f"Exporting {weights}"):
+        network = _load(weights, network)
         out = out or _default_path(network.name, format, quantization)
         if format is Format.SAVED_MODEL:
             # An existing SavedModel is a folder, which `check_outputs` refuses.
@@ -95,12 +98,11 @@ def export(
             samples, skipped = _calibration(network, shapes, calibration)
             result, shown = _litert(network.model, out, quantization, shapes, samples, threads)
     if as_json:
-        print_json({"model": network.name, "format": format.value, **result})
+        print_json({"weights": network.name, "format": format.value, **result})
     else:
         _print(shown)
-    for line in [network.remark, *(f"Skipped: {reason}" for reason in skipped)]:
-        if line:
-            typer.echo(line, err=True)
+    for reason in skipped:
+        typer.echo(f"Skipped: {reason}", err=True)
     if skipped:
         raise typer.Exit(1)
 
@@ -124,21 +126,11 @@ def _quietly(text: str) -> Iterator[None]:
             raise ValueError(str(error)) from error
 
 
-def _load(model, weights):
-    from keras import Model
+def _load(weights, network):
+    from keras_imaging.cli.networks import load_network
 
-    from keras_imaging.cli.networks import Network, load_keras, load_network
-    from keras_imaging.models import model_of_preset
-
-    if model is None:
-        return load_network(weights=weights)
-    if model.endswith(".keras"):
-        if weights is not None:
-            raise ValueError(f"{model!r} holds its weights itself; leave out --weights.")
-        path = pathlib.Path(model)
-        return Network(load_keras(path, (Model,)), path.name)
-    preset = model_of_preset(model)
-    return Network(preset.from_preset(model, weights=weights or "pretrained"), model)
+    found = load_network(weights, network=network)
+    return found if network is None else found._replace(name=f"{found.name}_{network}")
 
 
 def _shapes(network, height, width):
@@ -167,18 +159,15 @@ def _calibration(network, shapes, folder):
     """Inputs made of the pictures of a folder, and why some were left out."""
     if folder is None:
         return None, []
-    import numpy as np
+    from keras_imaging.data.picture_parts import fitted
+    from keras_imaging.models.pretrained import PretrainedModel
 
-    from keras_imaging.export.samples import inputs_of_pictures, is_enhancer, picture_shape
-
-    shape = picture_shape(network.model, shapes)
+    model = network.model
+    shape = model.picture_shape(shapes) if isinstance(model, PretrainedModel) else None
     if shape is None:
         raise ValueError(f"--calibration: {network.name} does not take pictures.")
     pictures, skipped = _read_pictures(folder, shape[-1])
-    if not is_enhancer(network.model):
-        pictures = [picture / np.float32(255) for picture in pictures]
-        pictures = inputs_of_pictures(network.model, shapes, pictures)
-    return pictures, skipped
+    return model.inputs_of([fitted(picture, shape) for picture in pictures]), skipped
 
 
 def _read_pictures(folder, channels):
@@ -186,6 +175,7 @@ def _read_pictures(folder, channels):
 
     from keras_imaging.data.degradations import luma
     from keras_imaging.data.images import list_images, read_image
+    from keras_imaging.inference.pictures import to_eight_bits
 
     paths = list_images(folder)
     pictures, skipped = [], []
@@ -195,8 +185,7 @@ def _read_pictures(folder, channels):
         except ValueError as error:
             skipped.append(str(error))
             continue
-        if picture.dtype == np.uint16:
-            picture = (picture // 257).astype("uint8")
+        picture = to_eight_bits(picture)
         if channels == 1:
             pictures.append(luma(picture)[..., None])
         else:
@@ -209,13 +198,13 @@ def _read_pictures(folder, channels):
 def _litert(model, out, quantization, shapes, samples, threads):
     from keras_imaging.export import to_litert, verify
     from keras_imaging.export.inputs import noise
-    from keras_imaging.export.samples import is_enhancer, sample_inputs, sample_pictures
+    from keras_imaging.export.samples import enlarges, sample_inputs
 
     name = quantization.value if quantization else None
     to_litert(model, out, name, input_shape=shapes, calibration=samples)
-    if is_enhancer(model):
+    if enlarges(model):
         (shape,) = shapes.values()
-        small, truth = sample_pictures(model, *shape[:2])
+        small, truth = model.sample_pair(*shape[:2])
         report = verify(model, out, [small], [truth], threads=threads)
     else:
         data = sample_inputs(model, shapes) or [noise(shapes)]

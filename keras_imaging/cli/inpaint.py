@@ -53,17 +53,7 @@ def inpaint(
         ),
     ] = None,
     out: options.Out = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(help="Named network of a .weights.h5 file.", show_default=_DEFAULT),
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            help="Name of shipped weights, or a file: .weights.h5 (of the preset) or .keras.",
-            show_default="those shipped",
-        ),
-    ] = None,
+    weights: options.weights(_DEFAULT) = None,
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -85,24 +75,24 @@ def inpaint(
     target = target_of(out, default.with_name(f"{default.stem}_inpainted.png"))
 
     if source is None:
-        report = _fill_sample(target, preset, weights, overwrite)
+        report = _fill_sample(target, weights, overwrite)
     else:
         hole = functools.partial(_hole, mask=mask, threshold=mask_threshold, boxes=boxes)
-        report = _fill_file(source, hole, target, preset, weights, overwrite)
+        report = _fill_file(source, hole, target, weights, overwrite)
     give_report(report, as_json, _tell)
 
 
-def _fill_file(source, hole_of, target, preset, weights, overwrite):
+def _fill_file(source, hole_of, target, weights, overwrite):
     check_outputs([target], overwrite)
     image, write = read_for(source, target)
     hole = hole_of(image.shape[:2])
-    network, name = _load(preset, weights)
+    network, name = _load(weights)
     result, seconds = _fill(network, image, hole)
     write(result)
     return _report(name, source, target, hole, seconds)
 
 
-def _fill_sample(target, preset, weights, overwrite):
+def _fill_sample(target, weights, overwrite):
     with quiet_start():
         from keras_imaging.cli.comparison import most_improved, side_by_side
         from keras_imaging.data import random_inpainting_masks, sample_image, write_image
@@ -110,7 +100,7 @@ def _fill_sample(target, preset, weights, overwrite):
 
     comparison = target.with_name(f"{target.stem}_comparison.png")
     check_outputs([target, comparison], overwrite)
-    network, name = _load(preset, weights)
+    network, name = _load(weights)
     truth = sample_image()
     hole = random_inpainting_masks(1, truth.shape[:2], "medium", seed=8)[0, ..., 0] > 0
     broken = truth.copy()
@@ -223,30 +213,10 @@ def _read_mask(path, size, threshold):
     return hole
 
 
-def _load(preset, weights):
-    """The network and what to call it."""
+def _load(weights):
     with quiet_start():
-        from keras_imaging.cli.networks import load_keras
-        from keras_imaging.models import LaMaGenerator, shipped_weights
-    cards = shipped_weights("LaMaGenerator")
-    from_file = weights is not None and weights not in cards
-    path = pathlib.Path(weights or "")
-    if from_file and path.suffix != ".keras":
-        name = preset or _DEFAULT
-        return LaMaGenerator.from_preset(name, weights=weights), f"{name} ({path.name})"
-    if preset is not None and weights is not None:
-        raise ValueError(f"{weights!r} says itself what network it is; leave out --preset.")
-    if from_file:
-        return load_keras(path, (LaMaGenerator,)), path.name
-    if preset is not None:
-        return LaMaGenerator.from_preset(preset), preset
-    if not cards:
-        raise ValueError(
-            "No weights for inpainting are shipped. Train some with `keras-imaging train`, and "
-            "give the file as --weights."
-        )
-    name = weights or (_DEFAULT if _DEFAULT in cards else next(iter(cards)))
-    return LaMaGenerator(**{**cards[name]["config"], "weights": name}), name
+        from keras_imaging.cli.networks import load_network
+    return load_network(weights or _DEFAULT, "inpainting")
 
 
 def _tell(report):

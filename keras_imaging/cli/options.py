@@ -8,20 +8,8 @@ import typer
 Scale = Annotated[
     int | None,
     typer.Option(
-        help="How many times larger, 2, 3, 4 or 8; 2 unless the preset or the weights say.",
+        help="How many times larger, 2, 3 or 4; 2 unless the weights say.",
         show_default=False,
-    ),
-]
-Preset = Annotated[
-    str | None,
-    typer.Option(help="Named network, such as rdidn_small_x2.", show_default="rdidn_x<scale>"),
-]
-Weights = Annotated[
-    str | None,
-    typer.Option(
-        help="Name of shipped weights, or a file: .weights.h5 (of the preset), .keras, or "
-        ".caffemodel (of IDN).",
-        show_default="those shipped for the preset",
     ),
 ]
 SelfEnsemble = Annotated[
@@ -36,3 +24,20 @@ Out = Annotated[
     pathlib.Path | None,
     typer.Option(help="File or folder to write.", show_default=False),
 ]
+
+
+def weights(default: str):
+    """The option that says which network: one word in all commands.
+
+    Args:
+        default: what is taken without it, for the help.
+    """
+    return Annotated[
+        str | None,
+        typer.Option(
+            "--weights",
+            help="Which network: a name of `keras-imaging weights`, a .weights.h5 file with its "
+            "card, a .keras file, or the folder of a run.",
+            show_default=default,
+        ),
+    ]

@@ -1,5 +1,6 @@
 """`keras-imaging recover`: sparse codes from measurements."""
 
+import enum
 import pathlib
 import time
 import warnings
@@ -11,7 +12,14 @@ from keras_imaging.cli import options
 from keras_imaging.cli.output import check_outputs, print_json, target_of
 from keras_imaging.cli.quiet import quiet_start
 
-_CLASSICAL = ("ista", "fista", "amp")
+
+class Solver(enum.StrEnum):
+    """The classical algorithms, see `keras_imaging.solvers`."""
+
+    FISTA = "fista"
+    ISTA = "ista"
+    AMP = "amp"
+
 
 # The problem that is made where none is given.
 _M, _N, _COUNT, _SPARSITY = 250, 500, 100, 0.1
@@ -31,16 +39,9 @@ def recover(
         typer.Option(help="A .npy file with A, where the problem has none.", show_default=False),
     ] = None,
     solver: Annotated[
-        str,
-        typer.Option(help="ista, fista, amp, or a network: alista, lista_cpss, lista_cp, ..."),
-    ] = "fista",
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            help="Of a network: name of shipped weights, or a file, .weights.h5 or .keras.",
-            show_default="those shipped",
-        ),
-    ] = None,
+        Solver, typer.Option(help="Which algorithm, where no network is named.")
+    ] = Solver.FISTA,
+    weights: options.weights("none: a solver") = None,
     lam: Annotated[float, typer.Option(help="Weight of the l1 norm, of ista and fista.")] = 0.025,
     step: Annotated[
         float | None,
@@ -71,16 +72,14 @@ def recover(
         problem = {} if source is None else _read_problem(source)
         if matrix is not None:
             problem["A"] = read_matrix(matrix)
-        if solver in _CLASSICAL:
-            if weights is not None:
-                raise ValueError(f"{solver} has no weights; leave out --weights.")
+        if weights is None:
             problem = _completed(problem, source, seed)
             settings = {"n_iterations": iterations, "tolerance": tolerance}
-            if solver != "amp":
+            if solver is not Solver.AMP:
                 settings.update(lam=lam, step=step)
-            codes, report = _solve(solver, problem, settings)
+            codes, report = _solve(solver.value, problem, settings)
         else:
-            network, name = _load(solver, weights, problem.get("A"))
+            network, name = _load(weights, problem.get("A"))
             if "A" not in problem and network.dictionary is not None:
                 import keras
 
@@ -169,28 +168,17 @@ def _solve(solver, problem, settings):
     }
 
 
-def _load(solver, weights, A):
+def _load(weights, A):
     """A network and what to call it."""
-    from keras_imaging.cli.networks import load_keras
-    from keras_imaging.models import ALISTA, LISTA, shipped_weights
+    from keras_imaging.cli.networks import load_network
     from keras_imaging.operators.matrix import checked_matrix
 
-    classes = {preset: cls for cls in (LISTA, ALISTA) for preset in cls.presets}
-    preset = solver if solver in classes else f"{solver}_16"
-    if preset not in classes:
-        known = [*_CLASSICAL, *(name.removesuffix("_16") for name in classes)]
-        raise ValueError(f"--solver must be one of {', '.join(known)}. Received: {solver}")
-    cls = classes[preset]
-    if weights is not None and weights.endswith(".keras"):
-        return load_keras(pathlib.Path(weights), (LISTA, ALISTA)), pathlib.Path(weights).name
-    name = weights or preset
-    config = shipped_weights(cls.__name__).get(name, {"config": cls.presets[preset]})["config"]
+    network, name = load_network(weights, "sparse_recovery")
     if A is not None:
         A = checked_matrix(A, allow_zero_columns=False)
-        # A network stands for one A: its file is refused where the two differ.
-        config = {**config, "A": A.astype("float32") if A.dtype.kind != "c" else A}
-        config.pop("W", None)
-    return cls(**{**config, "weights": name}), name
+        # A network stands for one A.
+        network.check_dictionary(A, name)
+    return network, name
 
 
 def _apply(network, name, problem):

@@ -13,7 +13,14 @@ from keras_imaging.cli.picture_files import read_for, work_through
 from keras_imaging.cli.quiet import quiet_start
 
 _NETWORK = "lista_cs"
-_CLASSICAL = ("fista", "ista")
+_RATE = 0.5
+
+
+class Solver(enum.StrEnum):
+    """Classical algorithms, with the dictionary of the network in place of the network."""
+
+    FISTA = "fista"
+    ISTA = "ista"
 
 
 class Mean(enum.StrEnum):
@@ -39,16 +46,17 @@ def sense(
         ),
     ] = None,
     rate: Annotated[
-        float, typer.Option(help="Measurements per pixel: 0.5, 0.25 or 0.1 for shipped networks.")
-    ] = 0.5,
-    solver: Annotated[str, typer.Option(help="lista_cs (the network), fista or ista.")] = _NETWORK,
-    weights: Annotated[
-        str | None,
+        float | None,
         typer.Option(
-            help="Name of shipped weights, or a file: .weights.h5 (of the rate) or .keras.",
-            show_default="those shipped for the rate",
+            help="Measurements per pixel: 0.5, 0.25 or 0.1 for shipped networks.",
+            show_default="0.5, or that of the weights",
         ),
     ] = None,
+    solver: Annotated[
+        Solver | None,
+        typer.Option(help="A classical algorithm instead of the network.", show_default="none"),
+    ] = None,
+    weights: options.weights("lista_cs_<rate>") = None,
     dictionary: Annotated[
         pathlib.Path | None,
         typer.Option(
@@ -75,20 +83,18 @@ def sense(
     """
     if source is not None and not source.exists():
         raise ValueError(f"There is no file or folder {str(source)!r}.")
-    if not 0 < rate <= 1:
+    if rate is not None and not 0 < rate <= 1:
         raise ValueError(f"--rate must be in (0, 1]. Received: {rate}")
-    if solver not in (_NETWORK, *_CLASSICAL):
-        raise ValueError(
-            f"--solver must be one of {', '.join((_NETWORK, *_CLASSICAL))}. Received: {solver}"
-        )
-    if dictionary is not None and (solver == _NETWORK or weights is not None):
-        raise ValueError("--dictionary is for fista and ista, and stands in place of --weights.")
+    if rate is not None and weights is not None:
+        raise ValueError(f"{weights!r} says its rate itself; leave out --rate.")
+    if dictionary is not None and (solver is None or weights is not None):
+        raise ValueError("--dictionary is for --solver, and stands in place of --weights.")
     with quiet_start():
         import keras_imaging.models  # noqa: F401
-    if solver == _NETWORK:
+    if solver is None:
         sensing = _network(rate, weights)
     else:
-        sensing = _classical(rate, solver, weights, dictionary, lam, iterations)
+        sensing = _classical(rate, solver.value, weights, dictionary, lam, iterations)
 
     if source is None:
         report = _sense_sample(sensing, mean.value, out, overwrite)
@@ -123,7 +129,7 @@ def _classical(rate, solver, weights, dictionary, lam, iterations):
         D = next(iter(read_arrays(dictionary).values()))
         if D.ndim != 2:
             raise ValueError(f"{str(dictionary)!r} must hold (pixels, atoms), not {D.shape}.")
-        phi = gaussian_measurement_matrix(max(1, round(rate * len(D))), len(D))
+        phi = gaussian_measurement_matrix(max(1, round((rate or _RATE) * len(D))), len(D))
         name = dictionary.name
     else:
         model, name = _load(rate, weights)
@@ -135,27 +141,9 @@ def _classical(rate, solver, weights, dictionary, lam, iterations):
 
 def _load(rate, weights):
     """A network and what to call it."""
-    from keras_imaging.cli.networks import load_keras
-    from keras_imaging.models import CompressiveSensing, shipped_weights
+    from keras_imaging.cli.networks import load_network
 
-    if weights is not None and weights.endswith(".keras"):
-        return load_keras(pathlib.Path(weights), (CompressiveSensing,)), pathlib.Path(weights).name
-    cards = shipped_weights("CompressiveSensing")
-    if weights in cards:
-        return CompressiveSensing(**{**cards[weights]["config"], "weights": weights}), weights
-    preset = f"{_NETWORK}_{round(100 * rate)}"
-    if preset not in CompressiveSensing.presets:
-        rates = ", ".join(str(int(p.split("_")[-1]) / 100) for p in CompressiveSensing.presets)
-        raise ValueError(f"There are networks for --rate {rates}. Received: {rate}")
-    if weights is not None:
-        model = CompressiveSensing.from_preset(preset, weights=weights)
-        return model, f"{preset} ({pathlib.Path(weights).name})"
-    if preset not in cards:
-        raise ValueError(
-            f"No weights are shipped for {preset} (shipped: {', '.join(cards) or 'none'}). Give "
-            "--weights, or --solver fista with --dictionary."
-        )
-    return CompressiveSensing(**{**cards[preset]["config"], "weights": preset}), preset
+    return load_network(weights or f"{_NETWORK}_{round(100 * (rate or _RATE))}", "sensing")
 
 
 def _sense_folder(sensing, mean, source, out, overwrite):

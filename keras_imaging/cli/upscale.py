@@ -23,8 +23,7 @@ def upscale(
     ] = None,
     scale: options.Scale = None,
     out: options.Out = None,
-    preset: options.Preset = None,
-    weights: options.Weights = None,
+    weights: options.weights("rdidn_x<scale>") = None,
     tile: Annotated[
         int, typer.Option(help="Side of the network's input in pixels; smaller takes less memory.")
     ] = 256,
@@ -40,10 +39,8 @@ def upscale(
     if source is not None and not source.exists():
         raise ValueError(f"There is no file or folder {str(source)!r}.")
     with quiet_start():
-        from keras_imaging.cli.networks import load_network
-    network = load_network(scale, preset, weights)
-    if network.remark:
-        typer.echo(network.remark, err=True)
+        from keras_imaging.cli.networks import load_enlarger
+    network = load_enlarger(scale, weights)
     settings = {"tile": tile, "self_ensemble": self_ensemble}
 
     if source is None:

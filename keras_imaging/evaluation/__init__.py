@@ -1,6 +1,7 @@
 """Scores by published protocols, one file each."""
 
 from keras_imaging.evaluation.classification import ClassificationScores, evaluate_classification
+from keras_imaging.evaluation.figures import FIGURES, figures_of
 from keras_imaging.evaluation.inpainting import (
     HoleScores,
     InpaintingScores,
@@ -8,13 +9,16 @@ from keras_imaging.evaluation.inpainting import (
     hole_scores,
 )
 from keras_imaging.evaluation.sensing import SensingScores, evaluate_sensing
+from keras_imaging.evaluation.sparse_recovery import evaluate_sparse_recovery
 from keras_imaging.evaluation.super_resolution import (
     Scores,
     SuperResolutionScores,
     evaluate_super_resolution,
 )
+from keras_imaging.evaluation.watermark import evaluate_watermark
 
 __all__ = [
+    "FIGURES",
     "ClassificationScores",
     "HoleScores",
     "InpaintingScores",
@@ -24,6 +28,9 @@ __all__ = [
     "evaluate_classification",
     "evaluate_inpainting",
     "evaluate_sensing",
+    "evaluate_sparse_recovery",
     "evaluate_super_resolution",
+    "evaluate_watermark",
+    "figures_of",
     "hole_scores",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 from keras_imaging.data.degradations import low_resolution, luma
 from keras_imaging.data.images import list_images, read_image
 from keras_imaging.inference import enlarge, upscale
+from keras_imaging.inference.pictures import from_unit
 from keras_imaging.metrics import psnr, ssim
 from keras_imaging.ops.crop import modcrop
 from keras_imaging.ops.resize import imresize
@@ -155,7 +156,9 @@ def _score_luma(model, image, tile, self_ensemble):
     low, high = low_resolution(luma(image), model.scale)
     ours = enlarge(model, low[..., None], tile=tile, self_ensemble=self_ensemble)[..., 0]
     bicubic = imresize(low, model.scale)
-    return _compare(_to_uint8(ours), _to_uint8(bicubic), _to_uint8(high), model.scale)
+    return _compare(
+        from_unit(ours, "uint8"), from_unit(bicubic, "uint8"), from_unit(high, "uint8"), model.scale
+    )
 
 
 def _score_colours(model, image, tile, self_ensemble):
@@ -175,8 +178,3 @@ def _compare(ours, bicubic, truth, border):
         bicubic_psnr=psnr(bicubic, truth, border),
         bicubic_ssim=ssim(bicubic, truth, border),
     )
-
-
-def _to_uint8(image):
-    # MATLAB rounds half up.
-    return np.clip(np.floor(image * 255.0 + 0.5), 0, 255).astype("uint8")

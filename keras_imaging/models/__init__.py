@@ -15,8 +15,14 @@ from keras_imaging.models.inpainting_training import (
 )
 from keras_imaging.models.lama import LaMaGenerator
 from keras_imaging.models.lista import ALISTA, LISTA, tilista
+from keras_imaging.models.loading import (
+    card_of,
+    load,
+    model_of_preset,
+    names_for,
+    pretrained_models,
+)
 from keras_imaging.models.patch_discriminator import PatchDiscriminator
-from keras_imaging.models.presets import MODELS, model_of_preset
 from keras_imaging.models.pretrained import shipped_weights
 from keras_imaging.models.rdidn import RDIDN
 from keras_imaging.models.video_seal import VideoSealUNet
@@ -26,7 +32,6 @@ __all__ = [
     "IDN",
     "IMDN",
     "LISTA",
-    "MODELS",
     "RDIDN",
     "CompressiveSensing",
     "ConvLISTA",
@@ -43,7 +48,11 @@ __all__ = [
     "LaMaGenerator",
     "PatchDiscriminator",
     "VideoSealUNet",
+    "card_of",
+    "load",
     "model_of_preset",
+    "names_for",
+    "pretrained_models",
     "shipped_weights",
     "tilista",
 ]

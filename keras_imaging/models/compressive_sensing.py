@@ -1,5 +1,7 @@
 """Compressive sensing of images: unfolded ISTA with a dictionary of patches."""
 
+import math
+
 import keras
 import numpy as np
 
@@ -53,6 +55,9 @@ class CompressiveSensing(PretrainedModel):
     Reference:
         Chen, Liu, Wang, Yin (NeurIPS 2018, arXiv 1808.10038), section 4.2.
     """
+
+    task = "sensing"
+    not_architecture = (*PretrainedModel.not_architecture, "lam", "return_all_layers")
 
     presets = {
         f"lista_cs_{rate}": {"phi": (m, _FEATURES), "dictionary": (_FEATURES, _ATOMS)}
@@ -137,6 +142,16 @@ class CompressiveSensing(PretrainedModel):
     def measurement_matrix(self) -> np.ndarray:
         """Phi, `(m, f)`."""
         return keras.ops.convert_to_numpy(self.unfolded[0].forward_map.outer.matrix)
+
+    def picture_shape(self, input_shape=None):
+        """That of a patch, if patches are square."""
+        side = math.isqrt(self._config["phi"][1])
+        return (side, side, 1) if side**2 == self._config["phi"][1] else None
+
+    def input_of(self, picture, rng):
+        """The measurements of a patch without its mean."""
+        patch = self.prepare(picture).ravel()
+        return {self.inputs[0].name: (self.measurement_matrix @ (patch - patch.mean()))[None]}
 
     def check_inputs(self, inputs):
         m, f = self._config["phi"]

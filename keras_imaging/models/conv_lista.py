@@ -52,6 +52,8 @@ class ConvLISTA(PretrainedModel):
         Liu, Chen, Wang, Yin, ALISTA (ICLR 2019), section 4 and its code.
     """
 
+    not_architecture = (*PretrainedModel.not_architecture, "lam", "return_all_layers")
+
     def __init__(
         self,
         filters: np.ndarray | tuple[int, int, int] | None = None,

@@ -1,12 +1,13 @@
 """The two networks of FaceGuard: one hides bits in a face, the other reads them."""
 
 import keras
+import numpy as np
 
 from keras_imaging.layers.conv_bn_relu import ConvBNReLU
 from keras_imaging.layers.message_layout import LocalMessage
 from keras_imaging.layers.support import SupportPrior
 from keras_imaging.models.message import MessageModel, message_inputs
-from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
+from keras_imaging.models.pretrained import PretrainedModel, dtype_policies, shipped_weights
 from keras_imaging.typing import Tensor
 
 # Of the map of 16-pixel cells that both networks know the message by.
@@ -69,6 +70,9 @@ class FaceGuardEncoder(MessageModel):
     Reference:
         Yang, Liang, He, Cao, Gong, "FaceGuard: Proactive Deepfake Detection", 2021.
     """
+
+    task = "watermark"
+    not_architecture = (*MessageModel.not_architecture, "strength")
 
     def __init__(
         self,
@@ -188,6 +192,8 @@ class FaceGuardDecoder(PretrainedModel):
         Yang, Liang, He, Cao, Gong, "FaceGuard: Proactive Deepfake Detection", 2021.
     """
 
+    task = "watermark"
+
     def __init__(
         self,
         message_length: int = 64,
@@ -223,6 +229,30 @@ class FaceGuardDecoder(PretrainedModel):
         super().__init__(inputs, x, config, weights, name=name or "faceguard_decoder")
         self.message_length = message_length
         self.image_size = image_size
+
+    def inputs_of(self, pictures):
+        """Pictures that a shipped encoder has marked, where the decoder is surer of those.
+
+        Of pictures without a mark its logits are next to nothing, which no quantization can follow.
+        """
+        rng = np.random.default_rng(0)
+        kin = {name: self._config[name] for name in ("message_length", "image_size")}
+        encoders = [
+            FaceGuardEncoder(**card["config"], weights=name)
+            for name, card in shipped_weights("FaceGuardEncoder").items()
+            if {**card["config"], **kin} == card["config"]
+        ]
+
+        def sureness(image):
+            return np.abs(keras.ops.convert_to_numpy(self(image))).mean()
+
+        def surest(picture):
+            image = self.prepare(picture)[None]
+            bits = rng.integers(0, 2, (1, self.message_length)).astype("float32")
+            marked = (keras.ops.convert_to_numpy(e.mark(image, bits)) for e in encoders)
+            return max([image, *marked], key=sureness)
+
+        return [{self.inputs[0].name: surest(picture)} for picture in pictures]
 
 
 _NANO = {"image_size": 128, "message_length": 64}

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_imaging.data.classification import standardized
 from keras_imaging.layers.ffc import FFCBNAct
 from keras_imaging.layers.ffc_split import is_pair
 from keras_imaging.layers.ffc_squeeze_excite import FFCSqueezeExcite
@@ -67,6 +68,10 @@ class FFCResNet(FourierModel):
         Chi, Jiang, Mu, "Fast Fourier Convolution", NeurIPS 2020; He et al., "Deep Residual Learning
         for Image Recognition", CVPR 2016.
     """
+
+    task = "classification"
+    head = ("classifier",)
+    not_architecture = (*FourierModel.not_architecture, "zero_init_residual")
 
     def __init__(
         self,
@@ -148,6 +153,10 @@ class FFCResNet(FourierModel):
         }
         super().__init__(inputs, x, config, weights, name=name or "ffc_resnet")
         self.blocks = numbers
+
+    def prepare(self, pictures):
+        """Standardized by the mean and deviation of photographs' colours, as in training."""
+        return standardized(pictures)
 
     def check_inputs(self, inputs) -> None:
         """Raise ValueError on what the network would take for something else."""

@@ -4,20 +4,22 @@ from keras_imaging.models.pretrained import PretrainedModel
 
 
 class FourierModel(PretrainedModel):
-    """A network with an argument `fft_method`."""
+    """A network of one input, with an argument `fft_method`."""
 
-    def edge_form(self, input_shape: tuple | None = None, expand_groups: bool = True):
+    not_architecture = (*PretrainedModel.not_architecture, "fft_method")
+
+    def edge_form(self, input_shape=None, expand_groups=True):
         """An equal model for phones: transforms by products with matrices.
 
         Args:
             input_shape: fixed `(height, width, channels)`; None keeps the model's own.
-            expand_groups: accepted as other models accept it; grouped convolutions are computed as
-                dense ones on the backends that export.
+            expand_groups: grouped convolutions are computed as dense ones on the backends that
+                export, whatever it says.
 
         Raises:
             ValueError: if height or width is not fixed: the matrices depend on them.
         """
-        shape = self.input_shape[1:] if input_shape is None else tuple(input_shape)
+        (shape,) = self.input_shapes(input_shape).values()
         if None in shape:
             raise ValueError(
                 "Fourier transforms on phones need a fixed size: give input_shape=(height, width, "

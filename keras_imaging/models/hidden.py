@@ -57,6 +57,8 @@ class HiDDeNEncoder(MessageModel):
         Zhu, Kaplan, Johnson, Fei-Fei, "HiDDeN: Hiding Data With Deep Networks", ECCV 2018.
     """
 
+    pixel_range = (-1.0, 1.0)
+
     def __init__(
         self,
         message_length: int = 30,
@@ -118,6 +120,8 @@ class HiDDeNDecoder(PretrainedModel):
         Zhu, Kaplan, Johnson, Fei-Fei, "HiDDeN: Hiding Data With Deep Networks", ECCV 2018.
     """
 
+    pixel_range = (-1.0, 1.0)
+
     def __init__(
         self,
         message_length: int = 30,
@@ -175,6 +179,8 @@ class HiDDeNDiscriminator(PretrainedModel):
     Reference:
         Zhu, Kaplan, Johnson, Fei-Fei, "HiDDeN: Hiding Data With Deep Networks", ECCV 2018.
     """
+
+    pixel_range = (-1.0, 1.0)
 
     def __init__(
         self,

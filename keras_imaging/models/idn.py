@@ -6,12 +6,12 @@ from keras_imaging.layers.distillation import InformationDistillationBlock
 from keras_imaging.layers.enhancement import caffe_msra
 from keras_imaging.layers.interpolation import InterpolationUpsample
 from keras_imaging.layers.upsample import TransposedUpsample
-from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
-from keras_imaging.models.super_resolution import check_arguments
+from keras_imaging.models.pretrained import dtype_policies
+from keras_imaging.models.super_resolution import SuperResolutionModel, check_arguments
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
-class IDN(PretrainedModel):
+class IDN(SuperResolutionModel):
     """Information distillation network, the baseline that RD-IDN improves.
 
     The layers, widths and borders are those of the published Caffe model, whose weights
@@ -42,6 +42,8 @@ class IDN(PretrainedModel):
         Hui, Wang, Gao, "Fast and Accurate Single Image Super-Resolution via Information
         Distillation Network", CVPR 2018.
     """
+
+    not_architecture = (*SuperResolutionModel.not_architecture, "groups_implementation")
 
     def __init__(
         self,
@@ -108,7 +110,6 @@ class IDN(PretrainedModel):
             "dtype": policy.name,
         }
         super().__init__(inputs, x, config, weights, name=name or "idn")
-        self.scale = scale
 
     @classmethod
     def load_caffemodel(cls, path: str, scale: int) -> "IDN":

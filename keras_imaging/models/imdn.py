@@ -4,12 +4,12 @@ import keras
 
 from keras_imaging.layers.multi_distillation import InformationMultiDistillationBlock
 from keras_imaging.layers.upsample import SubPixelUpsample
-from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
-from keras_imaging.models.super_resolution import check_arguments
+from keras_imaging.models.pretrained import dtype_policies
+from keras_imaging.models.super_resolution import SuperResolutionModel, check_arguments
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
-class IMDN(PretrainedModel):
+class IMDN(SuperResolutionModel):
     """Information multi-distillation network, IDN's successor by the same authors.
 
     Args:
@@ -77,7 +77,6 @@ class IMDN(PretrainedModel):
             "dtype": policy.name,
         }
         super().__init__(inputs, x, config, weights, name=name or "imdn")
-        self.scale = scale
 
 
 IMDN.presets = {f"imdn_x{scale}": {"scale": scale} for scale in (2, 3, 4)}

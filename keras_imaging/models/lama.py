@@ -5,6 +5,7 @@ import math
 import keras
 import numpy as np
 
+from keras_imaging.data.inpainting_masks import draw_inpainting_mask
 from keras_imaging.layers.ffc import FFC, FFCBNAct
 from keras_imaging.layers.ffc_split import FFCMerge
 from keras_imaging.layers.harmonic_fill import HarmonicFill
@@ -64,6 +65,8 @@ class LaMaGenerator(FourierModel):
         Suvorov et al., "Resolution-robust Large Mask Inpainting with Fourier Convolutions", WACV
         2022.
     """
+
+    task = "inpainting"
 
     def __init__(
         self,
@@ -166,6 +169,23 @@ class LaMaGenerator(FourierModel):
         }
         super().__init__(inputs, proposal, config, weights, name=name or "lama")
         self.stride = 2**num_downsamples
+        self.harmonic = harmonic
+
+    @classmethod
+    def architecture_of(cls, arguments):
+        # Files that are older than the argument are of published networks.
+        return super().architecture_of({"harmonic": False, **arguments})
+
+    def picture_shape(self, input_shape=None):
+        """That of the input without its mask."""
+        (shape,) = self.input_shapes(input_shape).values()
+        return (*shape[:-1], shape[-1] - 1)
+
+    def input_of(self, picture, rng):
+        """The picture with random holes, and their mask."""
+        hole = draw_inpainting_mask(rng, picture.shape[:2])
+        known = self.prepare(picture) * (1 - hole)
+        return {self.inputs[0].name: np.concatenate([known, hole], axis=-1)[None]}
 
     def check_inputs(self, inputs) -> None:
         super().check_inputs(inputs)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_imaging.data.sparse import random_dictionary
+from keras_imaging.data.sparse import SparseSampler, random_dictionary
 from keras_imaging.layers.linear_map import LinearMap, shape_and_values
 from keras_imaging.layers.unfolded.ista import (
     ALISTALayer,
@@ -25,16 +25,24 @@ Values = np.ndarray | tuple[int, int]
 # Largest distance of W_i . A_i from 1 that passes in silence: the authors' own file is 0.0025 off.
 _UNIT_TOLERANCE = 1e-2
 
+# Problems among the samples.
+_SAMPLES = 32
+
 
 class SparseRecovery(PretrainedModel):
     """What the networks share: a dictionary, layers that start at zero, and all their outputs."""
+
+    task = "sparse_recovery"
+    not_architecture = (*PretrainedModel.not_architecture, "lam", "return_all_layers")
 
     def __init__(self, measurements, codes, A, config, weights, name):
         outputs = codes if config["return_all_layers"] else codes[-1]
         super().__init__(measurements, outputs, config, weights=None, name=name)
         if weights is not None:
             self.load_pretrained(weights)
-            self._check_dictionary(A, weights)
+            _, values = shape_and_values(A)
+            if values is not None:
+                self.check_dictionary(values, weights)
 
     @property
     def unfolded(self) -> list[keras.layers.Layer]:
@@ -51,6 +59,24 @@ class SparseRecovery(PretrainedModel):
         """A, `(m, n)`, as a variable; None unless `coupled`."""
         return self.unfolded[0].forward_map.matrix if self.coupled else None
 
+    def picture_shape(self, input_shape=None):
+        """None: measurements are of no picture."""
+        return None
+
+    def sample_inputs(self, input_shape=None):
+        """Measurements of random sparse codes."""
+        A = self.dictionary
+        if A is None:
+            # B starts as a multiple of A^T.
+            B = ops.convert_to_numpy(self.get_layer("input_weight_1").matrix)
+            A = B.T / np.linalg.norm(B, axis=1)
+        with warnings.catch_warnings():
+            # Random codes are recovered far beyond what is guaranteed.
+            warnings.simplefilter("ignore", UserWarning)
+            sampler = SparseSampler(ops.convert_to_numpy(A), batch_size=_SAMPLES)
+        measurements, _ = sampler.batch(0)
+        return [{self.inputs[0].name: row[None]} for row in measurements]
+
     def check_inputs(self, inputs):
         m = self._config["A"][0]
         if len(inputs.shape) != 2 or inputs.shape[-1] != m:
@@ -62,15 +88,26 @@ class SparseRecovery(PretrainedModel):
         if "float" not in dtype:
             raise ValueError(f"{type(self).__name__} takes real floats. Received dtype {dtype}.")
 
-    def _check_dictionary(self, A, weights):
-        _, given = shape_and_values(A)
-        if given is None or self.dictionary is None:
+    def check_dictionary(self, A: np.ndarray, weights: str) -> None:
+        """Raise ValueError unless the weights are for this A.
+
+        Args:
+            A: the matrix, `(m, n)`.
+            weights: what to call them.
+        """
+        shape = tuple(self._config["A"])
+        if A.shape != shape:
+            raise ValueError(
+                f"The weights {str(weights)!r} are for A of shape {shape}. Received an A of shape "
+                f"{A.shape}: train others with `keras-imaging train lista --matrix FILE`."
+            )
+        if self.dictionary is None:
             return
         stored = ops.convert_to_numpy(self.dictionary)
-        if not np.allclose(stored, given, atol=1e-3):
+        if not np.allclose(stored, A, atol=1e-3):
             raise ValueError(
                 f"The weights {str(weights)!r} are for another A: entries differ by up to "
-                f"{np.abs(stored - given).max():.3g}. Give A as its shape, {stored.shape}, to take "
+                f"{np.abs(stored - A).max():.3g}. Give A as its shape, {stored.shape}, to take "
                 "theirs, in the attribute `dictionary`."
             )
 

@@ -24,6 +24,16 @@ class MessageModel(PretrainedModel):
     def call(self, inputs, training=None, mask=None):
         return super().call(self._named(inputs), training=training, mask=mask)
 
+    def picture_shape(self, input_shape=None):
+        """That of the image."""
+        return self.input_shapes(input_shape)["image"]
+
+    def input_of(self, picture, rng):
+        """The picture and random bits."""
+        (n,) = self.input_shapes()["bits"]
+        bits = rng.integers(0, 2, (1, n)).astype("float32")
+        return {"image": self.prepare(picture)[None], "bits": bits}
+
     def check_inputs(self, inputs) -> None:
         dtype = keras.backend.standardize_dtype(inputs["image"].dtype)
         if "float" not in dtype:

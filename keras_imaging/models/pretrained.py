@@ -1,32 +1,19 @@
 """What every model shares: configuration, presets and weights."""
 
-import contextlib
-import inspect
 import json
 import pathlib
-import zipfile
+from collections.abc import Iterable
+from typing import ClassVar
 
-import h5py
 import keras
+import numpy as np
+
+from keras_imaging.data.images import sample_image
+from keras_imaging.data.patches import with_channels
+from keras_imaging.data.picture_parts import fitted, picture_parts
+from keras_imaging.models.weights_files import label_weights, load_weights_file
 
 WEIGHTS_DIR = pathlib.Path(__file__).parent.parent / "weights"
-
-# Arguments that change how a model is computed, named or initialised, not what its weights mean.
-_NOT_ARCHITECTURE = {
-    "name",
-    "dtype",
-    "input_shape",
-    "upsampler",
-    "groups_implementation",
-    "fft_method",
-    "strength",
-    "zero_init_residual",
-    "return_all_layers",
-    "lam",
-}
-
-# Attribute of our weights files that says what network they are of: shapes alone do not.
-_ATTRIBUTE = "keras_imaging"
 
 
 def shipped_weights(model: str | None = None) -> dict[str, dict]:
@@ -53,10 +40,24 @@ class PretrainedModel(keras.Model):
     """A functional model that is its constructor arguments.
 
     A subclass builds its graph in `__init__`, sets `presets` (named argument sets), and passes its
-    own arguments as `config` to this constructor.
+    own arguments as `config` to this constructor. What export, training and the command line need
+    to know of it, it says itself: the attributes below, `prepare`, `picture_shape`, `inputs_of`,
+    `sample_inputs` and `edge_form`.
     """
 
-    presets: dict[str, dict] = {}
+    presets: ClassVar[dict[str, dict]] = {}
+
+    # What it is for, and so what scores it: a key of `evaluation.FIGURES`.
+    task: ClassVar[str | None] = None
+
+    # Arguments that change how it is computed, named or initialised, not what its weights mean.
+    not_architecture: ClassVar[tuple[str, ...]] = ("name", "dtype", "input_shape")
+
+    # What black and white of a picture are to it.
+    pixel_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    # Names of the layers that are trained anew for other classes: `--train head`.
+    head: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, inputs, outputs, config: dict, weights: str | None, name=None):
         super().__init__(inputs=inputs, outputs=outputs, name=name)
@@ -112,14 +113,94 @@ class PretrainedModel(keras.Model):
     @property
     def architecture(self) -> dict:
         """The constructor arguments that decide what the weights mean."""
-        return {k: v for k, v in self._config.items() if k not in _NOT_ARCHITECTURE}
+        return self.architecture_of(self._config)
+
+    @classmethod
+    def architecture_of(cls, arguments: dict) -> dict:
+        """Those of some constructor arguments that decide what the weights mean."""
+        return {k: v for k, v in arguments.items() if k not in cls.not_architecture}
 
     def save_weights(self, filepath, overwrite=True, **kwargs):
         """As Keras'; a `.weights.h5` file also says which network it is of."""
         super().save_weights(filepath, overwrite=overwrite, **kwargs)
         if str(filepath).endswith(".weights.h5"):
-            with h5py.File(filepath, "a") as file:
-                file.attrs[_ATTRIBUTE] = json.dumps([type(self).__name__, self.architecture])
+            label_weights(filepath, type(self).__name__, self.architecture)
+
+    def prepare(self, pictures: np.ndarray) -> np.ndarray:
+        """What the network takes for raw pictures; here float32 in `pixel_range`.
+
+        Args:
+            pictures: uint8 or uint16, any shape.
+        """
+        low, high = map(np.float32, self.pixel_range)
+        shares = np.asarray(pictures, "float32") / np.float32(np.iinfo(pictures.dtype).max)
+        return low + (high - low) * shares
+
+    def picture_shape(self, input_shape: tuple | dict | None = None) -> tuple | None:
+        """`(height, width, channels)` of the pictures of which inputs can be made; None: of none.
+
+        Args:
+            input_shape: see `input_shapes`.
+        """
+        shape, *others = self.input_shapes(input_shape).values()
+        return shape if not others and len(shape) == 3 and shape[-1] in (1, 3) else None
+
+    def inputs_of(self, pictures: Iterable[np.ndarray]) -> list[dict[str, np.ndarray]]:
+        """What the network gets to see of pictures, by the names of its inputs, as batches of one.
+
+        What else it takes, such as messages and holes, is random, and always the same.
+
+        Args:
+            pictures: uint8, of `picture_shape`.
+        """
+        rng = np.random.default_rng(0)
+        return [self.input_of(picture, rng) for picture in pictures]
+
+    def input_of(self, picture: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """As `inputs_of`, for one picture.
+
+        Args:
+            picture: uint8, of `picture_shape`.
+            rng: draws what is random.
+        """
+        return {self.inputs[0].name: self.prepare(picture)[None]}
+
+    def sample_inputs(
+        self, input_shape: tuple | dict | None = None
+    ) -> list[dict[str, np.ndarray]] | None:
+        """Inputs that make sense, as batches of one: of parts of the sample picture.
+
+        Noise would say nothing of how the network computes. None where there are none.
+
+        Args:
+            input_shape: see `input_shapes`.
+        """
+        shape = self.picture_shape(input_shape)
+        if shape is None:
+            return None
+        parts = picture_parts(with_channels(sample_image(), shape[-1]), *shape[:2])
+        return self.inputs_of([fitted(part, shape) for part in parts])
+
+    def input_shapes(self, input_shape: tuple | dict | None = None) -> dict[str, tuple]:
+        """Shapes of the inputs by name, without batch.
+
+        Args:
+            input_shape: in place of the model's own, None where a side is free; a dictionary by
+                name for several inputs.
+        """
+        own = {tensor.name: tuple(tensor.shape[1:]) for tensor in self.inputs}
+        if input_shape is not None and not isinstance(input_shape, dict):
+            input_shape = dict.fromkeys(own, tuple(input_shape))
+        return {**own, **(input_shape or {})}
+
+    def edge_form(self, input_shape: tuple | dict | None = None, expand_groups: bool = True):
+        """An equal model for phones; here the model itself.
+
+        Args:
+            input_shape: fixed sides, see `input_shapes`.
+            expand_groups: compute grouped convolutions as dense ones, whose kernels hold zeros.
+        """
+        return self
 
     def call(self, inputs, training=None, mask=None):
         self.check_inputs(inputs)
@@ -146,70 +227,3 @@ class PretrainedModel(keras.Model):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         return cls(**config)
-
-
-def load_weights_file(model: keras.Model, path: str | pathlib.Path) -> None:
-    """Load `.weights.h5` or `.keras` weights, of any float precision, into `model`.
-
-    Raises:
-        ValueError: if the file cannot be read or holds the weights of another model; the message
-            names the file.
-    """
-    path = pathlib.Path(path)
-    try:
-        stored, architecture = _contents(path)
-        # Keras passes over surplus weights in silence.
-        if stored != model.count_params():
-            raise ValueError(f"it holds {stored:,}")
-        if architecture:
-            network, arguments = architecture
-            arguments = {k: v for k, v in arguments.items() if k not in _NOT_ARCHITECTURE}
-            # Arguments that are younger than the file had their defaults then.
-            arguments = {**_defaults(type(model), model.architecture), **arguments}
-            if (network, arguments) != (type(model).__name__, model.architecture):
-                raise ValueError(f"it is of {network} with {arguments}")
-        model.load_weights(str(path))
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ValueError(
-            f"{path} does not hold weights of {type(model).__name__} with these arguments "
-            f"({model.count_params():,} parameters): {reason}"
-        ) from error
-
-
-def _defaults(network, names):
-    parameters = inspect.signature(network).parameters
-    return {name: parameters[name].default for name in names if name in parameters}
-
-
-def network_of_file(path: str | pathlib.Path) -> str | None:
-    """Class of the network whose weights a file holds, where the file says so.
-
-    Raises:
-        ValueError: if the file cannot be read; the message names it.
-    """
-    try:
-        _, architecture = _contents(pathlib.Path(path))
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} holds no weights: {error}") from error
-    return architecture[0] if architecture else None
-
-
-def _contents(path):
-    """Number of parameters in a weights file, and its class and arguments where it says so."""
-    sizes = []
-
-    def visit(_, item):
-        # Floats, and bfloat16, which HDF5 keeps as opaque bytes; seeds are integers.
-        if isinstance(item, h5py.Dataset) and item.dtype.kind in "fV":
-            sizes.append(item.size)
-
-    with contextlib.ExitStack() as stack:
-        file = path
-        if path.suffix == ".keras":
-            archive = stack.enter_context(zipfile.ZipFile(path))
-            file = stack.enter_context(archive.open("model.weights.h5"))
-        opened = stack.enter_context(h5py.File(file, "r"))
-        # Beside the layers there may be an optimizer.
-        opened["layers"].visititems(visit)
-        return sum(sizes), json.loads(opened.attrs.get(_ATTRIBUTE, "null"))

@@ -6,15 +6,15 @@ from keras_imaging.layers.distillation import InformationDistillationBlock
 from keras_imaging.layers.enhancement import caffe_msra
 from keras_imaging.layers.interpolation import METHODS, InterpolationUpsample
 from keras_imaging.layers.upsample import SubPixelUpsample, TransposedUpsample
-from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
-from keras_imaging.models.super_resolution import check_arguments
+from keras_imaging.models.pretrained import dtype_policies
+from keras_imaging.models.super_resolution import SuperResolutionModel, check_arguments
 
 STAGES = {2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
 UPSAMPLERS = {"transposed": TransposedUpsample, "subpixel": SubPixelUpsample}
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
-class RDIDN(PretrainedModel):
+class RDIDN(SuperResolutionModel):
     """Residual dense information distillation network: enlarge an image by 2, 3, 4 or 8.
 
     A reconstruction from the published description: known are the three modules, the dense skip
@@ -58,6 +58,12 @@ class RDIDN(PretrainedModel):
         Chen, Li, Duan, Pu, Deng, Wang, "Residual Dense Information Distillation Network for Single
         Image Super-Resolution".
     """
+
+    not_architecture = (
+        *SuperResolutionModel.not_architecture,
+        "upsampler",
+        "groups_implementation",
+    )
 
     def __init__(
         self,
@@ -145,23 +151,21 @@ class RDIDN(PretrainedModel):
             "dtype": policy.name,
         }
         super().__init__(inputs, x, config, weights, name=name or "rdidn")
-        self.scale = scale
 
-    def edge_form(self, input_shape: tuple | None = None, expand_groups: bool = True) -> "RDIDN":
+    def edge_form(self, input_shape=None, expand_groups=True) -> "RDIDN":
         """An equal model for phones: sub-pixel upsampler, optionally without grouped convolutions.
 
         Args:
-            input_shape: fixed `(height, width, channels)`; None keeps the model's own.
-            expand_groups: compute grouped convolutions as dense ones, whose kernels hold zeros.
+            input_shape, expand_groups: see `PretrainedModel.edge_form`.
         """
+        (shape,) = self.input_shapes(input_shape).values()
         config = {
             **self.get_config(),
             "upsampler": "subpixel",
             "groups_implementation": "dense" if expand_groups else "grouped",
+            "input_shape": shape,
             "dtype": "float32",
         }
-        if input_shape is not None:
-            config["input_shape"] = input_shape
         twin = RDIDN(**config)
         twin.copy_weights(self)
         return twin

@@ -50,6 +50,8 @@ class VideoSealUNet(MessageModel):
         Fernandez et al., "Video Seal: Open and Efficient Video Watermarking", 2024.
     """
 
+    pixel_range = (-1.0, 1.0)
+
     def __init__(
         self,
         message_length: int = 32,

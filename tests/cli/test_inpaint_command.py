@@ -116,28 +116,26 @@ def test_shipped_weights(run, monkeypatch, tmp_path_factory, picture):
     monkeypatch.setattr(pretrained, "WEIGHTS_DIR", folder)
     code, _, err = run("inpaint", picture, "--box", "1,2,3,4")
     assert code == 2
-    assert "No weights for inpainting are shipped" in err and err.count("\n") == 1
+    assert "No weights are shipped for LaMaGenerator" in err and err.count("\n") == 1
     model = LaMaGenerator(**TINY)
     model.save_weights(folder / "lama_mini.weights.h5")
     card = {"model": "LaMaGenerator", "config": TINY, "file": "lama_mini.weights.h5"}
     (folder / "lama_mini.json").write_text(json.dumps(card))
-    code, out, err = run("inpaint", picture, "--box", "1,2,3,4")
+    code, out, err = run("inpaint", picture, "--box", "1,2,3,4", "--weights", "lama_mini")
     assert code == 0, err
     assert "by lama_mini" in out
-    args = ("--box", "1,2,3,4", "--weights", "lama_mini", "--out", "b.png")
-    assert run("inpaint", picture, *args)[0] == 0
     # They enlarge nothing.
     code, _, err = run("upscale", picture, "--weights", "lama_mini")
     assert code == 2 and err.count("\n") == 1
+    assert "is a LaMaGenerator, for inpainting. Expected one for super_resolution" in err
 
 
-def test_weights_of_a_preset(run, monkeypatch, picture, tmp_path):
-    monkeypatch.setitem(LaMaGenerator.presets, "lama_mini", TINY)
+def test_weights_of_a_file(run, picture, tmp_path):
     LaMaGenerator(**TINY).save_weights(tmp_path / "mine.weights.h5")
     args = ("inpaint", picture, "--box", "1,2,3,4", "--weights", "mine.weights.h5")
-    code, out, err = run(*args, "--preset", "lama_mini")
+    code, out, err = run(*args)
     assert code == 0, err
-    assert "by lama_mini (mine.weights.h5)" in out
+    assert "by mine.weights.h5" in out
 
 
 def test_errors(run, lama, network, picture, tmp_path):
@@ -163,7 +161,7 @@ def test_errors(run, lama, network, picture, tmp_path):
         assert err.startswith("error: ") and err.count("\n") == 1
         assert reason in err, err
     for weights, reason in (
-        (network, "Expected a model of LaMaGenerator"),
+        (network, "is a RDIDN, for super_resolution. Expected one for inpainting"),
         ("missing.keras", "missing.keras"),
         ("missing.weights.h5", "missing.weights.h5"),
     ):

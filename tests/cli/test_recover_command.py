@@ -67,13 +67,13 @@ def test_without_a_problem(run):
 def test_networks_from_files(run, problem):
     model = LISTA(A, 3, coupled=True)
     model.save("net.keras")
-    code, out, err = run("recover", problem, "--solver", "lista_cp", "--weights", "net.keras")
+    code, out, err = run("recover", problem, "--weights", "net.keras")
     assert code == 0, err
     assert "net.keras: 3 problems, 3 layers" in out
     with np.load("problem_codes.npz") as file:
         np.testing.assert_allclose(file["codes"], model.predict(Y, verbose=0), atol=1e-5)
     ALISTA(A).save_weights("alista.weights.h5")
-    args = ("recover", problem, "--solver", "alista", "--weights", "alista.weights.h5")
+    args = ("recover", problem, "--weights", "alista.weights.h5")
     code, out, err = run(*args, "--overwrite")
     assert code == 0, err
     assert "16 layers" in out
@@ -81,6 +81,9 @@ def test_networks_from_files(run, problem):
     np.savez("other.npz", A=random_dictionary(20, 40, seed=1), y=Y)
     code, _, err = run("recover", "other.npz", *args[2:])
     assert code == 2 and "are for another A" in err
+    np.savez("smaller.npz", A=random_dictionary(15, 30), y=Y[:, :15])
+    code, _, err = run("recover", "smaller.npz", *args[2:])
+    assert code == 2 and "for A of shape (20, 40)" in err and "keras-imaging train lista" in err
 
 
 def test_bad_problems(run, tmp_path):
@@ -110,9 +113,9 @@ def test_bad_options(run, problem, tmp_path):
         ((problem, "--step", "-1"), "`step` must be positive"),
         ((problem, "--lam", "-1"), "`lam` must not be negative"),
         ((problem, "--iterations", "0"), "at least 1"),
-        ((problem, "--solver", "omp"), "--solver must be one of ista, fista, amp, lista"),
-        ((problem, "--weights", "a.keras"), "leave out --weights"),
-        ((problem, "--solver", "alista", "--weights", "no.weights.h5"), "no.weights.h5"),
+        ((problem, "--solver", "omp"), "is not one of 'fista', 'ista', 'amp'"),
+        ((problem, "--weights", "rdidn_small_x2"), "Expected one for sparse_recovery"),
+        ((problem, "--weights", "no.weights.h5"), "no.weights.h5"),
         ((problem, "--out", "codes.txt"), "ends with .npy or .npz"),
         ((problem, "--matrix", "text.npz"), "text.npz"),
         (("missing.npz",), "missing.npz"),

@@ -94,8 +94,8 @@ def test_bad_options(run, network, picture, tmp_path):
     os.mkdir("empty")
     for args, message in (
         ((picture, "--rate", "0"), "--rate must be in (0, 1]"),
-        ((picture, "--rate", "0.3"), "There are networks for --rate 0.5, 0.25, 0.1"),
-        ((picture, "--solver", "omp"), "lista_cs, fista, ista"),
+        ((picture, "--rate", "0.3"), "There is no network 'lista_cs_30'"),
+        ((picture, "--solver", "omp"), "is not one of 'fista', 'ista'"),
         ((picture, "--dictionary", "D.npy"), "in place of --weights"),
         ((picture, "--solver", "fista", "--dictionary", "D.npy"), "(pixels, atoms), not (3,)"),
         ((picture, "--weights", "no.keras"), "no.keras"),

@@ -146,16 +146,15 @@ def test_sample_with_the_shipped_weights(run):
     assert report["psnr"] > report["bicubic_psnr"] + 2
 
 
-def test_default_preset_and_what_takes_its_place(run, shipped, picture):
+def test_names_of_weights(run, shipped, picture):
     code, _, err = run("upscale", picture)
     assert code == 2
-    assert err.count("\n") == 1 and "No weights for scale 2 are shipped" in err
-    shipped("rdidn_small_x2", 2)
+    assert err.count("\n") == 1 and "No weights are shipped for RDIDN" in err
+    shipped("mine", 2)
     shipped("rdidn_x3", 3)
-    code, out, err = run("upscale", picture)
+    code, out, err = run("upscale", picture, "--weights", "mine")
     assert code == 0
-    assert "No weights are shipped for rdidn_x2; rdidn_small_x2 is used instead." in err
-    assert "by rdidn_small_x2" in out
+    assert "by mine" in out
     code, out, err = run("upscale", picture, "--scale", 3)
     assert (code, err) == (0, "")
     assert read_image("cat_x3.png").shape == (120, 150, 3)
@@ -164,16 +163,27 @@ def test_default_preset_and_what_takes_its_place(run, shipped, picture):
 
 
 def test_weights_from_files(run, picture, tmp_path):
-    RDIDN.from_preset("rdidn_small_x3", weights=None).save_weights("small.weights.h5")
-    args = ("upscale", picture, "--weights", "small.weights.h5")
-    code, out, err = run(*args, "--preset", "rdidn_small_x3")
+    model = RDIDN.from_preset("rdidn_small_x3", weights=None)
+    model.save_weights("small.weights.h5")
+    args = ("upscale", picture, "--weights")
+    code, out, err = run(*args, "small.weights.h5")
     assert code == 0, err
-    assert "by rdidn_small_x3 (small.weights.h5)" in out
+    assert "by small.weights.h5" in out
     assert read_image("cat_x3.png").shape == (120, 150, 3)
-    # Of another network than the preset's.
-    code, _, err = run(*args, "--preset", "rdidn_small_x2")
+    # The folder of a run.
+    (tmp_path / "run").mkdir()
+    model.save_weights("run/model.weights.h5")
+    card = {"model": "RDIDN", "config": model.get_config()}
+    (tmp_path / "run" / "model.json").write_text(json.dumps(card))
+    code, out, err = run(*args, "run", "--overwrite")
+    assert code == 0, err
+    assert "by run" in out
+    # Of another network than the card says.
+    card["config"]["filters"] = 16
+    (tmp_path / "run" / "model.json").write_text(json.dumps(card))
+    code, _, err = run(*args, "run", "--overwrite")
     assert code == 2
-    assert err.count("\n") == 1 and "small.weights.h5" in err
+    assert err.count("\n") == 1 and "model.weights.h5" in err
 
 
 def test_networks_that_do_not_fit(run, network, picture, tmp_path):
@@ -183,13 +193,13 @@ def test_networks_that_do_not_fit(run, network, picture, tmp_path):
     (tmp_path / "text.keras").write_text("no model")
     for args, reason in (
         (("--weights", network, "--scale", 3), "enlarges 2 times"),
-        (("--weights", network, "--preset", "rdidn_x2"), "leave out --preset"),
-        (("--weights", "other.keras"), "Expected a model of RDIDN, IDN, IMDN"),
+        (("--weights", "other.keras"), "is a Sequential, of no known task"),
         (("--weights", "text.keras"), "text.keras"),
         (("--weights", "missing.keras"), "missing.keras"),
         (("--weights", "missing.weights.h5"), "missing.weights.h5"),
         (("--weights", "missing.caffemodel"), "missing.caffemodel"),
-        (("--preset", "resnet"), "Unknown preset 'resnet'"),
+        (("--weights", "resnet"), "There is no network 'resnet'"),
+        (("--weights", "."), "Expected a network in the folder '.'"),
     ):
         code, _, err = run("upscale", picture, *args, "--overwrite")
         assert code == 2, args

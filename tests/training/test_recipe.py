@@ -85,5 +85,5 @@ def test_file_that_does_not_fit(tmp_path, preset):
 
 
 def test_no_such_file():
-    with pytest.raises(ValueError, match="Received: weights='none_such'"):
+    with pytest.raises(ValueError, match="There is no network 'none_such'"):
         tiny.recipe(init="none_such").build_model()

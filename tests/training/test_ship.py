@@ -9,7 +9,15 @@ import tiny
 
 from keras_imaging.data import random_dictionary
 from keras_imaging.data.images import write_image
-from keras_imaging.models import ALISTA, RDIDN, FaceGuardDecoder, FaceGuardEncoder, LaMaGenerator
+from keras_imaging.evaluation import figures, figures_of
+from keras_imaging.models import (
+    ALISTA,
+    RDIDN,
+    FaceGuardDecoder,
+    FaceGuardEncoder,
+    LaMaGenerator,
+    VideoSealUNet,
+)
 from keras_imaging.training import ship
 
 
@@ -24,8 +32,10 @@ def pictures(tmp_path):
 
 def test_ships_half_precision_with_figures(reference, pictures, tmp_path):
     run = reference.out
-    score = ship.super_resolution_score({"pictures": str(pictures)})
-    card = ship.ship(run, "tiny", score, "A", data="squares, CC0", folder=tmp_path)
+    tests = {"pictures": str(pictures)}
+    notes = {"command": "train"}
+    card = ship.ship(run, "tiny", tests, data="squares, CC0", notes=notes, folder=tmp_path)
+    assert card["command"] == "train"
 
     assert json.loads((tmp_path / "tiny.json").read_text()) == card
     assert card["file"] == "tiny.weights.h5" and card["data"] == "squares, CC0"
@@ -44,9 +54,8 @@ def test_ships_half_precision_with_figures(reference, pictures, tmp_path):
 
 def test_keeps_full_precision_where_the_figure_moves(reference, pictures, tmp_path, monkeypatch):
     run = reference.out
-    monkeypatch.setattr(ship, "_TOLERANCE_DB", -1.0)
-    score = ship.super_resolution_score({"pictures": str(pictures)})
-    card = ship.ship(run, "tiny", score, "A", folder=tmp_path)
+    monkeypatch.setitem(ship._TOLERANCES, "psnr", -1.0)
+    card = ship.ship(run, "tiny", {"pictures": str(pictures)}, folder=tmp_path)
     assert card["precision"] == "float32"
     assert (tmp_path / card["file"]).read_bytes() == (run / "model.weights.h5").read_bytes()
 
@@ -56,8 +65,13 @@ def test_sparse_recovery_figures(tmp_path):
     codes = np.zeros((20, 7), "float32")
     codes[3] = 1.0
     np.savez(tmp_path / "problem.npz", A=A, x_test=codes)
-    figures = ship.sparse_recovery_score(tmp_path / "problem.npz")(ALISTA(A, num_layers=2))
-    assert -30 < figures["problem"]["nmse_db"] < 0
+    figures, protocol = figures_of(ALISTA(A, num_layers=2), {"one": tmp_path / "problem.npz"})
+    assert -30 < figures["one"]["nmse_db"] < 0 and "NMSE" in protocol
+
+
+def test_what_cannot_be_scored_is_named():
+    with pytest.raises(ValueError, match="no protocol for VideoSealUNet, of task None"):
+        figures_of(VideoSealUNet.from_preset("video_seal_tiny", weights=None), {})
 
 
 def save(run, **networks):
@@ -70,13 +84,12 @@ def save(run, **networks):
 
 
 def test_hole_figures_beside_those_of_a_twin(pictures, tmp_path, monkeypatch):
-    monkeypatch.setattr(ship, "_TEXTURES", 2)
+    monkeypatch.setattr(figures, "_TEXTURES", 2)
+    monkeypatch.setattr(figures, "_SQUARES", (32,))
     lama = LaMaGenerator.from_preset("lama_tiny", weights=None)
     run, twin = save(tmp_path / "run", model=lama), save(tmp_path / "twin", model=lama.plain_twin())
-    score = ship.inpainting_score({"pictures": str(pictures)}, sizes=(32,))
-    card = ship.ship(
-        run, "small", score, "holes", beside={"plain twin": str(twin)}, folder=tmp_path
-    )
+    tests, beside = {"pictures": str(pictures)}, {"plain twin": str(twin)}
+    card = ship.ship(run, "small", tests, beside=beside, folder=tmp_path)
     ours, plain = card["metrics"], card["metrics"]["plain twin"]
     for test in ("periodic textures, 32 px", "pictures, 32 px"):
         assert 0 < ours[test]["hole_psnr"] < ours[test]["psnr"]
@@ -87,9 +100,8 @@ def test_hole_figures_beside_those_of_a_twin(pictures, tmp_path, monkeypatch):
 def test_watermark_figures(pictures, tmp_path):
     pair = {"encoder": FaceGuardEncoder(8, 32, 2), "decoder": FaceGuardDecoder(8, 32, 2)}
     run = save(tmp_path / "run", **pair)
-    score = ship.watermark_score(run, {"pictures": str(pictures)}, "decoder")
-    card = ship.ship(run, "reader", score, "bits", "decoder", folder=tmp_path)
+    card = ship.ship(run, "reader", {"pictures": str(pictures)}, "decoder", folder=tmp_path)
     assert card["model"] == "FaceGuardDecoder"
-    figures = card["metrics"]["pictures"]
-    assert figures["psnr"] > 30 and 0.9 < figures["ssim"] <= 1
-    assert 0.2 < figures["bit_accuracy_jpeg_50"] < 0.8
+    found = card["metrics"]["pictures"]
+    assert found["psnr"] > 30 and 0.9 < found["ssim"] <= 1
+    assert 0.2 < found["bit_accuracy_jpeg_50"] < 0.8

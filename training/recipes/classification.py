@@ -31,7 +31,9 @@ class ClassificationRecipe(Recipe):
         stem: `"imagenet"` or `"small"` (for pictures of 32 to 64 pixels).
         classes: how many there are.
         zero_init_residual: start with the last normalization of each block at 0.
-        init: weights to start from: the name of shipped weights or a path.
+        init: network to start from, see `models.load`; layers of another name or shape, such as
+            the classifier of other classes, start anew, and are told.
+        train: `"all"`, or `"head"`: the classifier alone, with `init`.
         image_size: side of a crop in pixels.
         crop: `"resized"` or `"padded"`, see `data.ClassificationSampler`.
         label_smoothing: part of the target that is spread over all classes, 0..1.
@@ -66,6 +68,7 @@ class ClassificationRecipe(Recipe):
     classes: int = 1000
     zero_init_residual: bool = False
     init: str | None = None
+    train: str = "all"
     image_size: int = 224
     crop: str = "resized"
     label_smoothing: float = 0.0
@@ -81,6 +84,9 @@ class ClassificationRecipe(Recipe):
         for name in ("label_smoothing", "momentum"):
             self._require(name, 0 <= getattr(self, name) < 1, "in [0, 1)")
         self._require("weight_decay", self.weight_decay >= 0, "0 or more")
+        self._require("train", self.train in ("all", "head"), "'all' or 'head'")
+        if self.train == "head":
+            self._require("init", self.init is not None, "given to train the head alone")
 
     def build_model(self) -> "keras.Model":
         """The classifier with its initial weights."""
@@ -89,9 +95,9 @@ class ClassificationRecipe(Recipe):
         from keras_imaging.models import FFCResNet
 
         keras.utils.set_random_seed(self.seed)
-        return FFCResNet.from_preset(
+        model = FFCResNet.from_preset(
             self.preset,
-            weights=self.init,
+            weights=None,
             ratio=self.ratio,
             use_lfu=self.use_lfu,
             use_se=self.use_se,
@@ -101,6 +107,14 @@ class ClassificationRecipe(Recipe):
             zero_init_residual=self.zero_init_residual,
             dtype=self.dtype,
         )
+        if self.init is not None:
+            from keras_imaging.training.initial_weights import take_initial_weights
+
+            take_initial_weights(model, self.init)
+        if self.train == "head":
+            for layer in model.layers:
+                layer.trainable = layer.name in model.head
+        return model
 
     def build_sampler(self, data, model: "keras.Model") -> "ClassificationSampler":
         """Training data from pairs of a picture (a uint8 array or a path) and its label."""

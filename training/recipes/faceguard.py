@@ -1,8 +1,6 @@
 """The recipe of FaceGuard."""
 
 import dataclasses
-import json
-import pathlib
 from typing import TYPE_CHECKING
 
 from keras_imaging.training.recipes.recipe import Recipe
@@ -19,8 +17,8 @@ class FaceGuardRecipe(Recipe):
 
     Args:
         variant: `"nano"` (128 px), `"base"` (256 px), or another suffix of the networks' presets.
-        init: what to start from: a shipped variant, such as `"nano"`, or the folder of a run; its
-            networks may be smaller, see `faceguard_start.start_from`.
+        init: what to start from: a shipped pair, such as `"faceguard_nano"`, or the folder of a
+            run; its networks may be smaller, see `faceguard_start.start_from`.
         begin: part of the schedule that is behind when training begins, in [0, 1); of use with
             `init`.
         strength: largest change of a sample, as a part of white, at the start and at the end.
@@ -75,19 +73,11 @@ class FaceGuardRecipe(Recipe):
     def _network(self, kind, part, **kwargs):
         network = kind.from_preset(f"faceguard_{part}_{self.variant}", weights=None, **kwargs)
         if self.init is not None:
+            from keras_imaging.models import load
             from keras_imaging.training.recipes.faceguard_start import start_from
 
-            start_from(self._smaller(kind, part), network, self.seed)
+            start_from(load(self.init, part, "watermark"), network, self.seed)
         return network
-
-    def _smaller(self, kind, part):
-        folder = pathlib.Path(self.init)
-        if not folder.is_dir():
-            return kind.from_preset(f"faceguard_{part}_{self.init}")
-        from keras_imaging.training.card import card_file, weights_file
-
-        config = json.loads((folder / card_file(part)).read_text())["config"]
-        return kind(**{**config, "weights": str(folder / weights_file(part))})
 
     def compile_arguments(self):
         return {}

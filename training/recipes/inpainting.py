@@ -27,8 +27,8 @@ class InpaintingRecipe(Recipe):
     Args:
         preset: named variant, such as `"lama_small"`.
         plain: train the twin of ordinary convolutions with as many parameters instead.
-        init: weights to start from: the name of shipped weights or a path; for a harmonic network
-            also those of one that is like it but not harmonic.
+        init: network to start from, see `models.load`; layers of another name or shape start anew,
+            and are told. A harmonic network may start from one that is like it but not harmonic.
         patch_size: side of a crop, a multiple of the network's stride.
         textures: part of the crops that are synthetic periodic textures, 0..1.
         masks: kind of holes, `"training"` or `"medium"`.
@@ -100,7 +100,7 @@ class InpaintingRecipe(Recipe):
         if self.plain:
             generator = generator.plain_twin()
         if self.init is not None:
-            self._load(generator)
+            self._start(generator)
         loss = InpaintingLoss(self.known_weight, self.missing_weight)
         if self.loss == "log":
             loss = HoleLogError()
@@ -108,15 +108,15 @@ class InpaintingRecipe(Recipe):
             return InpaintingModel(generator, loss)
         return self._with_opponent(generator, loss)
 
-    def _load(self, generator):
-        try:
-            generator.load_pretrained(self.init)
-        except ValueError:
-            if not generator.get_config()["harmonic"]:
-                raise
-            start = type(generator)(**{**generator.get_config(), "harmonic": False})
-            start.load_pretrained(self.init)
-            generator.continue_from(start)
+    def _start(self, generator):
+        from keras_imaging.models import load
+        from keras_imaging.training.initial_weights import take_initial_weights
+
+        other = load(self.init)
+        if isinstance(other, type(generator)) and generator.harmonic and not other.harmonic:
+            generator.continue_from(other)
+        else:
+            take_initial_weights(generator, self.init)
 
     def _with_opponent(self, generator, loss):
         import keras

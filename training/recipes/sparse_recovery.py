@@ -65,32 +65,23 @@ class SparseRecoveryRecipe(StagewiseRecipe):
 
     def build_model(self, A: "np.ndarray") -> "keras.Model":
         """The network for A, with its initial weights."""
-        from keras_imaging.models import ALISTA, LISTA, tilista
+        from keras_imaging.models import ALISTA, LISTA, load, tilista
 
         if self.network == "alista":
             return ALISTA(A, num_layers=self.num_layers, weights=self.init)
         if self.network == "tilista":
             return tilista(A, num_layers=self.num_layers, weights=self.init)
         options = {"tied": self.tied, **NETWORKS[self.network]}
-        if self.init is None or not self._init_is_alista():
+        source = load(self.init, task="sparse_recovery") if self.init is not None else None
+        if self.network != "lista_cpss" or not isinstance(source, ALISTA):
             return LISTA(A, self.num_layers, weights=self.init, **options)
         self._require("tied", not self.tied, "False to start from an ALISTA")
+        source.check_dictionary(A, self.init)
         model = LISTA(A, self.num_layers, **options)
-        source = ALISTA(A, num_layers=self.num_layers, weights=self.init)
         for layer, given in zip(model.unfolded, source.unfolded, strict=True):
             layer.backward_map.matrix.assign(given.step_size.alpha * given.weight.matrix)
             layer.threshold.theta.assign(given.threshold.theta)
         return model
-
-    def _init_is_alista(self):
-        from keras_imaging.models import shipped_weights
-        from keras_imaging.models.pretrained import network_of_file
-
-        if self.network != "lista_cpss":
-            return False
-        card = shipped_weights().get(self.init)
-        name = card["model"] if card else network_of_file(self.init)
-        return name == "ALISTA"
 
     def build_sampler(
         self, A: "np.ndarray", seed: int, batch_size: int | None = None

@@ -1,8 +1,6 @@
 """The recipe of the super-resolution networks."""
 
 import dataclasses
-import json
-import pathlib
 from typing import TYPE_CHECKING
 
 from keras_imaging.training.recipes.recipe import Recipe
@@ -20,8 +18,8 @@ class SuperResolutionRecipe(Recipe):
     Args:
         preset: named variant, such as `"rdidn_x2"`; fixes the architecture and the scale.
         global_skip: of RDIDN, overrides the preset's: `"nearest"`, `"bicubic"` or `"none"`.
-        init: weights to start from: a shipped name or a path. Layers of other shapes (those of
-            another scale's upsampler) keep their initial values.
+        init: network to start from, see `models.load`; layers of another name or shape (those of
+            another scale's upsampler) start anew, and are told.
         patch_size: side of the low-resolution patch.
         shrink: factors by which every image is also shrunk first, see `data.PatchSampler`.
         **fields: of `Recipe`.
@@ -67,30 +65,10 @@ class SuperResolutionRecipe(Recipe):
         keras.utils.set_random_seed(self.seed)
         model = cls.from_preset(self.preset, weights=None, **kwargs)
         if self.init is not None:
-            self._initialise(model)
+            from keras_imaging.training.initial_weights import take_initial_weights
+
+            take_initial_weights(model, self.init)
         return model
-
-    def _initialise(self, model):
-        config = {**model.get_config(), "dtype": "float32", **self._card_of_init(model)["config"]}
-        source = type(model)(**{**config, "weights": self.init})
-        targets = {layer.name: layer for layer in model.layers}
-        for layer in source.layers:
-            target = targets.get(layer.name)
-            if target and [w.shape for w in layer.weights] == [w.shape for w in target.weights]:
-                target.set_weights(layer.get_weights())
-
-    def _card_of_init(self, model):
-        """What is known of the network whose weights `init` names."""
-        from keras_imaging.models import shipped_weights
-
-        card = shipped_weights(type(model).__name__).get(self.init)
-        path = pathlib.Path(self.init)
-        beside = path.with_name(path.name.replace(".weights.h5", ".json"))
-        if card is None and beside.is_file():
-            found = json.loads(beside.read_text())
-            if (found.get("file"), found.get("model")) == (path.name, type(model).__name__):
-                card = found
-        return card or {"config": {}}
 
     def build_sampler(self, images, model: "keras.Model") -> "PatchSampler":
         """Training data from uint8 images."""

@@ -5,9 +5,10 @@ import typer
 from keras_imaging.cli.train.classification import train_classification
 from keras_imaging.cli.train.compressive_sensing import train_compressive_sensing
 from keras_imaging.cli.train.faceguard import train_faceguard
-from keras_imaging.cli.train.inpainting import train_inpainting
+from keras_imaging.cli.train.pictures import pictures_command
 from keras_imaging.cli.train.sparse_recovery import train_sparse_recovery
 from keras_imaging.cli.train.super_resolution import super_resolution_command
+from keras_imaging.training.recipes.inpainting import InpaintingRecipe
 
 train = typer.Typer(
     help="Train a network; started again after any interruption, it continues.",
@@ -15,7 +16,7 @@ train = typer.Typer(
 )
 for name in ("rdidn", "idn", "imdn"):
     train.command(name)(super_resolution_command(name))
-train.command("lama")(train_inpainting)
+train.command("lama")(pictures_command(InpaintingRecipe, "Train LaMa to fill holes in pictures."))
 train.command("ffc_resnet")(train_classification)
 train.command("faceguard")(train_faceguard)
 train.command("lista")(train_sparse_recovery)

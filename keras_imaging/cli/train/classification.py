@@ -82,20 +82,12 @@ def _scorer(source, class_names, recipe):
     from keras_imaging.evaluation import evaluate_classification
 
     labelled = training.labelled_pictures(source)
-    # Arrays have no names, and the last classes may not occur in them.
-    if not set(labelled.class_names) <= set(class_names):
-        unknown = sorted(set(labelled.class_names) - set(class_names))
-        raise ValueError(
-            f"Expected the classes of the training data in {source!r}. Received the unknown "
-            f"{unknown[:5]}"
-        )
-    number_of = {name: label for label, name in enumerate(class_names)}
-    numbers = [number_of[name] for name in labelled.class_names]
+    numbered = labelled.numbered(class_names)
     examples = []
 
     def validate(model):
         if not examples:
-            examples.extend((picture, numbers[label]) for picture, label in labelled.examples)
+            examples.extend(numbered)
         scores = evaluate_classification(model, examples, recipe.image_size, recipe.crop)
         return {"top1": scores.top1, "top5": scores.top5}
 

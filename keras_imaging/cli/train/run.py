@@ -3,7 +3,7 @@
 import pathlib
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import typer
 
@@ -47,6 +47,27 @@ def notes_of(data_licence: str | None, **further) -> dict:
     """Entries of the card that only the command line knows."""
     notes = {"command": shlex.join(["keras-imaging", *sys.argv[1:]]), **further}
     return notes if data_licence is None else {**notes, "data_licence": data_licence}
+
+
+def validation_on(folder: pathlib.Path) -> tuple[Callable, dict]:
+    """A function that scores a network as its task is scored, and what the card says of it.
+
+    Args:
+        folder: of pictures.
+    """
+    from keras_imaging.data.images import list_images
+
+    number = len(list_images(folder))
+
+    def validate(model):
+        from keras_imaging.evaluation import figures_of
+
+        rows, _ = figures_of(model, {folder.name: str(folder)})
+        if len(rows) == 1:
+            return next(iter(rows.values()))
+        return {f"{name}, {test}": x for test, row in rows.items() for name, x in row.items()}
+
+    return validate, {"data": folder.resolve().name, "images": number}
 
 
 def train_and_report(

@@ -14,7 +14,7 @@ from keras_imaging.cli.train.recipe_options import (
     Strategy,
     with_recipe_options,
 )
-from keras_imaging.cli.train.run import Pictures, name_of, notes_of, train_and_report
+from keras_imaging.cli.train.run import Pictures, name_of, notes_of, train_and_report, validation_on
 from keras_imaging.training.recipes.super_resolution import SuperResolutionRecipe
 
 
@@ -55,8 +55,7 @@ def super_resolution_command(method: str):
         images = pictures.of(data)
         notes, validate = notes_of(data_licence), None
         if validation is not None:
-            protocol = "B" if method == "imdn" else "A"
-            validate, notes["metrics"] = _scorer(validation, protocol)
+            validate, notes["metrics"] = validation_on(validation)
         train_and_report(
             recipe,
             recipe.preset,
@@ -76,17 +75,3 @@ def super_resolution_command(method: str):
     Pictures that cannot be read are named and skipped; the exit code is then 1.
     """
     return command
-
-
-def _scorer(folder, protocol):
-    """A function that scores the averaged weights, and what its figures mean."""
-    from keras_imaging.data.images import list_images
-    from keras_imaging.evaluation import evaluate_super_resolution
-
-    number = len(list_images(folder))
-
-    def validate(model):
-        mean = evaluate_super_resolution(model, folder, protocol=protocol).mean
-        return {"psnr": mean.psnr, "ssim": mean.ssim}
-
-    return validate, {"data": folder.resolve().name, "images": number, "protocol": protocol}

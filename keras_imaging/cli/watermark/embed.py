@@ -16,6 +16,7 @@ from keras_imaging.cli.watermark.inputs import (
     KEY_FILE,
     PAIR,
     SAMPLE,
+    Faces,
     Force,
     Identity,
     KeyFile,
@@ -30,15 +31,6 @@ from keras_imaging.cli.watermark.inputs import (
     pictures_of,
 )
 from keras_imaging.cli.watermark.output import stamped_item, tell_stamped
-
-
-class Faces(enum.StrEnum):
-    """Where a picture is stamped, see `keras_imaging.watermark.photograph.stamp_regions`."""
-
-    LARGEST = "largest"
-    ALL = "all"
-    ONE = "one"
-    NONE = "none"
 
 
 class Format(enum.StrEnum):

@@ -1,6 +1,6 @@
 """Options and inputs that the subcommands of `keras-imaging watermark` share."""
 
-import json
+import enum
 import pathlib
 from typing import Annotated
 
@@ -14,6 +14,16 @@ SAMPLE = pathlib.Path("sample_stamped.png")
 # The pair that embeds must be the one that verifies.
 PAIR = "faceguard_base"
 
+
+class Faces(enum.StrEnum):
+    """Where in a picture a mark is, see `keras_imaging.watermark.photograph.stamp_regions`."""
+
+    LARGEST = "largest"
+    ALL = "all"
+    ONE = "one"
+    NONE = "none"
+
+
 KeyFile = Annotated[pathlib.Path, typer.Option("--key", help="Key file, from `keygen`.")]
 Identity = Annotated[
     str | None,
@@ -23,8 +33,8 @@ Pair = Annotated[
     str,
     typer.Option(
         "--weights",
-        help="Shipped pair of networks; or a folder: of a run, or with encoder.keras and "
-        "decoder.keras.",
+        help="Which pair of networks: faceguard_base, faceguard_nano, or a folder: of a run, or "
+        "with encoder.keras and decoder.keras.",
     ),
 ]
 RegistryFile = Annotated[
@@ -42,39 +52,12 @@ Force = Annotated[bool, typer.Option("--force", help="Use a key file that others
 def networks_of(weights):
     """The encoder and decoder that --weights names."""
     with quiet_start():
-        from keras_imaging.cli.networks import load_keras
-        from keras_imaging.models.faceguard import FaceGuardDecoder, FaceGuardEncoder
-    folder = pathlib.Path(weights)
-    if folder.is_dir():
-        classes = {"encoder": FaceGuardEncoder, "decoder": FaceGuardDecoder}
-        if (folder / "encoder.json").is_file():
-            return tuple(_trained(folder, name, cls) for name, cls in classes.items())
-        return tuple(load_keras(folder / f"{name}.keras", (cls,)) for name, cls in classes.items())
-    pairs = sorted(name.replace("_encoder", "") for name in FaceGuardEncoder.presets)
-    if weights not in pairs:
-        raise ValueError(
-            f"Expected --weights to be a folder or one of {', '.join(pairs)}. Received: {weights!r}"
-        )
-    size = weights.removeprefix("faceguard_")
-    return (
-        FaceGuardEncoder.from_preset(f"faceguard_encoder_{size}"),
-        FaceGuardDecoder.from_preset(f"faceguard_decoder_{size}"),
-    )
-
-
-def _trained(folder, name, network):
-    """A network of a run of `keras-imaging train faceguard`."""
-    path = folder / f"{name}.json"
-    weights = str(folder / f"{name}.weights.h5")
-    try:
-        card = json.loads(path.read_bytes())
-        return network(**{**card["config"], "weights": weights})
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else error
-        raise ValueError(f"Cannot make a network from {str(path)!r}: {reason}") from error
+        from keras_imaging.models import load
+    return load(weights, "encoder", "watermark"), load(weights, "decoder", "watermark")
 
 
 def key_of(path, identity, force):
+    """The key in a file, for another identity if one is given."""
     with quiet_start():
         from keras_imaging.watermark.keys import read_key
     key = read_key(path, force)
@@ -82,6 +65,7 @@ def key_of(path, identity, force):
 
 
 def box_of(text):
+    """The region that --box says."""
     if text is None:
         return None
     with quiet_start():
@@ -95,6 +79,7 @@ def box_of(text):
 
 
 def nonce_of_text(text):
+    """The nonce that --nonce says."""
     try:
         return bytes.fromhex(text)
     except ValueError:

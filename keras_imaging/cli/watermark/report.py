@@ -10,6 +10,7 @@ from keras_imaging.cli.output import print_json, progress_bar
 from keras_imaging.cli.watermark.inputs import (
     KEY_FILE,
     PAIR,
+    Faces,
     Force,
     Identity,
     KeyFile,
@@ -41,8 +42,13 @@ def score_folders(
         typer.Option(help="Rate of false accepts; may be repeated.", show_default="1e-3, 1e-6"),
     ] = None,
     faces: Annotated[
-        bool, typer.Option(help="Read the largest face, as stamped; or the whole picture.")
-    ] = True,
+        Faces,
+        typer.Option(
+            help="Where to look: the one place that was stamped. largest: the largest face, or the "
+            "whole picture if there is none; one: leave out pictures with none or several; none: "
+            "the whole picture."
+        ),
+    ] = Faces.LARGEST,
     weights: Pair = PAIR,
     force: Force = False,
     as_json: options.Json = False,
@@ -52,6 +58,8 @@ def score_folders(
     The subfolders of a folder are its groups. A picture's sidecar says its nonce. Files that cannot
     be read are named and skipped; the exit code is then 1.
     """
+    if faces is Faces.ALL:
+        raise ValueError("--faces all looks in several places: say which one was stamped.")
     folders = [*benign, *(malicious or []), *([unmarked] if unmarked else [])]
     names = [folder.resolve().name for folder in folders]
     if len(set(names)) < len(names) or "unmarked" in names[: len(benign) + len(malicious or [])]:
@@ -97,8 +105,7 @@ def _count(decoder, key, paths, faces, progress):
             try:
                 nonces, _ = candidate_nonces(path, None, None)
                 # One region, as stamped: the best of several would match more by chance.
-                where = "largest" if faces else "none"
-                result = verify_file(decoder, path, key, nonces, 0.5, None, where).result
+                result = verify_file(decoder, path, key, nonces, 0.5, None, faces.value).result
                 group = path.relative_to(folder).parent
                 found.append((result.matches, str(group)))
             except ValueError as error:

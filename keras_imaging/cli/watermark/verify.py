@@ -12,6 +12,7 @@ from keras_imaging.cli.watermark.inputs import (
     PAIR,
     SAMPLE,
     Alpha,
+    Faces,
     Force,
     Identity,
     KeyFile,
@@ -41,8 +42,13 @@ def verify_marks(
     identity: Identity = None,
     alpha: Alpha = 1e-6,
     faces: Annotated[
-        bool, typer.Option(help="Try every face, and the whole picture; or the latter only.")
-    ] = True,
+        Faces,
+        typer.Option(
+            help="Where to look. all: every face, and the whole picture; largest: the largest "
+            "face, or the whole picture if there is none; one: refuse pictures with none or "
+            "several; none: the whole picture."
+        ),
+    ] = Faces.ALL,
     box: Region = None,
     nonce: Annotated[
         str | None,
@@ -82,9 +88,7 @@ def verify_marks(
         for done, path in enumerate(paths, start=1):
             try:
                 nonces, remark = candidate_nonces(path, given, issued)
-                found = verify_file(
-                    decoder, path, secret, nonces, alpha, region, "all" if faces else "none"
-                )
+                found = verify_file(decoder, path, secret, nonces, alpha, region, faces.value)
             except ValueError as error:
                 if not source.is_dir():
                     raise

@@ -1,0 +1,67 @@
+"""The command that trains on pictures alone, for any recipe of such a network."""
+
+import pathlib
+from typing import Annotated
+
+import typer
+
+from keras_imaging.cli import options
+from keras_imaging.cli.train.recipe_options import (
+    DataLicence,
+    Devices,
+    RunFolder,
+    Strategy,
+    with_recipe_options,
+)
+from keras_imaging.cli.train.run import Pictures, name_of, notes_of, train_and_report, validation_on
+
+
+def pictures_command(recipe_class: type, purpose: str, rgb: bool = True):
+    """A command that trains a network on a folder of pictures.
+
+    Args:
+        recipe_class: its recipe, a dataclass with a field `preset`.
+        purpose: the first line of the help.
+        rgb: whether grey pictures are taken as RGB, and alpha left out.
+    """
+
+    @with_recipe_options(recipe_class)
+    def command(
+        *,
+        data: Annotated[
+            str, typer.Option(help="Folder of pictures, or tfds:NAME of tensorflow-datasets.")
+        ],
+        out: RunFolder,
+        validation: Annotated[
+            pathlib.Path | None,
+            typer.Option(help="Folder of pictures to score at every checkpoint."),
+        ] = None,
+        strategy: Devices = Strategy.auto,
+        data_licence: DataLicence = None,
+        as_json: options.Json = False,
+        **recipe_fields,
+    ) -> None:
+        recipe = recipe_class(**recipe_fields)
+        pictures = Pictures()
+        notes, validate = notes_of(data_licence), None
+        if validation is not None:
+            validate, notes["metrics"] = validation_on(validation)
+        train_and_report(
+            recipe,
+            recipe.preset,
+            pictures.rgb(data) if rgb else pictures.of(data),
+            pictures,
+            out,
+            as_json,
+            strategy=strategy.value,
+            validate=validate,
+            data_name=name_of(data),
+            notes=notes,
+        )
+
+    command.__doc__ = f"""{purpose}
+
+    Writes checkpoints, log.csv, TensorBoard events, and at the end model.weights.h5 and model.json.
+    Pictures that cannot be read are named and skipped; the exit code is then 1.
+    """
+    return command
