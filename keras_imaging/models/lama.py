@@ -14,6 +14,8 @@ from keras_imaging.models.pretrained import dtype_policies
 
 OUTPUTS = ("sigmoid", "tanh", "linear")
 
+_TRUST_WIDTH = 32
+
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
 class LaMaGenerator(FourierModel):
@@ -24,10 +26,10 @@ class LaMaGenerator(FourierModel):
     holes, also in pictures larger than those it was trained on. `inference.inpaint` puts its
     proposal into the holes and takes pictures of any size.
 
-    With `harmonic` the network is given the harmonic fill h of the holes and adds to it (ours). Its
-    proposal p and two further maps, a weight w and colours e, give d = w (p - h) + e; what is added
-    is d less the harmonic fill of d's own values outside the holes, so it vanishes at their rims:
-    there are no seams, and a network whose w and e are zero gives h itself, as a new one does.
+    With `harmonic` the network is given the harmonic fill h of the holes and adds to it (ours). Of
+    its proposal p and two further maps, trust t and colours e, it makes d = t (p - h) + e; what is
+    added is d less the harmonic fill of d's own values outside the holes, so it vanishes at their
+    rims: there are no seams. A new network has t = e = 0 and gives h itself.
 
     Args:
         width: channels after the stem; every downsampling doubles them.
@@ -67,6 +69,9 @@ class LaMaGenerator(FourierModel):
     """
 
     task = "inpainting"
+
+    # What a harmonic network has beside a published one.
+    head = ("change", "trust1", "trust2")
 
     def __init__(
         self,
@@ -125,7 +130,7 @@ class LaMaGenerator(FourierModel):
             y = ffc(hidden or widths[-1], 3, ratio, ratio, f"block{k}_conv1")(x)
             y = ffc(widths[-1], 3, ratio, ratio, f"block{k}_conv2")(y)
             x = _add(x, y, f"block{k}", policy)
-        x = FFCMerge(dtype=policy, name="join")(x)
+        joined = x = FFCMerge(dtype=policy, name="join")(x)
         for k in range(num_downsamples, 0, -1):
             x = _double(x, widths[k - 1], f"up{k}", policy)
         head = FFC(
@@ -140,16 +145,16 @@ class LaMaGenerator(FourierModel):
         )
         proposal = keras.layers.Activation(output, dtype=full, name="picture")(head(x))
         if harmonic:
+            trust = _trust(joined, 2**num_downsamples, policy, full)
             change = keras.layers.Conv2D(
-                channels + 1,
+                channels,
                 3,
                 padding="same",
                 kernel_initializer="zeros",
                 dtype=policy,
                 name="change",
             )
-            change = keras.ops.cast(change(x), full)
-            change = change[..., :1] * (proposal - smooth) + change[..., 1:]
+            change = trust * (proposal - smooth) + keras.ops.cast(change(x), full)
             known = HarmonicFill(dtype=full, name="rim")([change * (1 - mask), mask])
             proposal = smooth + change - known
 
@@ -194,7 +199,8 @@ class LaMaGenerator(FourierModel):
     def continue_from(self, other: "LaMaGenerator") -> None:
         """Take the weights of a network of the same arguments without `harmonic`.
 
-        The stem begins by not seeing the harmonic fill, and nothing is added to it.
+        The stem begins by not seeing the harmonic fill; layers that the other has not stay as they
+        are.
 
         Args:
             other: the network.
@@ -204,8 +210,7 @@ class LaMaGenerator(FourierModel):
         """
         sources = {weight.path: weight for weight in other.weights}
         for weight in self.weights:
-            if weight.path.startswith("change/"):
-                weight.assign(keras.ops.zeros_like(weight))
+            if weight.path.split("/")[0] in self.head:
                 continue
             source = sources.get(weight.path)
             if source is None:
@@ -273,6 +278,16 @@ def _add(x, y, name, policy):
         for branch, a, b in zip(branches, keras.tree.flatten(x), keras.tree.flatten(y), strict=True)
     ]
     return sums[0] if len(sums) == 1 else tuple(sums)
+
+
+def _trust(x, stride, policy, dtype):
+    """How much of the proposal is taken, at every pixel; of a new network nothing."""
+    x = keras.layers.Conv2D(
+        _TRUST_WIDTH, 3, padding="same", activation="relu", dtype=policy, name="trust1"
+    )(x)
+    last = keras.layers.Conv2D(1, 1, kernel_initializer="zeros", dtype=policy, name="trust2")
+    larger = keras.layers.UpSampling2D(stride, interpolation="bilinear", dtype=dtype, name="trust")
+    return larger(last(x))
 
 
 def _double(x, filters, name, policy):

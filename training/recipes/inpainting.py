@@ -29,6 +29,8 @@ class InpaintingRecipe(Recipe):
         plain: train the twin of ordinary convolutions with as many parameters instead.
         init: network to start from, see `models.load`; layers of another name or shape start anew,
             and are told. A harmonic network may start from one that is like it but not harmonic.
+        train: `"all"`, or `"head"`: what a harmonic network has beside a published one alone, with
+            `init`.
         patch_size: side of a crop, a multiple of the network's stride.
         textures: part of the crops that are synthetic periodic textures, 0..1.
         masks: kind of holes, `"training"` or `"medium"`.
@@ -50,6 +52,7 @@ class InpaintingRecipe(Recipe):
     preset: str = "lama_small"
     plain: bool = False
     init: str | None = None
+    train: str = "all"
     patch_size: int = 256
     textures: float = 0.0
     masks: str = "training"
@@ -74,6 +77,9 @@ class InpaintingRecipe(Recipe):
             self._require(name, getattr(self, name) >= 0, "0 or more")
         for name in ("feature_matching_weight", "r1"):
             self._require(name, getattr(self, name) >= 0, "0 or more")
+        self._require("train", self.train in ("all", "head"), "'all' or 'head'")
+        if self.train == "head":
+            self._require("init", self.init is not None, "given for train='head'")
         self._require("loss", self.loss in LOSSES, f"one of {LOSSES}")
         self._require("textures", 0 <= self.textures <= 1, "in 0..1")
         positive = self.discriminator_learning_rate > 0
@@ -101,6 +107,9 @@ class InpaintingRecipe(Recipe):
             generator = generator.plain_twin()
         if self.init is not None:
             self._start(generator)
+        if self.train == "head":
+            for layer in generator.layers:
+                layer.trainable = layer.name in generator.head
         loss = InpaintingLoss(self.known_weight, self.missing_weight)
         if self.loss == "log":
             loss = HoleLogError()
