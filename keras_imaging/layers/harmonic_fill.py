@@ -8,7 +8,7 @@ from keras_imaging.typing import Tensor
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
 class HarmonicFill(keras.layers.Layer):
-    """`ops.harmonic_fill` as a layer; computed in float32 or better under every dtype policy.
+    """`ops.harmonic_fill` as a layer; computed in full precision under every dtype policy.
 
     Args:
         cycles: see `ops.harmonic_fill`.
@@ -29,15 +29,16 @@ class HarmonicFill(keras.layers.Layer):
     """
 
     def __init__(self, cycles: int = 4, **kwargs):
-        super().__init__(**kwargs)
+        # Under mixed precision inputs stay as exact as they come.
+        super().__init__(**{"autocast": False, **kwargs})
         if cycles < 1:
             raise ValueError(f"`cycles` must be at least 1. Received: cycles={cycles}")
         self.cycles = cycles
         self.built = True
 
     def call(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
-        images, masks = inputs
-        return harmonic_fill(images, masks, self.cycles)
+        images, masks = (keras.ops.cast(x, self.variable_dtype) for x in inputs)
+        return keras.ops.cast(harmonic_fill(images, masks, self.cycles), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape[0]

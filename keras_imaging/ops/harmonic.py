@@ -48,6 +48,10 @@ def harmonic_fill(images: Tensor, masks: Tensor, cycles: int = 5, levels: int = 
     # 0 or 1, and no gradient passes.
     masks = ops.cast(ops.greater(masks, 0.5), images.dtype)
     known = 1 - masks
+    sides = tuple(images.shape[1:3])
+    if None not in sides:
+        # The smallest picture has one pixel.
+        levels = min(levels, (max(sides) - 1).bit_length() + 1)
     grids = [_grid(hole) for hole in _halves(masks, levels)]
     u = _means(images * known, known, levels)
     for length in _step_lengths(cycles):
@@ -71,8 +75,7 @@ def _halves(hole, levels):
 
 
 def _grid(hole):
-    """What a sweep over a size wants: the missing pixels of even and of odd row + column, 1 /
-    (number of neighbours), and the hole itself."""
+    """Missing pixels of even and of odd row + column, 1 / (number of neighbours), the hole."""
     height, width = ops.shape(hole)[1:3]
     odd = (ops.arange(height)[:, None] + ops.arange(width)[None, :]) % 2
     odd = ops.equal(odd, 1)[None, :, :, None]

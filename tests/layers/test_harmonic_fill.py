@@ -6,10 +6,10 @@ from keras_imaging.layers import HarmonicFill
 
 
 def test_harness():
-    mask = np.zeros((2, 9, 14, 1), "float32")
-    mask[0, 2:6, 3:11] = 1
-    mask[1, 5:, :4] = 1
-    check_layer(HarmonicFill, {"cycles": 2}, [noise(2, 9, 14, 3), mask])
+    mask = np.zeros((2, 5, 7, 1), "float32")
+    mask[0, 1:4, 2:5] = 1
+    mask[1, 3:, :4] = 1
+    check_layer(HarmonicFill, {"cycles": 1}, [noise(2, 5, 7, 2), mask], edge=True)
 
 
 def test_bad_arguments():
