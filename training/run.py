@@ -5,6 +5,7 @@ import json
 import math
 import pathlib
 import tempfile
+import threading
 import time
 
 import keras
@@ -30,8 +31,8 @@ class Run(keras.callbacks.Callback):
         notes: see `train`.
     """
 
-    # Keras may then call `on_train_batch_end` from a thread of its own, so that waiting for the
-    # loss does not hold up the device.
+    # Keras may then call `on_train_batch_end` from threads of its own, so that waiting for the loss
+    # does not hold up the device.
     async_safe = True
 
     def __init__(
@@ -58,6 +59,8 @@ class Run(keras.callbacks.Callback):
         self._notes = notes or {}
         self._tensorboard = TensorBoardLog(out / "tensorboard")
         self._averaged = None
+        self._lock = threading.Lock()
+        self._losses = {}
         self.seconds = 0.0
         self.step = 0
         self.history = []
@@ -113,13 +116,22 @@ class Run(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._started = time.monotonic()
+        self._next = self.step + 1
 
     def on_train_batch_end(self, batch, logs=None):
-        step = self.step + batch + 1
-        if not math.isfinite(logs["loss"]):
-            raise self._diverged(f"The loss is {logs['loss']} at step {step}.")
-        if self._progress is not None:
-            self._progress(step, logs["loss"])
+        # The threads come in any order; the steps are told in theirs.
+        with self._lock:
+            self._losses[self.step + batch + 1] = logs["loss"]
+            while self._next in self._losses:
+                loss = self._losses[self._next]
+                if not math.isfinite(loss):
+                    raise self._diverged(
+                        f"The loss or a weight is not finite at step {self._next}."
+                    )
+                del self._losses[self._next]
+                self._next += 1
+                if self._progress is not None:
+                    self._progress(self._next - 1, loss)
 
     def on_epoch_end(self, epoch, logs=None):
         elapsed = time.monotonic() - self._started

@@ -14,6 +14,7 @@ from keras_imaging.training.multi_worker import check_same_step, mended_fit
 from keras_imaging.training.optimizer import LossScaleOptimizer
 from keras_imaging.training.run import Run
 from keras_imaging.training.strategy import is_chief, make_strategy, rows_per_replica, scope
+from keras_imaging.training.weight_watch import watch_weights
 
 
 @dataclasses.dataclass
@@ -136,6 +137,7 @@ def compiled(recipe, strategy=None) -> keras.Model:
         **recipe.compile_arguments(),
     )
     optimizer.build(model.trainable_variables)
+    watch_weights(model)
     return model
 
 

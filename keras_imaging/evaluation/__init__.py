@@ -8,6 +8,12 @@ from keras_imaging.evaluation.inpainting import (
     evaluate_inpainting,
     hole_scores,
 )
+from keras_imaging.evaluation.mri import (
+    MagnitudeScores,
+    MRIScores,
+    evaluate_mri,
+    magnitude_scores,
+)
 from keras_imaging.evaluation.sensing import SensingScores, evaluate_sensing
 from keras_imaging.evaluation.sparse_recovery import evaluate_sparse_recovery
 from keras_imaging.evaluation.super_resolution import (
@@ -22,15 +28,19 @@ __all__ = [
     "ClassificationScores",
     "HoleScores",
     "InpaintingScores",
+    "MRIScores",
+    "MagnitudeScores",
     "Scores",
     "SensingScores",
     "SuperResolutionScores",
     "evaluate_classification",
     "evaluate_inpainting",
+    "evaluate_mri",
     "evaluate_sensing",
     "evaluate_sparse_recovery",
     "evaluate_super_resolution",
     "evaluate_watermark",
     "figures_of",
     "hole_scores",
+    "magnitude_scores",
 ]

@@ -5,7 +5,14 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_imaging.inference.pictures import as_picture, from_unit, runner, to_unit
+from keras_imaging.inference.pictures import (
+    as_picture,
+    from_unit,
+    runner,
+    to_unit,
+    visible_colours,
+)
+from keras_imaging.picture_size import size_text
 
 # Pixels around a small hole that the network sees.
 _LEAST_CONTEXT = 64
@@ -65,14 +72,15 @@ def inpaint(
     if min(hole.shape) < model.stride:
         raise ValueError(
             f"Expected an image of at least {model.stride} x {model.stride} pixels, the network's "
-            f"stride. Received {hole.shape[0]} x {hole.shape[1]}."
+            f"stride. Received {size_text(*hole.shape)}."
         )
     result = image.copy()
     # A view: what is written into it is written into the result.
     colours = np.atleast_3d(result)[..., :3]
     for box in _boxes_of(hole, 2 * (context or _LEAST_CONTEXT)):
         window = _window(box, context, hole.shape, model)
-        known = np.where(hole[window][..., None], 0, to_unit(np.atleast_3d(image)[window][..., :3]))
+        visible = np.atleast_3d(visible_colours(image[window]))[..., :3]
+        known = np.where(hole[window][..., None], 0, to_unit(visible))
         proposal = _propose(model, known, hole[window])
         # Another hole that shows at the window's edge has a window of its own.
         inside = np.zeros_like(hole)
@@ -125,9 +133,9 @@ def _window(box, context, size, model):
         stop = stop + (start - stop) % model.stride if fixed is None else start + fixed
         if stop < side.stop:
             raise ValueError(
-                f"The model takes images of at most {model.input_shape[1]} x "
-                f"{model.input_shape[2]} pixels. Received a hole of {box[0].stop - box[0].start} x "
-                f"{box[1].stop - box[1].start}; build the model without `input_shape`."
+                f"The model takes images of at most {size_text(*model.input_shape[1:3])}. Received "
+                f"a hole of {size_text(*(side.stop - side.start for side in box))}; build the "
+                "model without `input_shape`."
             )
         sides.append(slice(start, min(stop, length)))
     return tuple(sides)
@@ -136,7 +144,7 @@ def _window(box, context, size, model):
 def _checked_mask(mask, size):
     if mask.shape not in (size, (*size, 1)):
         raise ValueError(
-            f"Expected a mask of the image's size, {size[0]} x {size[1]}. "
+            f"Expected a mask of the image's size, {size_text(*size)}. "
             f"Received: mask of shape {mask.shape}."
         )
     if mask.dtype != bool and not np.isin(mask, (0, 1)).all():

@@ -4,6 +4,7 @@ import numpy as np
 from keras import ops
 
 from keras_imaging.operators.linear_operator import LinearOperator
+from keras_imaging.ops.fourier import irfft2, rfft2
 from keras_imaging.ops.separable import gaussian_taps
 
 BOUNDARIES = ("circular", "zero")
@@ -79,6 +80,16 @@ class Convolution(LinearOperator):
             return None
         # A circular convolution is diagonal in the Fourier basis.
         return np.abs(np.fft.fft2(self.kernel, self.input_shape[:2])).max()
+
+    def _resolvent(self, b, t):
+        if self.boundary == "zero" or None in self.input_shape:
+            return None
+        spectrum = np.fft.fft2(self.kernel.astype("float64"), self.input_shape[:2])
+        energy = np.abs(spectrum[:, : b.shape[2] // 2 + 1]) ** 2
+        # The same for every channel; t may be one for each image.
+        factor = 1 / (1 + t * ops.convert_to_tensor(energy[None, :, :, None], b.dtype))
+        re, im = rfft2(b)
+        return irfft2((re * factor, im * factor), self.input_shape[:2])
 
 
 class Blur(Convolution):

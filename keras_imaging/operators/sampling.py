@@ -43,3 +43,6 @@ class Sampling(LinearOperator):
 
     def _exact_norm(self):
         return float(self.mask.any())
+
+    def _resolvent(self, b, t):
+        return b / (1 + t * ops.cast(self.mask, b.dtype))

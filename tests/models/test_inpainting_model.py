@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from harness import close, to_numpy
+from harness import BACKEND, check_fitting, close, to_numpy
 
 from keras_imaging.data import InpaintingSampler
 from keras_imaging.models import HoleLogError, InpaintingLoss, InpaintingModel, LaMaGenerator
@@ -83,6 +83,11 @@ def test_logarithmic_error_counts_pictures_alike(batch):
     assert HoleLogError.from_config(loss.get_config()).floor == 1e-3
     with pytest.raises(ValueError, match="floor=0"):
         HoleLogError(0)
+
+
+def test_harness(batch):
+    arguments = {"generator": generator(ratio=0.0), "loss": InpaintingLoss(2.0, 3.0)}
+    check_fitting(InpaintingModel, arguments, batch, jit_compile=BACKEND != "torch")
 
 
 def test_fit_learns_and_scores_the_whole_proposal(batch, tmp_path):

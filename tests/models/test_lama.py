@@ -80,6 +80,10 @@ def test_harmonic_network_continues_from_a_published_one():
         LaMaGenerator(**{**HARMONIC, "num_blocks": 2}).continue_from(published)
 
 
+def test_discriminator_harness():
+    check_model(PatchDiscriminator, {"width": 4, "num_downsamples": 1}, noise(2, 6, 7, 3))
+
+
 @pytest.mark.parametrize(
     ("arguments", "count"),
     [

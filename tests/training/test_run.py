@@ -14,7 +14,8 @@ import tiny
 from keras_imaging.models import RDIDN
 from keras_imaging.models.pretrained import load_weights_file
 from keras_imaging.training import card, checkpoint, logs, train
-from keras_imaging.training.runner import make_schedule
+from keras_imaging.training.run import Run
+from keras_imaging.training.runner import compiled, make_schedule
 
 pytestmark = pytest.mark.tensorflow
 
@@ -103,11 +104,30 @@ def test_not_a_number_names_the_step(tmp_path):
                 kernel = self.model.trainable_variables[0]
                 kernel.assign(np.full(kernel.shape, np.nan))
 
-    with pytest.raises(FloatingPointError, match=r"loss is nan at step 7\..*lower learning rate"):
+    with pytest.raises(FloatingPointError, match=r"not finite at step 7\..*lower learning rate"):
         train(tiny.recipe(), tiny.images(), tmp_path / "run", strategy="one", callbacks=[Poison()])
     arrays, state = checkpoint.read(tmp_path / "run")
     assert state["step"] == 4
     assert all(np.isfinite(array).all() for array in arrays)
+
+
+def test_weight_that_the_loss_does_not_show():
+    finite, *others = tiny.watched_losses()
+    assert np.isfinite(finite)
+    assert np.isnan(others).all()
+
+
+def test_steps_are_told_in_their_order_whatever_the_threads_do(tmp_path):
+    seen = []
+    recipe = tiny.recipe()
+    run = Run(recipe, compiled(recipe), tmp_path, progress=lambda *step: seen.append(step))
+    run.on_epoch_begin(0)
+    for batch, loss in ((1, 0.2), (0, 0.1), (4, np.nan), (2, 0.3)):
+        run.on_train_batch_end(batch, {"loss": loss})
+    assert seen == [(1, 0.1), (2, 0.2), (3, 0.3)]
+    for batch, loss in ((3, np.inf), (5, np.nan)):
+        with pytest.raises(FloatingPointError, match="not finite at step 4"):
+            run.on_train_batch_end(batch, {"loss": loss})
 
 
 def test_weights_that_are_not_finite_are_not_saved(tmp_path):
