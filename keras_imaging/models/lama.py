@@ -9,6 +9,7 @@ from keras_imaging.data.inpainting_masks import draw_inpainting_mask
 from keras_imaging.layers.ffc import FFC, FFCBNAct
 from keras_imaging.layers.ffc_split import FFCMerge
 from keras_imaging.layers.harmonic_fill import HarmonicFill
+from keras_imaging.layers.interpolation import InterpolationUpsample
 from keras_imaging.models.fourier_model import FourierModel
 from keras_imaging.models.pretrained import dtype_policies
 from keras_imaging.picture_size import size_text
@@ -287,7 +288,7 @@ def _trust(x, stride, policy, dtype):
         _TRUST_WIDTH, 3, padding="same", activation="relu", dtype=policy, name="trust1"
     )(x)
     last = keras.layers.Conv2D(1, 1, kernel_initializer="zeros", dtype=policy, name="trust2")
-    larger = keras.layers.UpSampling2D(stride, interpolation="bilinear", dtype=dtype, name="trust")
+    larger = InterpolationUpsample(stride, "bilinear", dtype=dtype, name="trust")
     return larger(last(x))
 
 
