@@ -33,6 +33,7 @@ from keras_imaging.layers.ffc_split import FFCMerge, FFCSplit
 from keras_imaging.layers.ffc_squeeze_excite import FFCSqueezeExcite
 from keras_imaging.layers.fourier_unit import FourierUnit
 from keras_imaging.layers.grouped_conv import GroupedConv2D
+from keras_imaging.layers.harmonic_fill import HarmonicFill
 from keras_imaging.layers.interpolation import InterpolationUpsample
 from keras_imaging.layers.leaky_relu import LeakyReLU
 from keras_imaging.layers.linear_map import LinearMap
@@ -95,6 +96,7 @@ __all__ = [
     "GaussianNoise",
     "GlobalReencode",
     "GroupedConv2D",
+    "HarmonicFill",
     "InformationDistillationBlock",
     "InformationMultiDistillationBlock",
     "InterpolationUpsample",

@@ -8,7 +8,11 @@ from keras_imaging.models.ffc_resnet import FFCResNet
 from keras_imaging.models.hidden import HiDDeNDecoder, HiDDeNDiscriminator, HiDDeNEncoder
 from keras_imaging.models.idn import IDN
 from keras_imaging.models.imdn import IMDN
-from keras_imaging.models.inpainting_training import InpaintingLoss, InpaintingModel
+from keras_imaging.models.inpainting_training import (
+    HoleLogError,
+    InpaintingLoss,
+    InpaintingModel,
+)
 from keras_imaging.models.lama import LaMaGenerator
 from keras_imaging.models.lista import ALISTA, LISTA, tilista
 from keras_imaging.models.loading import (
@@ -42,6 +46,7 @@ __all__ = [
     "HiDDeNDecoder",
     "HiDDeNDiscriminator",
     "HiDDeNEncoder",
+    "HoleLogError",
     "InpaintingLoss",
     "InpaintingModel",
     "LaMaGenerator",
