@@ -159,7 +159,7 @@ def _shapes(network, height, width):
 
 
 def _default_path(name, format, quantization):
-    stem = name.split(" ")[0].removesuffix(".keras")
+    stem = name.removesuffix(".keras").removesuffix(".weights.h5")
     if format is Format.SAVED_MODEL:
         return pathlib.Path(stem)
     return pathlib.Path(f"{stem}{f'_{quantization.value}' if quantization else ''}.tflite")

@@ -11,6 +11,7 @@ from keras_imaging.cli.output import give_report, target_of
 from keras_imaging.cli.picture_files import comparison_of, read_for
 from keras_imaging.cli.quiet import quiet_start
 from keras_imaging.cli.refusals import check_file, check_source, check_targets, check_weights
+from keras_imaging.picture_size import size_text
 
 _DEFAULT = "lama_small"
 
@@ -158,8 +159,8 @@ def _hole(size, mask, boxes):
     for left, top, width, height in boxes:
         if top + height > size[0] or left + width > size[1]:
             raise ValueError(
-                f"--box {left},{top},{width},{height} reaches out of the picture of {size[1]} x "
-                f"{size[0]} pixels."
+                f"--box {left},{top},{width},{height} reaches out of the picture of "
+                f"{size_text(*size)}."
             )
         hole[top : top + height, left : left + width] = True
     if not hole.any():
@@ -176,8 +177,8 @@ def _read_mask(path, size):
     picture = read_image(path)
     if picture.shape[:2] != size:
         raise ValueError(
-            f"Expected a mask of the picture's size, {size[1]} x {size[0]} pixels. Received: "
-            f"{picture.shape[1]} x {picture.shape[0]} in {str(path)!r}."
+            f"Expected a mask of the picture's size, {size_text(*size)}. Received: "
+            f"{size_text(*picture.shape[:2])} in {str(path)!r}."
         )
     return luma(to_eight_bits(picture)) >= 128
 
@@ -190,7 +191,7 @@ def _load(weights):
 
 def _tell(report):
     typer.echo(
-        f"Wrote {report['output']}: {report['width']} x {report['height']} pixels, "
+        f"Wrote {report['output']}: {size_text(report['height'], report['width'])}, "
         f"{100 * report['filled']:.1f} % of them filled by {report['weights']} in "
         f"{report['seconds']} s."
     )

@@ -11,6 +11,7 @@ from keras_imaging.cli.output import give_report, progress_bar
 from keras_imaging.cli.picture_files import comparison_of, plan, read_for, work_on
 from keras_imaging.cli.quiet import quiet_start
 from keras_imaging.cli.refusals import check_source, check_targets, check_weights
+from keras_imaging.picture_size import size_text
 
 
 def upscale(
@@ -130,7 +131,7 @@ def _enlarge_sample(network, target, settings):
 def _tell(report):
     for item in report["written"]:
         typer.echo(
-            f"Wrote {item['output']}: {item['width']} x {item['height']} pixels, "
+            f"Wrote {item['output']}: {size_text(item['height'], item['width'])}, "
             f"{report['scale']} times {item['input']}, by {report['weights']} "
             f"in {item['seconds']} s."
         )

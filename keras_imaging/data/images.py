@@ -14,6 +14,7 @@ from keras_imaging.data import png16
 from keras_imaging.data.encoding import NOTHING, Metadata, check_writable_as, encode
 from keras_imaging.data.files import replacing
 from keras_imaging.formats import READABLE
+from keras_imaging.picture_size import size_text
 from keras_imaging.silence import Silence
 
 # The largest phone cameras take 200 megapixels; beyond that a small file may fill the memory.
@@ -150,7 +151,8 @@ def open_image(path):
             Image.MAX_IMAGE_PIXELS = before
     if image.width * image.height > MAX_PIXELS:
         image.close()
-        raise ValueError(f"{image.width} x {image.height} pixels; the limit is {MAX_PIXELS:,}")
+        size = size_text(image.height, image.width)
+        raise ValueError(f"{size}; the limit is {MAX_PIXELS:,}")
     return image
 
 

@@ -12,6 +12,7 @@ from keras_imaging.inference.pictures import (
     to_unit,
     visible_colours,
 )
+from keras_imaging.picture_size import size_text
 
 
 def inpaint(model: Callable, image: ArrayLike, mask: ArrayLike) -> np.ndarray:
@@ -82,7 +83,7 @@ def inpaint(model: Callable, image: ArrayLike, mask: ArrayLike) -> np.ndarray:
 def _checked_mask(mask, size):
     if mask.shape not in (size, (*size, 1)):
         raise ValueError(
-            f"Expected a mask of the image's size, {size[0]} x {size[1]}. "
+            f"Expected a mask of the image's size, {size_text(*size)}. "
             f"Received: mask of shape {mask.shape}."
         )
     if mask.dtype != bool and not np.isin(mask, (0, 1)).all():
@@ -101,7 +102,7 @@ def _reflection(size, model):
     if min(size) < model.stride:
         raise ValueError(
             f"Expected an image of at least {model.stride} x {model.stride} pixels, the network's "
-            f"stride. Received {size[0]} x {size[1]}."
+            f"stride. Received {size_text(*size)}."
         )
     padded = []
     for side, fixed in zip(size, model.input_shape[1:3], strict=True):
@@ -109,9 +110,8 @@ def _reflection(size, model):
         length = max(-(-side // model.stride), 2) * model.stride
         if fixed is not None and length > fixed:
             raise ValueError(
-                f"The model takes images of at most {model.input_shape[1]} x "
-                f"{model.input_shape[2]} pixels. Received {size[0]} x {size[1]}; build the model "
-                "without `input_shape`."
+                f"The model takes images of at most {size_text(*model.input_shape[1:3])}. Received "
+                f"{size_text(*size)}; build the model without `input_shape`."
             )
         padded.append(fixed or length)
     return tuple((0, length - side) for side, length in zip(size, padded, strict=True))

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_imaging.picture_size import size_text
+
 # The bicubic kernel reaches two pixels far.
 _BICUBIC_REACH = 2
 
@@ -61,13 +63,13 @@ def tile_sides(size, fixed, tile, overlap):
         side = fixed_side or min(tile or length, length)
         if side > length:
             raise ValueError(
-                f"The model takes inputs of exactly {fixed[0]} x {fixed[1]} pixels. Received an "
-                f"image of {size[0]} x {size[1]}; build the model without `input_shape`."
+                f"The model takes inputs of exactly {size_text(*fixed)}. Received an image of "
+                f"{size_text(*size)}; build the model without `input_shape`."
             )
         if side < length and side <= 2 * overlap:
             raise ValueError(
-                f"`overlap` must be less than half the model's input of {fixed[0]} x {fixed[1]} "
-                f"pixels. Received: overlap={overlap}"
+                f"`overlap` must be less than half the model's input of {size_text(*fixed)}. "
+                f"Received: overlap={overlap}"
             )
         sides.append(side)
     return sides

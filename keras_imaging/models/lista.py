@@ -69,7 +69,8 @@ class SparseRecovery(MeasurementModel):
             A = B.T / np.linalg.norm(B, axis=1)
         # Random codes are recovered far beyond what is guaranteed.
         with Silence(r"\d+ non-zeros: "):
-            sampler = SparseSampler(ops.convert_to_numpy(A), batch_size=_SAMPLES)
+            A = ops.convert_to_numpy(ops.convert_to_tensor(A))
+            sampler = SparseSampler(A, batch_size=_SAMPLES)
         measurements, _ = sampler.batch(0)
         return [{self.inputs[0].name: row[None]} for row in measurements]
 
@@ -92,8 +93,9 @@ class SparseRecovery(MeasurementModel):
         if not np.allclose(stored, A, atol=1e-3):
             raise ValueError(
                 f"The weights {str(weights)!r} are for another A: entries differ by up to "
-                f"{np.abs(stored - A).max():.3g}. Give A as its shape, {stored.shape}, to take "
-                "theirs, in the attribute `dictionary`."
+                f"{np.abs(stored - A).max():.3g}. Train others with `keras-imaging train lista "
+                f"--matrix FILE`; or give A as its shape, {stored.shape}, to take theirs, in the "
+                "attribute `dictionary`."
             )
 
 

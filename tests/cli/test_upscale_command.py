@@ -22,7 +22,7 @@ def picture(tmp_path):
 def test_a_picture(run, network, picture):
     code, out, err = run("upscale", picture, "--weights", network)
     assert code == 0, err
-    assert "cat_x2.png: 100 x 80 pixels" in out
+    assert "cat_x2.png: 100 x 80 pixels (width x height)" in out
     expected = upscale(keras.saving.load_model(network), read_image(picture))
     np.testing.assert_array_equal(read_image("cat_x2.png"), expected)
 
@@ -37,10 +37,7 @@ def test_options_of_a_picture(run, network, picture):
     assert run("upscale", picture, "--weights", network, "--out", "folder")[0] == 0
     assert os.listdir("folder") == ["cat_x2.png"]
     code, _, err = run("upscale", picture, "--weights", network, "--tile", 64, "--out", "b.png")
-    assert (code, err) == (
-        2,
-        "error: `tile` must be larger than 2 * overlap. Received: tile=64, overlap=32\n",
-    )
+    assert code == 2 and "'--tile'" in err and "65" in err
 
 
 def test_sixteen_bits_alpha_and_colour_profile(run, network, tmp_path):

@@ -247,7 +247,9 @@ def test_pixel_limit_is_ours_and_pillow_keeps_its_own(tmp_path, monkeypatch):
     before = Image.MAX_IMAGE_PIXELS
     write_image(tmp_path / "a.png", picture(20, 20))
     monkeypatch.setattr(images, "MAX_PIXELS", 399)
-    with pytest.raises(ValueError, match=r"a\.png.*20 x 20 pixels; the limit is 399"):
+    with pytest.raises(
+        ValueError, match=r"a\.png.*20 x 20 pixels \(width x height\); the limit is 399"
+    ):
         read_image(tmp_path / "a.png")
     monkeypatch.setattr(images, "MAX_PIXELS", 400)
     assert read_image(tmp_path / "a.png").shape == (20, 20)

@@ -210,7 +210,7 @@ def test_model_with_a_fixed_input_is_given_tiles_of_that_size():
     whole = upscale(model, image, tile=None)
     tiled = upscale(edge, image, tile=500, overlap=TINY_REACH)
     np.testing.assert_allclose(tiled, whole, atol=5e-6)
-    with pytest.raises(ValueError, match=r"exactly 40 x 48 pixels.*30 x 90"):
+    with pytest.raises(ValueError, match=r"exactly 48 x 40 pixels \(width x height\).*90 x 30"):
         upscale(edge, colours(30, 90), overlap=TINY_REACH)
     with pytest.raises(ValueError, match="less than half the model's input"):
         upscale(edge, image)
