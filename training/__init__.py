@@ -11,6 +11,7 @@ _HOMES = {
     "CompressiveSensingRecipe": "recipes.compressive_sensing",
     "FaceGuardRecipe": "recipes.faceguard",
     "InpaintingRecipe": "recipes.inpainting",
+    "MRIRecipe": "recipes.mri",
     "Recipe": "recipes.recipe",
     "SparseRecoveryRecipe": "recipes.sparse_recovery",
     "SuperResolutionRecipe": "recipes.super_resolution",

@@ -16,6 +16,7 @@ from keras_imaging.cli.evaluate import evaluate
 from keras_imaging.cli.export import export
 from keras_imaging.cli.inpaint import inpaint
 from keras_imaging.cli.modes import modes
+from keras_imaging.cli.reconstruct import reconstruct
 from keras_imaging.cli.recover import recover
 from keras_imaging.cli.sense import sense
 from keras_imaging.cli.serve import serve
@@ -56,6 +57,7 @@ app.command()(upscale)
 app.command()(inpaint)
 app.command()(recover)
 app.command()(sense)
+app.command()(reconstruct)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(train, name="train")
 app.command()(export)
