@@ -1,4 +1,4 @@
-"""What goes into a model and comes out of it: names, shapes, batches."""
+"""Inputs and outputs of a model: names, shapes, batches."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Keras models into LiteRT files."""
+"""Export Keras models to LiteRT (TFLite) files."""
 
 import pathlib
 import shutil

@@ -1,4 +1,4 @@
-"""Picture files in, picture files out, inside a TensorFlow graph."""
+"""Decode, enlarge and encode picture files inside a TensorFlow graph."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Which operators of a file 8 bits do well for."""
+"""Operators too coarse for int8."""
 
 import pathlib
 

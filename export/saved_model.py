@@ -1,4 +1,4 @@
-"""Keras models into SavedModels for servers."""
+"""Export Keras models to SavedModel folders for servers."""
 
 import os
 import pathlib

@@ -1,4 +1,4 @@
-"""Differences of images that can be minimised."""
+"""Losses of images: SSIM, Laplacian pyramid distance, held-out k-space."""
 
 import keras
 import numpy as np

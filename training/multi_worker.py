@@ -1,4 +1,4 @@
-"""What several workers need beyond the strategy: a `fit` that works, and the same start."""
+"""Multi-worker training: a `fit` that works, and an equal start."""
 
 import contextlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""State of a run between its steps and on the disk."""
+"""State of a training run, in memory and on disk."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Weights that are not finite, noticed in the step that made them."""
+"""Notice weights that are not finite in the step that made them."""
 
 import keras
 from keras import ops

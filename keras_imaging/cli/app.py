@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 import keras_imaging
+from keras_imaging.cli.analyze import analyze
 from keras_imaging.cli.evaluate import evaluate
 from keras_imaging.cli.export import export
 from keras_imaging.cli.inpaint import inpaint
@@ -58,6 +59,7 @@ app.command()(inpaint)
 app.command()(recover)
 app.command()(sense)
 app.command()(reconstruct)
+app.command()(analyze)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(train, name="train")
 app.command()(export)

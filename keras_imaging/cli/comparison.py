@@ -1,4 +1,4 @@
-"""A picture that puts enlargements side by side."""
+"""Draw pictures side by side, labelled, with an enlarged part."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont

@@ -1,4 +1,4 @@
-"""How the commands speak: lines, JSON, progress, and asking before files are replaced."""
+"""Output of the commands: lines, JSON, progress bars, checks before files are replaced."""
 
 import contextlib
 import json

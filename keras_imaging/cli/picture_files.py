@@ -1,4 +1,4 @@
-"""Pictures in, pictures out: one file, or those of a folder one after another."""
+"""Read and write the pictures of a command: one file, or those of a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be refused from the arguments alone, before anything slow is loaded."""
+"""Checks of arguments before anything slow is loaded."""
 
 import pathlib
 from collections.abc import Iterable

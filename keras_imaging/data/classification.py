@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from keras_imaging.data.images import read_image
+from keras_imaging.data.levels import to_eight_bits
 from keras_imaging.data.patches import with_channels
 from keras_imaging.picture_size import size_text
 
@@ -169,9 +170,7 @@ def central_crop(picture: Picture, image_size: int, crop: str = "resized") -> np
 def pixels(picture: Picture) -> np.ndarray:
     """uint8 RGB of an array or a file."""
     image = picture if isinstance(picture, np.ndarray) else read_image(picture)
-    if image.dtype == np.uint16:
-        image = (image / 257.0).round().astype("uint8")
-    return with_channels(image, 3)
+    return with_channels(to_eight_bits(image) if image.dtype == np.uint16 else image, 3)
 
 
 def check_crop(crop: str) -> None:

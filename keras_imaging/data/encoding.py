@@ -1,4 +1,4 @@
-"""Pictures into the content of files."""
+"""Encode pictures as the content of files."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic file writing: files that are written whole or not at all."""
 
 import contextlib
 import os

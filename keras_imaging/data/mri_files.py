@@ -13,6 +13,7 @@ from keras_imaging.data.ismrmrd_files import read_ismrmrd
 from keras_imaging.data.kspace import checked_mask, from_pairs
 from keras_imaging.data.medical_images import is_dicom, read_dicom, read_nifti
 from keras_imaging.data.mri_scan import MRIScan, checked_images, measured_scan, naming
+from keras_imaging.formats import READABLE
 
 _HDF5_SUFFIXES = (".h5", ".hdf5", ".mrd")
 _ARRAY_NAMES = {
@@ -68,7 +69,7 @@ def read_mri(path: str | os.PathLike, whiten: bool = True) -> MRIScan:
         return read_nifti(path)
     if path.suffix.lower() in (".npz", ".npy"):
         return _read_numpy(path)
-    if path.suffix.lower() in images.SUFFIXES:
+    if path.suffix.lower() in READABLE:
         return _read_picture(path)
     if path.suffix.lower() in _HDF5_SUFFIXES or h5py.is_hdf5(path):
         return _read_hdf5(path, whiten)
@@ -117,7 +118,7 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
             and shape are those of a mask says `kspace.checked_mask`.
     """
     path = pathlib.Path(path)
-    if path.suffix.lower() in images.SUFFIXES:
+    if path.suffix.lower() in READABLE:
         picture = _grey(images.read_image(path))
         return np.where(picture == picture.max(), 1, np.minimum(picture, 0.5))
     arrays = read_arrays(path)

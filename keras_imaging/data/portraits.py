@@ -1,4 +1,4 @@
-"""Pictures to mark, and the bits to mark them with."""
+"""Training data of watermarks: portraits, photographs and bits."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Which samples of k-space a scan takes.
+"""Sampling masks of k-space: Cartesian, Poisson disc, radial.
 
 Masks are float32, 1 where a sample is taken, with the centre of k-space at index `size // 2` of
 each axis. `(1, width)` samples whole columns, as a Cartesian scan does whose readout runs along the

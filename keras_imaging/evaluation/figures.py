@@ -1,4 +1,4 @@
-"""What networks of a task are scored by, for cards and tables."""
+"""Scores by task, for the cards of trained weights."""
 
 from collections.abc import Callable
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Pictures as arrays: what is taken, to 0..1, and back."""
+"""Check pictures, convert them to 0..1 and back."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,10 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from keras_imaging.data.images import pixels
+from keras_imaging.data.levels import from_unit, to_eight_bits, to_unit
 from keras_imaging.ops.transparency import REACH, extend_colours
+
+__all__ = ["as_picture", "from_unit", "runner", "to_eight_bits", "to_unit", "visible_colours"]
 
 # Rounding may carry a float image this far out of 0..1.
 _TOLERANCE = 1e-3
@@ -65,39 +68,6 @@ def _as_array(image):
         ) from error
 
 
-def to_unit(image: np.ndarray, dtype: str = "float32") -> np.ndarray:
-    """uint8, uint16 or float values as floats in 0..1.
-
-    Args:
-        image: any shape.
-        dtype: of the result.
-    """
-    values = image.astype(dtype)
-    return values / values.dtype.type(np.iinfo(image.dtype).max) if _whole(image.dtype) else values
-
-
-def from_unit(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Floats as values of `dtype`: clipped to 0..1 and, for whole numbers, rounded half up.
-
-    Args:
-        values: any shape.
-        dtype: uint8, uint16 or a float dtype.
-    """
-    values = np.clip(values, 0, 1)
-    if _whole(dtype):
-        values = np.floor(values * np.iinfo(dtype).max + 0.5)
-    return values.astype(dtype)
-
-
-def to_eight_bits(image: np.ndarray) -> np.ndarray:
-    """A picture of 8 or 16 bits with 8.
-
-    Args:
-        image: uint8 or uint16, any shape.
-    """
-    return image if image.dtype == np.uint8 else from_unit(to_unit(image, "float64"), "uint8")
-
-
 def visible_colours(image: np.ndarray) -> np.ndarray:
     """The picture to be filtered in place of one whose transparent pixels hide colours.
 
@@ -135,7 +105,3 @@ def runner(model: Callable) -> Callable[[np.ndarray], np.ndarray]:
         return np.asarray(call(np.ascontiguousarray(image, dtype="float32")[None]))[0]
 
     return run
-
-
-def _whole(dtype):
-    return np.dtype(dtype).kind == "u"

@@ -1,4 +1,4 @@
-"""Pictures in tiles: memory does not grow with the picture, and no seam shows."""
+"""Process pictures in tiles, with bounded memory and without seams."""
 
 from collections.abc import Iterator
 from typing import NamedTuple

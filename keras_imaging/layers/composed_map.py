@@ -1,4 +1,4 @@
-"""Two linear maps, one after the other."""
+"""Composition of two linear maps."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""An image from its feature maps."""
+"""Convolutional synthesis: an image from its feature maps."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Layers whose output is in full precision."""
+"""Layers with full-precision output under mixed precision."""
 
 import keras
 

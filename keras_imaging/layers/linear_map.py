@@ -1,4 +1,4 @@
-"""Products with a matrix, a constant or learned."""
+"""Matrix product with a constant or learned matrix."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Pad a map by mirroring it."""
+"""Reflection padding."""
 
 import keras
 

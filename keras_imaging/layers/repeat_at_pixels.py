@@ -1,4 +1,4 @@
-"""A vector beside every pixel of a map."""
+"""Repeat a vector at every pixel of a map."""
 
 import keras
 

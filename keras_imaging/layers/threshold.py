@@ -1,4 +1,4 @@
-"""Thresholds that are learned."""
+"""Learned soft thresholds."""
 
 import keras
 from keras import ops

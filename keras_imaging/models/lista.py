@@ -69,8 +69,7 @@ class SparseRecovery(MeasurementModel):
             A = B.T / np.linalg.norm(B, axis=1)
         # Random codes are recovered far beyond what is guaranteed.
         with Silence(r"\d+ non-zeros: "):
-            A = ops.convert_to_numpy(ops.convert_to_tensor(A))
-            sampler = SparseSampler(A, batch_size=_SAMPLES)
+            sampler = SparseSampler(ops.convert_to_numpy(A), batch_size=_SAMPLES)
         measurements, _ = sampler.batch(0)
         return [{self.inputs[0].name: row[None]} for row in measurements]
 

@@ -1,4 +1,4 @@
-"""What every model shares: configuration, presets and weights."""
+"""Base of all models: configuration, presets, weights, and what a model says of itself."""
 
 import json
 import pathlib

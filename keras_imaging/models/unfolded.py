@@ -1,4 +1,4 @@
-"""What networks of unrolled algorithms share."""
+"""Base of networks of unrolled algorithms."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""What a linear forward model A is: A x, its adjoint A^H y, its norm, its shapes."""
+"""Base of linear operators: A x, the adjoint A^H y, norm, shapes, resolvent."""
 
 import keras
 import numpy as np

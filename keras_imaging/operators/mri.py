@@ -1,4 +1,4 @@
-"""What an MR scanner measures: coil sensitivities, then masked k-space."""
+"""MRI forward model: coil sensitivities, then masked k-space (SENSE)."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Pixels that are seen and pixels that are not: inpainting."""
+"""Pixel mask as an operator: inpainting."""
 
 import numpy as np
 from keras import ops

@@ -75,8 +75,8 @@ def jpeg_round_trip(
     Follows libjpeg's steps: 8-bit YCbCr, chroma averaged with its alternating bias, tables of
     Annex K, coefficients rounded half away from zero, "fancy" triangle upsampling. Single samples
     differ from libjpeg's where a coefficient lies at the edge of its interval, because libjpeg's
-    transform is in integers: in the mean by less than half of a 255th in photographs, by up to one
-    in noise, by up to two where pixels are black or white at random.
+    transform is in integers: in the mean by less than half of a 255th in photographs, by about one
+    in noise, by about two where pixels are black or white at random.
 
     Args:
         images: `(batch, height, width, 3)`, float, 0..1; height and width known.

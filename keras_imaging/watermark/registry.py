@@ -1,4 +1,4 @@
-"""Which pictures were stamped, with which nonces: one SQLite file.
+"""Registry of stamped pictures and their nonces: one SQLite file.
 
 A picture and its row come into being together: a pending row is committed, the picture written
 under another name and renamed into place, the row confirmed. After a crash the next to open the

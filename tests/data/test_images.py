@@ -17,6 +17,7 @@ from keras_imaging.data.images import (
     sample_image,
     write_image,
 )
+from keras_imaging.data.levels import from_unit, to_eight_bits, to_unit
 
 
 def picture(*shape, dtype="uint8"):
@@ -313,3 +314,11 @@ def test_sample_image():
     assert sample.dtype == np.uint8
     notice = pathlib.Path(images.__file__).parent / "samples" / "README.txt"
     assert "public domain" in notice.read_text()
+
+
+def test_sixteen_bits_become_eight_by_rounding_half_up():
+    levels = np.arange(65536, dtype="uint16")
+    # 257 levels of 16 bits belong to each of 8 but the first and last.
+    expected = (levels.astype("int64") + 128) // 257
+    np.testing.assert_array_equal(to_eight_bits(levels), expected)
+    np.testing.assert_array_equal(from_unit(to_unit(levels), "uint16"), levels)

@@ -109,7 +109,7 @@ def test_nothing_to_fill():
 @pytest.mark.parametrize(
     ("size", "mask", "message"),
     [
-        ((21, 30), np.zeros((30, 21), bool), "image's size, 21 x 30"),
+        ((21, 30), np.zeros((30, 21), bool), "image's size, 30 x 21 pixels"),
         ((21, 30), np.zeros((21, 30, 3), bool), r"mask of shape \(21, 30, 3\)"),
         ((21, 30), np.full((21, 30), 0.5), "values from 0.5 to 0.5"),
         ((21, 30), np.full((21, 30), 255, "uint8"), "threshold"),

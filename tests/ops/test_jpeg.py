@@ -46,7 +46,7 @@ def test_noise_is_as_close_as_the_docstring_says(subsampling):
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (64, 64, 3)).astype("uint8")
     extreme = (255 * rng.integers(0, 2, (64, 64, 3))).astype("uint8")
-    for image, most in ((noise, 1.1), (extreme, 2.2)):
+    for image, most in ((noise, 1.7), (extreme, 2.5)):
         for quality in (25, 50, 75, 90):
             ours = to_numpy(jpeg_round_trip(image[None] / np.float32(255), quality, subsampling))
             theirs = np.asarray(Image.open(pillow(image, quality, subsampling)), "float32")

@@ -1,4 +1,4 @@
-"""What every recipe has: how long, how fast, how precisely, from which seed."""
+"""Base of all recipes: steps, learning rate, precision, seed."""
 
 import dataclasses
 import math

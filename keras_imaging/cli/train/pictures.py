@@ -1,4 +1,4 @@
-"""The command that trains on pictures alone, for any recipe of such a network."""
+"""Train commands for recipes whose only data are pictures."""
 
 import pathlib
 from typing import Annotated

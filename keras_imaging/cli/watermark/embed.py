@@ -88,7 +88,7 @@ def embed_marks(
     """Stamp pictures.
 
     Writes PICTURE_stamped.png beside the picture, or the folder FOLDER_stamped, unless --out says
-    otherwise; upright, with EXIF and colour profile. Files of a folder that cannot be read are
+    otherwise; upright, with its metadata. Files of a folder that cannot be read are
     named and skipped. The exit code is 1 if some were, or if a mark does not read back; 2 after an
     error.
     """

@@ -1,4 +1,4 @@
-"""How `keras-imaging watermark` tells what it did and found."""
+"""Reports of `keras-imaging watermark`."""
 
 from __future__ import annotations
 
