@@ -20,6 +20,7 @@ from keras_imaging.cli.export import export
 from keras_imaging.cli.features import features
 from keras_imaging.cli.inpaint import inpaint
 from keras_imaging.cli.modes import modes
+from keras_imaging.cli.reconstruct import reconstruct
 from keras_imaging.cli.recover import recover
 from keras_imaging.cli.sense import sense
 from keras_imaging.cli.serve import serve
@@ -63,6 +64,7 @@ app.command()(sense)
 app.command()(classify)
 app.command()(features)
 app.command()(convert)
+app.command()(reconstruct)
 app.command()(analyze)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(train, name="train")

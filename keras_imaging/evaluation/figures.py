@@ -9,8 +9,10 @@ import keras
 from keras_imaging.data import periodic_textures
 from keras_imaging.data.images import list_images, read_image
 from keras_imaging.data.labelled import labelled_arrays, labelled_folder
+from keras_imaging.data.mri_files import read_images
 from keras_imaging.evaluation.classification import evaluate_classification
 from keras_imaging.evaluation.inpainting import evaluate_inpainting
+from keras_imaging.evaluation.mri import ZERO_FILLED, evaluate_mri
 from keras_imaging.evaluation.sensing import evaluate_sensing
 from keras_imaging.evaluation.sparse_recovery import evaluate_sparse_recovery
 from keras_imaging.evaluation.super_resolution import evaluate_super_resolution
@@ -116,6 +118,20 @@ def _classification(model, test, source, card, beside):
     return {test: {"top1": scores.top1, "top5": scores.top5}}
 
 
+def _mri(model, test, path, card, beside):
+    """By contrast, scanned as in training; beside zero-filling."""
+    asked = ("mask", "acceleration", "center_fraction", "n_coils", "noise")
+    recipe = {name: value for name, value in card.get("recipe", {}).items() if name in asked}
+    truths = read_images(path)
+    scores = evaluate_mri({"network": model.predict_on_batch}, truths, **recipe)
+    rows = {}
+    for contrast, mean in scores.mean["network"].items():
+        name = test if len(truths) == 1 else f"{test}, {contrast}"
+        plain = scores.mean[ZERO_FILLED][contrast]
+        rows[name] = {**asdict(mean), "zero_filled_psnr": plain.psnr}
+    return rows
+
+
 def _watermark(model, test, folder, card, beside):
     pair = {"encoder": model, "decoder": model, **beside}
     return {test: evaluate_watermark(pair["encoder"], pair["decoder"], folder)}
@@ -147,6 +163,12 @@ FIGURES = {
         "NMSE in dB, sums over all codes, noise-free",
         "an .npz file with A (m, n) and x_test (n, codes)",
         _sparse_recovery,
+    ),
+    "mri": Scoring(
+        "magnitudes of whole slices, peak the truth's largest value; SSIM 7x7 uniform; mask of "
+        "seed 1, of the kind trained on",
+        "a file of images, .npz, NIfTI, DICOM or fastMRI",
+        _mri,
     ),
     "watermark": Scoring(
         "8-bit pictures, random bits of seed 0, JPEG by libjpeg, 4:2:0",

@@ -5,6 +5,7 @@ import typer
 from keras_imaging.cli.train.classification import classification_command
 from keras_imaging.cli.train.compressive_sensing import train_compressive_sensing
 from keras_imaging.cli.train.faceguard import train_faceguard
+from keras_imaging.cli.train.mri import train_mri
 from keras_imaging.cli.train.pictures import pictures_command
 from keras_imaging.cli.train.sparse_recovery import train_sparse_recovery
 from keras_imaging.cli.train.super_resolution import super_resolution_command
@@ -30,3 +31,4 @@ train.command("resnet_rs")(
 train.command("faceguard")(train_faceguard)
 train.command("lista")(train_sparse_recovery)
 train.command("compressive_sensing")(train_compressive_sensing)
+train.command("mri")(train_mri)
