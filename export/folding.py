@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_imaging.layers import FFCBNAct
 from keras_imaging.layers.ffc_split import is_pair
+from keras_imaging.layers.normalization import scale_and_shift
 
 # Axis of the kernel that counts output channels.
 _FILTER_AXIS = {
@@ -60,7 +61,7 @@ def _through(norm, x, made):
     if axis is None or not last or layer.activation is not keras.activations.linear:
         return None
     kernel, *bias = layer.get_weights()
-    scale, shift = _scale_and_shift(norm)
+    scale, shift = scale_and_shift(norm)
     # The convolution may be read without the normalization, too: names must differ.
     config = {**layer.get_config(), "use_bias": True, "name": norm.name}
     twin = type(layer).from_config(config)
@@ -69,14 +70,6 @@ def _through(norm, x, made):
     shape[axis] = -1
     twin.set_weights([kernel * scale.reshape(shape), shift + scale * bias[0] if bias else shift])
     return result
-
-
-def _scale_and_shift(norm):
-    def numpy(weight, default):
-        return default if weight is None else keras.ops.convert_to_numpy(weight).astype("float64")
-
-    scale = numpy(norm.gamma, 1.0) / np.sqrt(numpy(norm.moving_variance, 1.0) + norm.epsilon)
-    return scale, numpy(norm.beta, 0.0) - scale * numpy(norm.moving_mean, 0.0)
 
 
 def _folded_ffc(layer, shapes):
@@ -93,7 +86,7 @@ def _folded_ffc(layer, shapes):
     ):
         if norm is None:
             continue
-        scale, shift = _scale_and_shift(norm)
+        scale, shift = scale_and_shift(norm)
         for name in names:
             old, new = getattr(ffc, name), getattr(twin.ffc, name)
             if old is not None:
@@ -101,7 +94,7 @@ def _folded_ffc(layer, shapes):
                 # Of a sum one part is shifted.
                 shift = np.zeros_like(shift)
     if ffc.spectral_transform is not None:
-        scale, _ = _scale_and_shift(layer.norm_global)
+        scale, _ = scale_and_shift(layer.norm_global)
         _fold_spectral_transform(ffc.spectral_transform, twin.ffc.spectral_transform, scale)
     return twin
 
@@ -113,7 +106,7 @@ def _fold_spectral_transform(old, new, scale):
         unit = old.local_unit.unit
         parts.append((unit, unit.norm, new.local_unit.unit))
     for layer, norm, twin in parts:
-        scale, shift = _scale_and_shift(norm)
+        scale, shift = scale_and_shift(norm)
         twin.kernel.assign(keras.ops.convert_to_numpy(layer.kernel) * scale)
         twin.bias.assign(shift)
         if getattr(layer, "use_se", False):

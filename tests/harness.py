@@ -224,7 +224,11 @@ def _check_compiled(model, inputs, output):
     if not model.trainable_variables:
         return
     # In training: normalization takes the statistics of the batch.
+    states = [to_numpy(v) for v in model.non_trainable_variables]
     loss, gradients, _ = loss_and_gradients(model, inputs, training=True)
+    # A state that training moves must be the same for the compiled step.
+    for variable, state in zip(model.non_trainable_variables, states, strict=True):
+        variable.assign(state)
     trained = model.trainable_variables
     before = [to_numpy(v) for v in trained]
     compiled_loss = float(model.train_on_batch(inputs, np.zeros_like(output)))
