@@ -2,6 +2,7 @@
 
 from keras_imaging.models.compressive_sensing import CompressiveSensing
 from keras_imaging.models.conv_lista import ConvLISTA
+from keras_imaging.models.dncnn import Denoiser, DnCNN, SimpleCNN
 from keras_imaging.models.faceguard import FaceGuardDecoder, FaceGuardEncoder
 from keras_imaging.models.faceguard_training import FaceGuard
 from keras_imaging.models.ffc_resnet import FFCResNet
@@ -31,6 +32,8 @@ __all__ = [
     "RDIDN",
     "CompressiveSensing",
     "ConvLISTA",
+    "Denoiser",
+    "DnCNN",
     "FFCResNet",
     "FaceGuard",
     "FaceGuardDecoder",
@@ -42,6 +45,7 @@ __all__ = [
     "InpaintingModel",
     "LaMaGenerator",
     "PatchDiscriminator",
+    "SimpleCNN",
     "VideoSealUNet",
     "card_of",
     "load",
