@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 import keras_imaging
+from keras_imaging.cli.analyze import analyze
 from keras_imaging.cli.evaluate import evaluate
 from keras_imaging.cli.export import export
 from keras_imaging.cli.inpaint import inpaint
@@ -56,6 +57,7 @@ app.command()(upscale)
 app.command()(inpaint)
 app.command()(recover)
 app.command()(sense)
+app.command()(analyze)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(train, name="train")
 app.command()(export)
@@ -66,8 +68,14 @@ app.command(hidden=True)(ship)
 app.command(hidden=True)(modes)
 
 
+def _show_warning(message, *_) -> None:
+    """In one line, without the place in the code that means nothing to the user."""
+    typer.echo(f"warning: {' '.join(str(message).split())}", err=True)
+
+
 def main() -> None:
     """Run the command line; errors are one line on stderr."""
+    warnings.showwarning = _show_warning
     # Keras' warnings speak to programmers.
     warnings.filterwarnings("ignore", module=r"keras\.")
     try:

@@ -10,6 +10,7 @@ import typer
 from keras_imaging.cli import options
 from keras_imaging.cli.output import print_json, progress_bar
 from keras_imaging.cli.quiet import quiet_start
+from keras_imaging.cli.refusals import check_data, check_folder, check_weights
 
 evaluate = typer.Typer(help="Score trained networks on your data.", no_args_is_help=True)
 
@@ -62,7 +63,8 @@ def super_resolution(
     Each picture is shrunk and enlarged again. Files that cannot be read are named and skipped; the
     exit code is then 1.
     """
-    _check_folder(data)
+    check_folder(data)
+    check_weights(weights)
     with quiet_start():
         from keras_imaging.cli.networks import load_enlarger
         from keras_imaging.evaluation import evaluate_super_resolution
@@ -101,7 +103,8 @@ def inpainting(
     Random holes are cut into each picture and filled. Files that cannot be read are named and
     skipped; the exit code is then 1.
     """
-    _check_folder(data)
+    check_folder(data)
+    check_weights(weights)
     with quiet_start():
         from keras_imaging.cli.networks import load_network
         from keras_imaging.evaluation import evaluate_inpainting
@@ -143,7 +146,8 @@ def sensing(
 
     Files that cannot be read are named and skipped; the exit code is then 1.
     """
-    _check_folder(data)
+    check_folder(data)
+    check_weights(weights)
     with quiet_start():
         from keras_imaging.cli.networks import load_network
         from keras_imaging.evaluation import evaluate_sensing
@@ -179,6 +183,8 @@ def classification(
     """
     if weights is None:
         raise ValueError("Say which network: --weights NAME, FILE, or the folder of a run.")
+    check_data(data)
+    check_weights(weights)
     with quiet_start():
         from keras_imaging.cli.networks import load_network
         from keras_imaging.evaluation import evaluate_classification
@@ -197,11 +203,6 @@ def classification(
     columns = {"top 1": ("top1", 4), "top 5": ("top5", 4)}
     reasons = dict(enumerate(skipped))
     _give(network, data, scores, str(data), columns, {}, asdict(scores), as_json, reasons)
-
-
-def _check_folder(data):
-    if not data.is_dir():
-        raise ValueError(f"There is no folder {str(data)!r}.")
 
 
 def _read_pictures(folder):

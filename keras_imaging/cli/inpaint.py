@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from keras_imaging.cli import options
-from keras_imaging.cli.output import check_outputs, give_report, target_of
-from keras_imaging.cli.picture_files import read_for
+from keras_imaging.cli.output import give_report, target_of
+from keras_imaging.cli.picture_files import comparison_of, read_for
 from keras_imaging.cli.quiet import quiet_start
+from keras_imaging.cli.refusals import check_file, check_source, check_targets, check_weights
+from keras_imaging.picture_size import size_text
 
 _DEFAULT = "lama_small"
 
@@ -58,16 +60,18 @@ def inpaint(
         raise ValueError(f"{str(source)!r} is a folder; give the name of a picture.")
     default = pathlib.Path("sample.png") if source is None else source
     target = target_of(out, default.with_name(f"{default.stem}_inpainted.png"))
-
+    check_source(source)
+    check_file(mask)
+    check_weights(weights)
+    check_targets([target] if source else [target, comparison_of(target)], overwrite)
     if source is None:
-        report = _fill_sample(target, weights, overwrite)
+        report = _fill_sample(target, weights)
     else:
-        report = _fill_file(source, mask, boxes, target, weights, overwrite)
+        report = _fill_file(source, mask, boxes, target, weights)
     give_report(report, as_json, _tell)
 
 
-def _fill_file(source, mask, boxes, target, weights, overwrite):
-    check_outputs([target], overwrite)
+def _fill_file(source, mask, boxes, target, weights):
     image, write = read_for(source, target)
     hole = _hole(image.shape[:2], mask, boxes)
     network, name = _load(weights)
@@ -76,14 +80,13 @@ def _fill_file(source, mask, boxes, target, weights, overwrite):
     return _report(name, source, target, hole, seconds)
 
 
-def _fill_sample(target, weights, overwrite):
+def _fill_sample(target, weights):
     with quiet_start():
         from keras_imaging.cli.comparison import most_improved, side_by_side
         from keras_imaging.data import random_inpainting_masks, sample_image, write_image
         from keras_imaging.evaluation.inpainting import hole_scores
 
-    comparison = target.with_name(f"{target.stem}_comparison.png")
-    check_outputs([target, comparison], overwrite)
+    comparison = comparison_of(target)
     network, name = _load(weights)
     truth = sample_image()
     hole = random_inpainting_masks(1, truth.shape[:2], "medium", seed=8)[0, ..., 0] > 0
@@ -156,8 +159,8 @@ def _hole(size, mask, boxes):
     for left, top, width, height in boxes:
         if top + height > size[0] or left + width > size[1]:
             raise ValueError(
-                f"--box {left},{top},{width},{height} reaches out of the picture of {size[1]} x "
-                f"{size[0]} pixels."
+                f"--box {left},{top},{width},{height} reaches out of the picture of "
+                f"{size_text(*size)}."
             )
         hole[top : top + height, left : left + width] = True
     if not hole.any():
@@ -174,8 +177,8 @@ def _read_mask(path, size):
     picture = read_image(path)
     if picture.shape[:2] != size:
         raise ValueError(
-            f"Expected a mask of the picture's size, {size[1]} x {size[0]} pixels. Received: "
-            f"{picture.shape[1]} x {picture.shape[0]} in {str(path)!r}."
+            f"Expected a mask of the picture's size, {size_text(*size)}. Received: "
+            f"{size_text(*picture.shape[:2])} in {str(path)!r}."
         )
     return luma(to_eight_bits(picture)) >= 128
 
@@ -188,7 +191,7 @@ def _load(weights):
 
 def _tell(report):
     typer.echo(
-        f"Wrote {report['output']}: {report['width']} x {report['height']} pixels, "
+        f"Wrote {report['output']}: {size_text(report['height'], report['width'])}, "
         f"{100 * report['filled']:.1f} % of them filled by {report['weights']} in "
         f"{report['seconds']} s."
     )

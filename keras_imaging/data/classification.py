@@ -10,6 +10,7 @@ from PIL import Image
 
 from keras_imaging.data.images import read_image
 from keras_imaging.data.patches import with_channels
+from keras_imaging.picture_size import size_text
 
 # Of the colours of ImageNet's photographs, 0..1; what classifiers are trained with.
 MEAN = (0.485, 0.456, 0.406)
@@ -183,7 +184,7 @@ def _exact(image, image_size):
     if image.shape[:2] != (image_size, image_size):
         raise ValueError(
             f'crop="padded" takes pictures of {image_size} x {image_size} pixels. Received one of '
-            f'{image.shape[0]} x {image.shape[1]}; crop="resized" takes any.'
+            f'{size_text(*image.shape[:2])}; crop="resized" takes any.'
         )
     return image
 

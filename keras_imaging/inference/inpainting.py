@@ -5,7 +5,14 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_imaging.inference.pictures import as_picture, from_unit, runner, to_unit
+from keras_imaging.inference.pictures import (
+    as_picture,
+    from_unit,
+    runner,
+    to_unit,
+    visible_colours,
+)
+from keras_imaging.picture_size import size_text
 
 
 def inpaint(model: Callable, image: ArrayLike, mask: ArrayLike) -> np.ndarray:
@@ -57,7 +64,8 @@ def inpaint(model: Callable, image: ArrayLike, mask: ArrayLike) -> np.ndarray:
 
     # A view: what is written into it is written into the result.
     colours = np.atleast_3d(result)[..., :3]
-    known = np.where(hole[..., None], 0, to_unit(colours))
+    visible = np.atleast_3d(visible_colours(image))[..., :3]
+    known = np.where(hole[..., None], 0, to_unit(visible))
     if channels == colours.shape[-1]:
         proposal = _propose(model, known, hole, padding)
     elif channels == 3:
@@ -75,7 +83,7 @@ def inpaint(model: Callable, image: ArrayLike, mask: ArrayLike) -> np.ndarray:
 def _checked_mask(mask, size):
     if mask.shape not in (size, (*size, 1)):
         raise ValueError(
-            f"Expected a mask of the image's size, {size[0]} x {size[1]}. "
+            f"Expected a mask of the image's size, {size_text(*size)}. "
             f"Received: mask of shape {mask.shape}."
         )
     if mask.dtype != bool and not np.isin(mask, (0, 1)).all():
@@ -94,7 +102,7 @@ def _reflection(size, model):
     if min(size) < model.stride:
         raise ValueError(
             f"Expected an image of at least {model.stride} x {model.stride} pixels, the network's "
-            f"stride. Received {size[0]} x {size[1]}."
+            f"stride. Received {size_text(*size)}."
         )
     padded = []
     for side, fixed in zip(size, model.input_shape[1:3], strict=True):
@@ -102,9 +110,8 @@ def _reflection(size, model):
         length = max(-(-side // model.stride), 2) * model.stride
         if fixed is not None and length > fixed:
             raise ValueError(
-                f"The model takes images of at most {model.input_shape[1]} x "
-                f"{model.input_shape[2]} pixels. Received {size[0]} x {size[1]}; build the model "
-                "without `input_shape`."
+                f"The model takes images of at most {size_text(*model.input_shape[1:3])}. Received "
+                f"{size_text(*size)}; build the model without `input_shape`."
             )
         padded.append(fixed or length)
     return tuple((0, length - side) for side, length in zip(size, padded, strict=True))

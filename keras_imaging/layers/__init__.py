@@ -1,6 +1,7 @@
 """Keras layers, one idea a file."""
 
 from keras_imaging.layers.bit_embedding import BitEmbedding
+from keras_imaging.layers.complex_conv_block import ComplexConvBlock
 from keras_imaging.layers.composed_map import ComposedMap
 from keras_imaging.layers.conv_bn_relu import ConvBNReLU
 from keras_imaging.layers.conv_synthesis import ConvSynthesis
@@ -32,6 +33,7 @@ from keras_imaging.layers.ffc_squeeze_excite import FFCSqueezeExcite
 from keras_imaging.layers.fourier_unit import FourierUnit
 from keras_imaging.layers.grouped_conv import GroupedConv2D
 from keras_imaging.layers.interpolation import InterpolationUpsample
+from keras_imaging.layers.leaky_relu import LeakyReLU
 from keras_imaging.layers.linear_map import LinearMap
 from keras_imaging.layers.local_fourier_unit import LocalFourierUnit
 from keras_imaging.layers.multi_distillation import (
@@ -44,7 +46,17 @@ from keras_imaging.layers.repeat_at_pixels import RepeatAtPixels
 from keras_imaging.layers.spectral_transform import SpectralTransform
 from keras_imaging.layers.support import SupportPrior
 from keras_imaging.layers.threshold import SoftThreshold, SupportSelectionThreshold
-from keras_imaging.layers.unfolded import ALISTALayer, ConvLISTALayer, LISTACPLayer, LISTALayer
+from keras_imaging.layers.unfolded import (
+    ALISTALayer,
+    ConvLISTALayer,
+    CPLayer,
+    DataConsistency,
+    LISTACPLayer,
+    LISTALayer,
+    PDHGLayer,
+    PrimalDualLayer,
+    PrimalDualStart,
+)
 from keras_imaging.layers.upsample import SubPixelUpsample, TransposedUpsample
 
 __all__ = [
@@ -53,7 +65,9 @@ __all__ = [
     "JPEG",
     "ALISTALayer",
     "BitEmbedding",
+    "CPLayer",
     "ColorJitter",
+    "ComplexConvBlock",
     "Compose",
     "ComposedMap",
     "ContrastAwareChannelAttention",
@@ -61,6 +75,7 @@ __all__ = [
     "ConvLISTALayer",
     "ConvSynthesis",
     "CropResize",
+    "DataConsistency",
     "Distortion",
     "EnhancementUnit",
     "FFCBNAct",
@@ -82,8 +97,12 @@ __all__ = [
     "InterpolationUpsample",
     "LISTACPLayer",
     "LISTALayer",
+    "LeakyReLU",
     "LinearMap",
     "LocalFourierUnit",
+    "PDHGLayer",
+    "PrimalDualLayer",
+    "PrimalDualStart",
     "Quantize8",
     "RandomChoice",
     "RealSpectralNormalization",

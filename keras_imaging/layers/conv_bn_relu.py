@@ -61,6 +61,13 @@ class ConvBNReLU(keras.layers.Layer):
             x = keras.ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
         return keras.ops.relu(self.norm(self.conv(x), training=training))
 
+    def lay_open(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        """The same as a graph of Keras' layers."""
+        x = inputs
+        if self.strides == 2:
+            x = keras.layers.ZeroPadding2D(1)(x)
+        return keras.layers.ReLU(name=self.name)(self.norm(self.conv(x)))
+
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = input_shape
         sides = (None if n is None else -(-n // self.strides) for n in (height, width))

@@ -3,6 +3,7 @@
 import keras
 
 from keras_imaging.layers.grouped_conv import GroupedConv2D
+from keras_imaging.ops.leaky_relu import leaky_relu
 from keras_imaging.typing import Tensor
 
 
@@ -108,7 +109,7 @@ class EnhancementUnit(keras.layers.Layer):
 
     def _stack(self, x, convs):
         for conv in convs:
-            x = keras.ops.leaky_relu(conv(x), self.negative_slope)
+            x = leaky_relu(conv(x), self.negative_slope)
         return x
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -116,6 +117,20 @@ class EnhancementUnit(keras.layers.Layer):
         retained, forwarded = keras.ops.split(shallow, [self.distilled], axis=-1)
         deep = self._stack(forwarded, self.convs[3:])
         return keras.ops.concatenate([inputs, retained], axis=-1) + deep
+
+    def lay_open(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        """The same as a graph of Keras' layers."""
+
+        def stack(x, convs):
+            for conv in convs:
+                name = f"{self.name}_{conv.name}_activation"
+                x = keras.layers.LeakyReLU(self.negative_slope, name=name)(conv(x))
+            return x
+
+        shallow = stack(inputs, self.convs[:3])
+        retained, forwarded = keras.ops.split(shallow, [self.distilled], axis=-1)
+        deep = stack(forwarded, self.convs[3:])
+        return keras.layers.Add()([keras.layers.Concatenate()([inputs, retained]), deep])
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.filters + self.distilled)

@@ -427,6 +427,21 @@ class FFCBNAct(PairLayer):
             x = norm(x, training=training)
         return keras.activations.get(self.activation)(x)
 
+    def lay_open(self, *parts: keras.KerasTensor) -> keras.KerasTensor | None:
+        """The same as a graph of Keras' layers; None where there are global channels, or reflection."""
+        ffc = self.ffc
+        if len(parts) > 1 or ffc.global_filters or ffc.global_to_local is not None:
+            return None
+        (x,) = parts
+        if not ffc._same:
+            if ffc.padding_mode != "zeros":
+                return None
+            x = keras.layers.ZeroPadding2D(ffc._pad)(x)
+        x = ffc.local_to_local(x)
+        if self.norm_local is not None:
+            x = self.norm_local(x)
+        return keras.layers.Activation(self.activation or "linear", name=self.name)(x)
+
     def compute_output_shape(self, input_shape):
         return self.ffc.compute_output_shape(input_shape)
 

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_imaging.ops.leaky_relu import leaky_relu
 from keras_imaging.typing import Tensor
 
 
@@ -62,13 +63,19 @@ class ContrastAwareChannelAttention(keras.layers.Layer):
         self.excite.build((*pooled[:-1], channels // self.reduction))
 
     def call(self, inputs: Tensor) -> Tensor:
+        return inputs * self._gate(inputs)
+
+    def lay_open(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        """The same as a graph, which ends in the product with the gate."""
+        return keras.layers.Multiply()([inputs, self._gate(inputs)])
+
+    def _gate(self, inputs):
         half = keras.backend.standardize_dtype(inputs.dtype) in ("float16", "bfloat16")
         x = keras.ops.cast(inputs, "float32") if half else inputs
         mean = keras.ops.mean(x, axis=(1, 2), keepdims=True)
         variance = keras.ops.mean(keras.ops.square(x - mean), axis=(1, 2), keepdims=True)
         contrast = keras.ops.sqrt(variance + self.epsilon) + mean
-        gate = self.excite(self.squeeze(keras.ops.cast(contrast, inputs.dtype)))
-        return inputs * gate
+        return self.excite(self.squeeze(keras.ops.cast(contrast, inputs.dtype)))
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
@@ -152,11 +159,24 @@ class InformationMultiDistillationBlock(keras.layers.Layer):
         parts = []
         x = inputs
         for conv in self.refinements:
-            x = keras.ops.leaky_relu(conv(x), self.negative_slope)
+            x = leaky_relu(conv(x), self.negative_slope)
             kept, x = keras.ops.split(x, [self._distilled], axis=-1)
             parts.append(kept)
         parts.append(self.last_refinement(x))
         return inputs + self.fusion(self.attention(keras.ops.concatenate(parts, axis=-1)))
+
+    def lay_open(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        """The same as a graph of Keras' layers and its attention."""
+        parts = []
+        x = inputs
+        for conv in self.refinements:
+            name = f"{self.name}_{conv.name}_activation"
+            x = keras.layers.LeakyReLU(self.negative_slope, name=name)(conv(x))
+            kept, x = keras.ops.split(x, [self._distilled], axis=-1)
+            parts.append(kept)
+        parts.append(self.last_refinement(x))
+        joined = self.attention(keras.layers.Concatenate()(parts))
+        return keras.layers.Add()([inputs, self.fusion(joined)])
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)

@@ -21,6 +21,7 @@ from keras_imaging.models.loading import (
 )
 from keras_imaging.models.patch_discriminator import PatchDiscriminator
 from keras_imaging.models.pretrained import shipped_weights
+from keras_imaging.models.primal_dual import CPNet, PDHGCSNet, PDNet
 from keras_imaging.models.rdidn import RDIDN
 from keras_imaging.models.video_seal import VideoSealUNet
 
@@ -30,6 +31,7 @@ __all__ = [
     "IMDN",
     "LISTA",
     "RDIDN",
+    "CPNet",
     "CompressiveSensing",
     "ConvLISTA",
     "Denoiser",
@@ -44,6 +46,8 @@ __all__ = [
     "InpaintingLoss",
     "InpaintingModel",
     "LaMaGenerator",
+    "PDHGCSNet",
+    "PDNet",
     "PatchDiscriminator",
     "SimpleCNN",
     "VideoSealUNet",

@@ -10,6 +10,7 @@ from keras_imaging.layers.ffc import FFC, FFCBNAct
 from keras_imaging.layers.ffc_split import FFCMerge
 from keras_imaging.models.fourier_model import FourierModel
 from keras_imaging.models.pretrained import dtype_policies
+from keras_imaging.picture_size import size_text
 
 OUTPUTS = ("sigmoid", "tanh", "linear")
 
@@ -202,7 +203,7 @@ def _check_size(size, num_downsamples):
     if any(side is not None and (side % stride or side < 2 * stride) for side in size):
         raise ValueError(
             f"LaMaGenerator takes heights and widths that are multiples of {stride}, and at least "
-            f"{2 * stride}. Received {size[0]} x {size[1]}; keras_imaging.inference.inpaint takes "
+            f"{2 * stride}. Received {size_text(*size)}; keras_imaging.inference.inpaint takes "
             "any size."
         )
 

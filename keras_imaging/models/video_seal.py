@@ -9,6 +9,7 @@ from keras_imaging.layers.reflection_padding import ReflectionPadding
 from keras_imaging.models.hidden import RepeatAtPixels
 from keras_imaging.models.message import MessageModel, message_inputs
 from keras_imaging.models.pretrained import dtype_policies
+from keras_imaging.picture_size import size_text
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
@@ -157,7 +158,7 @@ def _check_size(size, stride):
     if any(side is not None and (side < stride or side % stride) for side in size):
         raise ValueError(
             f"VideoSealUNet expected heights and widths that are multiples of {stride}. "
-            f"Received {size[0]} x {size[1]}."
+            f"Received {size_text(*size)}."
         )
 
 

@@ -14,12 +14,15 @@ from keras_imaging.operators.linear_operator import (
     power_iteration,
 )
 from keras_imaging.operators.matrix import Matrix, as_operator
+from keras_imaging.operators.mri import CoilSensitivities, sense_operator
 from keras_imaging.operators.sampling import Sampling
 from keras_imaging.operators.stack import Stack
 from keras_imaging.operators.synthesis import ConvolutionalSynthesis
+from keras_imaging.operators.wavelet import Wavelet
 
 __all__ = [
     "Blur",
+    "CoilSensitivities",
     "Convolution",
     "ConvolutionalSynthesis",
     "FiniteDifference",
@@ -29,11 +32,13 @@ __all__ = [
     "Matrix",
     "Sampling",
     "Stack",
+    "Wavelet",
     "as_operator",
     "gaussian_kernel",
     "generalized_mutual_coherence",
     "mutual_coherence",
     "power_iteration",
+    "sense_operator",
     "solve_analytic_weight",
     "solve_analytic_weight_conv",
 ]

@@ -2,6 +2,15 @@
 
 from keras_imaging.solvers.conjugate_gradient import conjugate_gradient
 from keras_imaging.solvers.ista import amp, fista, ista
+from keras_imaging.solvers.primal_dual import pdhg
 from keras_imaging.solvers.result import NotConvergedWarning, SolverResult
 
-__all__ = ["NotConvergedWarning", "SolverResult", "amp", "conjugate_gradient", "fista", "ista"]
+__all__ = [
+    "NotConvergedWarning",
+    "SolverResult",
+    "amp",
+    "conjugate_gradient",
+    "fista",
+    "ista",
+    "pdhg",
+]

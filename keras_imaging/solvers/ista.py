@@ -118,7 +118,7 @@ def fista(
     return solve(
         "FISTA",
         _Shrinkage(fista_step, A, prox),
-        {"x": start, "z": start, "t": ops.ones((), "float32")},
+        {"x": start, "z": start, "t": ops.ones((), problem["step"].dtype)},
         n_iterations,
         tolerance,
         problem=problem,

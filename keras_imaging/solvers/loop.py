@@ -135,6 +135,13 @@ def check_data(y: Tensor, name: str = "y") -> None:
         raise ValueError(f"`{name}` holds values that are NaN or infinite.")
 
 
+def lengths(variable: Any) -> Tensor:
+    """Euclidean length of each problem, `(batch,)`, over all leaves but scalars of all problems."""
+    leaves = [leaf for leaf in keras.tree.flatten(variable) if len(leaf.shape)]
+    parts = [euclidean_length(leaf, tuple(range(1, len(leaf.shape)))) for leaf in leaves]
+    return parts[0] if len(parts) == 1 else euclidean_length(ops.stack(parts, -1))
+
+
 @dataclasses.dataclass(frozen=True)
 class _Loop:
     """The loop as a function of its variables; equal to another of the same parts."""
@@ -266,22 +273,9 @@ def _is_concrete(tensor):
 
 
 def _relative_change(new, old):
-    """||new - old|| / ||new|| of each problem, over all leaves; 0 where both are zero."""
-    moved, size = (
-        _joint_length(leaves)
-        for leaves in (
-            [n - o for n, o in zip(keras.tree.flatten(new), keras.tree.flatten(old), strict=True)],
-            keras.tree.flatten(new),
-        )
-    )
+    """||new - old|| / ||new|| of each problem; 0 where both are zero."""
+    moved, size = lengths(keras.tree.map_structure(lambda n, o: n - o, new, old)), lengths(new)
     return ops.where(moved == 0, moved, moved / size)
-
-
-def _joint_length(leaves):
-    # Scalars are of no problem in particular.
-    leaves = [leaf for leaf in leaves if len(leaf.shape)]
-    lengths = [euclidean_length(leaf, tuple(range(1, len(leaf.shape)))) for leaf in leaves]
-    return lengths[0] if len(lengths) == 1 else euclidean_length(ops.stack(lengths, -1))
 
 
 def _where_active(active, following, state):

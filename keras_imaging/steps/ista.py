@@ -98,7 +98,7 @@ def amp_step(
         y: measurements `(batch, m)`.
         forward: A, with columns of length 1.
         backward: A^T.
-        threshold: `eta(x, t)`, such as `ops.soft_threshold`.
+        threshold: `eta(x, t)`, such as `ops.proximal.soft_threshold`.
         factor: of the threshold.
 
     Returns:

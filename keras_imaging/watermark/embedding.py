@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_imaging.models.faceguard import STRENGTH
+from keras_imaging.picture_size import size_text
 from keras_imaging.watermark.region import Box, add_enlarged, shrink
 from keras_imaging.watermark.statistics import check_bits
 
@@ -138,18 +139,18 @@ def checked_box(image: np.ndarray, box: tuple[int, int, int, int] | None) -> Box
     if min(box.width, box.height) < MIN_SIDE:
         raise ValueError(
             f"Expected a region of at least {MIN_SIDE} x {MIN_SIDE} pixels. Received: "
-            f"{box.width} x {box.height}"
+            f"{size_text(box.height, box.width)}"
         )
     # A region twice the picture would be mostly repeated border.
     if max(box.width - 2 * width, box.height - 2 * height) > 0:
         raise ValueError(
-            f"`box` must be at most twice as large as the picture of {width} x {height} pixels. "
+            f"`box` must be at most twice as large as the picture of {size_text(height, width)}. "
             f"Received: {tuple(box)}"
         )
     if least_cover(image, box) < MIN_SIDE:
         raise ValueError(
             f"`box` must cover at least {MIN_SIDE} x {MIN_SIDE} pixels of the picture of "
-            f"{width} x {height}. Received: {tuple(box)}"
+            f"{size_text(height, width)}. Received: {tuple(box)}"
         )
     return box
 

@@ -187,3 +187,13 @@ def test_holes_at_the_border_have_no_similarity_of_their_own():
 def test_bad_evaluation(images, masks, message):
     with pytest.raises(ValueError, match=message):
         evaluate_inpainting(Recorder(), images, masks)
+
+
+def test_hidden_colours_are_not_shown_to_the_network(hole):
+    image = np.full((21, 30, 4), 255, "uint8")
+    image[:, 20:] = 0
+    model = Recorder()
+    result = inpaint(model, image, hole)
+    (inputs,) = model.seen
+    assert (inputs[0, :21, :30, :3][~hole] == 1).all()
+    np.testing.assert_array_equal(result[~hole], image[~hole])

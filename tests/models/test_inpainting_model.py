@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from harness import close, to_numpy
+from harness import BACKEND, check_fitting, close, to_numpy
 
 from keras_imaging.data import InpaintingSampler
 from keras_imaging.models import InpaintingLoss, InpaintingModel, LaMaGenerator
@@ -64,6 +64,11 @@ def test_perceptual_distance_is_added(batch):
 def test_loss_with_bad_weights(arguments, message):
     with pytest.raises(ValueError, match=message):
         InpaintingLoss(**arguments)
+
+
+def test_harness(batch):
+    arguments = {"generator": generator(ratio=0.0), "loss": InpaintingLoss(2.0, 3.0)}
+    check_fitting(InpaintingModel, arguments, batch, jit_compile=BACKEND != "torch")
 
 
 def test_fit_learns_and_scores_the_whole_proposal(batch, tmp_path):

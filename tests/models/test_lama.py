@@ -22,6 +22,10 @@ def test_harness():
     check_model(LaMaGenerator, TINY, noise(2, 6, 10, 4, low=0.0), dynamic=False)
 
 
+def test_discriminator_harness():
+    check_model(PatchDiscriminator, {"width": 4, "num_downsamples": 1}, noise(2, 6, 7, 3))
+
+
 @pytest.mark.parametrize(
     ("arguments", "count"),
     [

@@ -13,7 +13,7 @@ from keras_imaging.cli.train.recipe_options import (
     Strategy,
     with_recipe_options,
 )
-from keras_imaging.cli.train.run import Pictures, name_of, notes_of, train_and_report
+from keras_imaging.cli.train.run import Pictures, check_run, name_of, notes_of, train_and_report
 from keras_imaging.training.recipes.classification import ClassificationRecipe
 
 
@@ -44,6 +44,7 @@ def train_classification(
     Writes checkpoints, log.csv, TensorBoard events, and at the end model.weights.h5 and model.json.
     Pictures that cannot be read are named and skipped; the exit code is then 1.
     """
+    check_run(out, data, validation)
     if classes is not None:
         recipe_fields["classes"] = classes
     ClassificationRecipe(**recipe_fields)  # bad values show before anything is read
