@@ -60,6 +60,6 @@ def checked_range(value_range: Range, span: float) -> Range:
             "`value_range` must be (low, high) with low < high, or 'min' and 'max' in their place. "
             f"Received: value_range={value_range}"
         )
-    if not 0 < span:
+    if not span > 0:
         raise ValueError(f"`span` must be positive. Received: span={span}")
     return low, high
