@@ -55,13 +55,11 @@ def two_strides():
         ),
         (
             lambda: functional(
-                lambda x: (
-                    layers.ReLU()(
-                        layers.Add()([layers.Conv2D(2, 1, strides=2)(x), layers.Conv2D(2, 5)(x)])
-                    )
-                    if False
-                    else layers.ReLU()(layers.LayerNormalization(name="norm")(x))
+                lambda x: layers.ReLU()(
+                    layers.Add()([layers.Conv2D(2, 1, strides=2)(x), layers.Conv2D(2, 5)(x)])
                 )
+                if False
+                else layers.ReLU()(layers.LayerNormalization(name="norm")(x))
             ),
             r"'norm' \(LayerNormalization\)",
         ),
@@ -124,9 +122,7 @@ def test_sides():
     with pytest.raises(ValueError, match="needs known sides"):
         deep_frame_graph(
             functional(
-                lambda x: layers.Dense(2, "relu")(
-                    layers.GlobalAveragePooling2D()(layers.ReLU()(x))
-                ),
+                lambda x: layers.Dense(2, "relu")(layers.GlobalAveragePooling2D()(layers.ReLU()(x))),
                 (None, None, 3),
             )
         )

@@ -88,9 +88,8 @@ def test_convolution_goldens():
 def _by_fourier(kernels, side):
     """FP of a position as the mean over frequencies of ||G(f)||^2."""
     first, second = (np.fft.fft2(k, (side, side), axes=(0, 1)) for k in kernels)
-    norms = (
-        np.sqrt(np.square(kernels[0]).sum((0, 1, 2)) + 1),
-        np.sqrt(np.square(kernels[1]).sum((0, 1, 2))),
+    norms = np.sqrt(np.square(kernels[0]).sum((0, 1, 2)) + 1), np.sqrt(
+        np.square(kernels[1]).sum((0, 1, 2))
     )
     total = 0.0
     for y, x in np.ndindex(side, side):
@@ -240,9 +239,7 @@ def test_orders_of_concatenation_agree():
     for name in ("a", "b"):
         second.get_layer(name).set_weights(first.get_layer(name).get_weights())
     kernel, bias = first.get_layer("c").get_weights()
-    second.get_layer("c").set_weights(
-        [np.concatenate([kernel[:, :, 3:], kernel[:, :, :3]], 2), bias]
-    )
+    second.get_layer("c").set_weights([np.concatenate([kernel[:, :, 3:], kernel[:, :, :3]], 2), bias])
     a, b = frame_potential(first), frame_potential(second)
     np.testing.assert_allclose(a.value, b.value, rtol=1e-12)
     assert a.nonzero == b.nonzero
