@@ -5,6 +5,7 @@
 
 import argparse
 import json
+import os
 import pathlib
 import time
 

@@ -122,7 +122,7 @@ def tighten_lipschitz(network: keras.Model, target: float = 1.0, grid: int = 64)
 def jacobian_spectral_norm(
     function: Callable[[Tensor], Tensor], x: Tensor, n_iterations: int = 30, seed: int = 0
 ) -> float:
-    """The largest ||J d|| / ||d|| of a function at an image: a lower bound of its Lipschitz constant.
+    """The norm of a function's derivative at an image: a lower bound of its Lipschitz constant.
 
     By power iteration on J^T J, which comes to it from below. It certifies nothing.
 
@@ -145,7 +145,7 @@ def jacobian_spectral_norm(
 
 
 class _Bound:
-    """Goes through a model in the order of computation; notes of each tensor how far it stretches."""
+    """Goes through a model and notes of each tensor how far it is stretched."""
 
     def __init__(self, grid):
         self.grid, self.norms = grid, {}
@@ -173,13 +173,10 @@ class _Bound:
                 value = self.of_model(layer, values[0])
             else:
                 value = self._of_layer(layer, values)
-            if isinstance(layer, keras.layers.Conv2D) and _slope(layer.activation) == 1.0:
-                linear = layer.activation is keras.activations.linear
-                if linear:
-                    open_convolutions[id(result)] = (layer, _kernel(layer), values[0])
-            if isinstance(layer, RealSpectralNormalization):
-                if layer.layer.activation is keras.activations.linear:
-                    open_convolutions[id(result)] = (layer, _kernel(layer), values[0])
+            owner = layer.layer if isinstance(layer, RealSpectralNormalization) else layer
+            linear = getattr(owner, "activation", None) is keras.activations.linear
+            if type(owner) is keras.layers.Conv2D and linear:
+                open_convolutions[id(result)] = (layer, _kernel(layer), values[0])
             stretch[id(result)] = value
         return float(stretch[id(model.outputs[0])])
 

@@ -7,11 +7,14 @@ import keras
 
 # Functions of one element at a time: layers, and operations of keras.ops.
 ELEMENTWISE = frozenset(
-    ["ReLU", "LeakyReLU", "PReLU", "ELU", "Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Silu", "Gelu", "Celu", "Mish", "Sigmoid", "Tanh", "Softplus", "Softsign", "SoftShrink", "HardShrink", "Threshold", "SquarePlus", "SparsePlus", "SparseSigmoid", "LogSigmoid", "HardSigmoid", "HardSilu", "HardTanh", "TanhShrink", "Abs", "Absolute", "Square", "Clip", "SoftThreshold"]
+    "ReLU LeakyReLU PReLU ELU Relu Relu6 LeakyRelu Elu Selu Silu Gelu Celu Mish Sigmoid Tanh Softplus "
+    "Softsign SoftShrink HardShrink Threshold SquarePlus SparsePlus SparseSigmoid LogSigmoid "
+    "HardSigmoid HardSilu HardTanh TanhShrink Abs Absolute Square Clip SoftThreshold".split()
 )
 # Layers that are the identity at inference.
 IDENTITIES = frozenset(
-    ["Dropout", "SpatialDropout2D", "GaussianDropout", "GaussianNoise", "AlphaDropout", "Identity", "ActivityRegularization", "StopGradient"]
+    "Dropout SpatialDropout2D GaussianDropout GaussianNoise AlphaDropout Identity "
+    "ActivityRegularization StopGradient".split()
 )
 PRODUCTS = frozenset({"Multiply"})
 _NOT_ELEMENTWISE = frozenset({"softmax", "log_softmax", "sparsemax", "glu"})

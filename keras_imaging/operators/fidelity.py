@@ -217,7 +217,7 @@ class Quanta(DataTerm):
         return self.zeros - ops.where(inside, ratio, ops.zeros_like(ratio))
 
     def prox(self, z, t):
-        """z - t K0 where K1 is 0, else the root of K1 / (exp(v) - 1) - K0 + (z - v) / t, clipped."""
+        """z - t K0 where K1 is 0, else the root of K1 / (exp(v) - 1) - K0 + (z - v) / t."""
         low, high = (ops.full_like(z, end) for end in (self._LOW, self._HIGH))
         for _ in range(self._HALVINGS):
             middle = (low + high) / 2

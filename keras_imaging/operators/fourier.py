@@ -106,7 +106,7 @@ class MaskedFourier(LinearOperator):
 
 
 class RealImages(LinearOperator):
-    """Real images as pairs of real and imaginary part, the latter zero; the adjoint is the real part.
+    """Real images as pairs of real and imaginary part; the adjoint is the real part.
 
     `MaskedFourier(mask, dtype="float32") @ RealImages(shape)` measures real images.
 

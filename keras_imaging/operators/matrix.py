@@ -44,9 +44,8 @@ class Matrix(LinearOperator):
         return y @ (ops.conj(matrix) if self.is_complex else matrix)
 
     def gain_bounds(self):
-        values = np.linalg.svd(
-            ops.convert_to_numpy(self.matrix).astype("complex128"), compute_uv=False
-        )
+        matrix = ops.convert_to_numpy(self.matrix).astype("complex128")
+        values = np.linalg.svd(matrix, compute_uv=False)
         m, n = self.matrix.shape
         return float(values[-1]) if m >= n else 0.0, float(values[0])
 

@@ -103,18 +103,8 @@ def pnp_fbs(
         return {"x": x}, {"denoised": x, "data": data}
 
     x = f.start() if start is None else ops.convert_to_tensor(start)
-    return _loop(
-        "PnP-FBS",
-        iterate,
-        {"x": x},
-        x,
-        n_iterations,
-        tolerance,
-        returned,
-        truth,
-        measures,
-        progress,
-    )
+    wishes = returned, truth, measures, progress
+    return _loop("PnP-FBS", iterate, {"x": x}, x, n_iterations, tolerance, wishes)
 
 
 def pnp_drs(
@@ -151,18 +141,8 @@ def pnp_drs(
         return {"z": z}, {"denoised": x, "data": v}
 
     z = f.start() if start is None else ops.convert_to_tensor(start)
-    return _loop(
-        "PnP-DRS",
-        iterate,
-        {"z": z},
-        z,
-        n_iterations,
-        tolerance,
-        returned,
-        truth,
-        measures,
-        progress,
-    )
+    wishes = returned, truth, measures, progress
+    return _loop("PnP-DRS", iterate, {"z": z}, z, n_iterations, tolerance, wishes)
 
 
 def pnp_admm(
@@ -208,23 +188,12 @@ def pnp_admm(
 
     y = f.start() if start is None else ops.convert_to_tensor(start)
     variables = {"y": y, "u": ops.zeros_like(y)}
-    return _loop(
-        "PnP-ADMM",
-        iterate,
-        variables,
-        y,
-        n_iterations,
-        tolerance,
-        returned,
-        truth,
-        measures,
-        progress,
-    )
+    wishes = returned, truth, measures, progress
+    return _loop("PnP-ADMM", iterate, variables, y, n_iterations, tolerance, wishes)
 
 
-def _loop(
-    name, iterate, variables, start, n_iterations, tolerance, returned, truth, measures, progress
-):
+def _loop(name, iterate, variables, start, n_iterations, tolerance, wishes):
+    returned, truth, measures, progress = wishes
     if returned not in RETURNED:
         raise ValueError(f"`returned` must be one of {RETURNED}. Received: returned={returned!r}")
     if truth is not None and tuple(truth.shape) != tuple(start.shape):

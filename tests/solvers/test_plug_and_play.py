@@ -132,9 +132,8 @@ def test_golden_photon(arrays, network):
             keras.ops.convert_to_tensor(_image(arrays["photon.prox.z"])),
             1 / arrays[f"photon.{name}.rho"].item(),
         )
-        np.testing.assert_allclose(
-            to_numpy(out)[0, :, :, 0], arrays[f"photon.{name}.out"], atol=1e-7
-        )
+        expected = arrays[f"photon.{name}.out"]
+        np.testing.assert_allclose(to_numpy(out)[0, :, :, 0], expected, atol=1e-7)
 
 
 def _terms():
@@ -224,7 +223,7 @@ def test_unknown_borders_are_restored_on_a_canvas():
         (lambda f: pnp_fbs(f, lambda x: x, truth=np.ones((1, 2, 2, 1))), "truth"),
         (
             lambda f: pnp_fbs(f, lambda x: 1e30 * x, n_iterations=5),
-            "x.* not finite after iteration 2",
+            "not finite after",
         ),
         (lambda f: Gaussian(f.A, np.full((1, 4, 4, 1), np.nan)), "NaN"),
         (lambda f: Gaussian(f.A, np.ones((1, 4, 4, 1)), weight=0), "weight=0"),
