@@ -177,19 +177,21 @@ def test_gradient_prox_and_curvature_belong_to_the_value(f):
     z = x
     v = f.prox(z, t)
     rest = t * to_numpy(f.gradient(v)) + to_numpy(v - z)
-    inside = (to_numpy(v) > 1e-3) & (to_numpy(v) < 1) if isinstance(f, Quanta) else np.ones(1, bool)
+    # Counts have images that are not negative, quanta images up to 1.
+    free = isinstance(f, Gaussian) or np.inf > f.L
+    inside = free or (to_numpy(v) > 1e-3) & (to_numpy(v) < 1 if isinstance(f, Quanta) else True)
     np.testing.assert_allclose(np.where(inside, rest, 0), 0, atol=3e-5)
 
 
 def test_thresholds_and_total_variation_are_denoisers_too():
     y = keras.ops.convert_to_tensor(RNG.uniform(size=(1, 6, 5, 1)).astype("float32"))
     f = Gaussian(Identity((6, 5, 1)), y)
-    for prior in (lambda x: soft_threshold(x, 0.2), lambda x: tv_prox(x, 0.2, 300)):
+    for prior in (lambda x: soft_threshold(x, 0.2), lambda x: tv_prox(x, 0.2, 60)):
         # Of the identity the three methods solve the denoising problem.
         expected = to_numpy(prior(y))
         for solver in (pnp_fbs, pnp_drs, pnp_admm):
-            result = solver(f, prior, 1.0, n_iterations=60)
-            np.testing.assert_allclose(to_numpy(result.x), expected, atol=2e-4)
+            result = solver(f, prior, 1.0, n_iterations=30)
+            np.testing.assert_allclose(to_numpy(result.x), expected, atol=2e-3)
     z, x, v = drs_step(y, lambda w: f.prox(w, 1.0), lambda w: w)
     np.testing.assert_allclose(to_numpy(z), to_numpy(y + x - v))
 
@@ -228,7 +230,7 @@ def test_unknown_borders_are_restored_on_a_canvas():
         (lambda f: pnp_admm(f, lambda x: x, n_iterations=0), "n_iterations"),
         (lambda f: pnp_fbs(f, lambda x: x, truth=np.ones((1, 2, 2, 1))), "truth"),
         (
-            lambda f: pnp_fbs(f, lambda x: 1e30 * x, n_iterations=5),
+            lambda f: pnp_fbs(f, lambda x: 1e30 * x, 0.5, n_iterations=5),
             "not finite after",
         ),
         (lambda f: Gaussian(f.A, np.full((1, 4, 4, 1), np.nan)), "NaN"),
