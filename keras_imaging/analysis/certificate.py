@@ -189,10 +189,8 @@ def observed_eps(denoiser: Callable[[Tensor], Tensor], images: Tensor, seed: int
     def residual(x):
         return denoiser(x) - x
 
-    largest = max(
-        jacobian_spectral_norm(residual, images[k : k + 1], seed=seed)
-        for k in range(images.shape[0])
-    )
+    # Of the batch as one vector: its derivative is one block for each image.
+    largest = jacobian_spectral_norm(residual, images, seed=seed)
     moved = ops.convert_to_numpy(residual(images)).astype("float64")
     x = ops.convert_to_numpy(images).astype("float64")
     for k in range(len(x) - 1):

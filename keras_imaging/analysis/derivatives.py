@@ -11,42 +11,43 @@ from keras_imaging.typing import Tensor
 
 
 def jacobian_products(
-    function: Callable[[Tensor], Tensor], x: Tensor, direction: Tensor
-) -> tuple[Tensor, Tensor]:
-    """J d and J^T J d of a function at x.
+    function: Callable[[Tensor], Tensor],
+) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """J d and J^T J d of a function, as a compiled function of the place x and the direction d.
 
     Args:
-        function: of one tensor, to one tensor.
-        x: where.
-        direction: d, of the shape of x.
+        function: of one tensor, to one tensor; it must compile.
     """
     backend = keras.backend.backend()
     if backend == "jax":
         import jax
 
-        y, image = jax.jvp(function, (x,), (direction,))
-        _, pull = jax.vjp(function, x)
-        (back,) = pull(image.astype(y.dtype))
-        return image, back
+        def products(x, direction):
+            _, image = jax.jvp(function, (x,), (direction,))
+            _, pull = jax.vjp(function, x)
+            return image, pull(image)[0]
+
+        return jax.jit(products)
     if backend == "tensorflow":
         import tensorflow as tf
 
-        # Twice backward: every operation has a gradient, few a forward derivative.
-        with tf.GradientTape() as outer:
-            dummy = None
-            with tf.GradientTape(persistent=True) as tape:
+        @tf.function
+        def products(x, direction):
+            forward = tf.autodiff.ForwardAccumulator(x, direction)
+            with forward, tf.GradientTape() as tape:
                 tape.watch(x)
                 y = function(x)
-            dummy = tf.zeros_like(y)
-            outer.watch(dummy)
-            with tf.GradientTape() as inner:
-                inner.watch(x)
-                value = function(x)
-            pulled = inner.gradient(value, x, output_gradients=dummy)
-        image = outer.gradient(pulled, dummy, output_gradients=direction)
-        return image, tape.gradient(y, x, output_gradients=image)
+            zero = tf.UnconnectedGradients.ZERO
+            image = forward.jvp(y, zero)
+            return image, tape.gradient(y, x, image, zero)
+
+        return products
+
     import torch
 
-    _, image = torch.autograd.functional.jvp(function, x, direction)
-    _, back = torch.autograd.functional.vjp(function, x, image)
-    return image, back
+    def products(x, direction):
+        _, image = torch.autograd.functional.jvp(function, x, direction)
+        _, back = torch.autograd.functional.vjp(function, x, image)
+        return image, back
+
+    return products

@@ -133,13 +133,14 @@ def jacobian_spectral_norm(
         seed: of the start.
     """
     x = ops.convert_to_tensor(x)
+    products = jacobian_products(function)
     d = ops.convert_to_tensor(np.random.default_rng(seed).normal(size=tuple(x.shape)), x.dtype)
     norm = 0.0
     for _ in range(n_iterations):
         length = float(np.linalg.norm(ops.convert_to_numpy(d)))
         if length == 0:
             break
-        image, d = jacobian_products(function, x, d / length)
+        image, d = products(x, d / length)
         norm = max(norm, float(np.linalg.norm(ops.convert_to_numpy(image))))
     return norm
 

@@ -3,10 +3,8 @@ import pytest
 
 from keras_imaging.data.denoising import NoisyPatches
 
-IMAGES = [
-    np.arange(48 * 40, dtype="uint32").reshape(48, 40).astype("uint8"),
-    np.full((9, 9), 128, "uint8"),
-]
+WAVES = (np.arange(48 * 40) % 256).reshape(48, 40).astype("uint8")
+IMAGES = [WAVES, np.full((9, 9), 128, "uint8")]
 
 
 def test_noise_has_its_level_and_is_the_difference():

@@ -8,6 +8,7 @@ from keras_imaging.cli.train.faceguard import train_faceguard
 from keras_imaging.cli.train.pictures import pictures_command
 from keras_imaging.cli.train.sparse_recovery import train_sparse_recovery
 from keras_imaging.cli.train.super_resolution import super_resolution_command
+from keras_imaging.training.recipes.denoising import DenoisingRecipe
 from keras_imaging.training.recipes.inpainting import InpaintingRecipe
 
 train = typer.Typer(
@@ -17,6 +18,9 @@ train = typer.Typer(
 for name in ("rdidn", "idn", "imdn"):
     train.command(name)(super_resolution_command(name))
 train.command("lama")(pictures_command(InpaintingRecipe, "Train LaMa to fill holes in pictures."))
+train.command("denoiser")(
+    pictures_command(DenoisingRecipe, "Train DnCNN or SimpleCNN to find the noise.", rgb=False)
+)
 train.command("ffc_resnet")(train_classification)
 train.command("faceguard")(train_faceguard)
 train.command("lista")(train_sparse_recovery)
