@@ -13,6 +13,7 @@ import typer
 
 import keras_imaging
 from keras_imaging.cli.analyze import analyze
+from keras_imaging.cli.denoise import denoise
 from keras_imaging.cli.evaluate import evaluate
 from keras_imaging.cli.export import export
 from keras_imaging.cli.inpaint import inpaint
@@ -55,6 +56,7 @@ def _root(
 
 app.command()(upscale)
 app.command()(inpaint)
+app.command()(denoise)
 app.command()(recover)
 app.command()(sense)
 app.command()(analyze)
