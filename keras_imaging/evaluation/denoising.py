@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_imaging.data.images import list_images, read_image
 from keras_imaging.data.patches import with_channels
+from keras_imaging.evaluation.sensing import grey
 from keras_imaging.inference.pictures import runner
 from keras_imaging.metrics import psnr
 
@@ -48,7 +49,7 @@ def evaluate_denoising(
 
     As published: whole pictures, Gaussian noise that is neither clipped nor rounded, the result
     clipped to 0..1 and not rounded, PSNR of peak 1, mean over pictures. Denoisers of one channel
-    are scored on grey pictures, of colours the luma.
+    are scored on grey pictures, of others the luma.
 
     Args:
         denoiser: as in `inference.denoise`.
@@ -77,7 +78,8 @@ def evaluate_denoising(
         except ValueError as error:
             skipped[path.name] = str(error)
         else:
-            truth = with_channels(image, channels) / 255.0
+            clean = grey(image)[..., None] if channels == 1 else with_channels(image, channels)
+            truth = clean / 255.0
             rng = np.random.default_rng((seed, number))
             noisy = truth + rng.normal(0, sigma / 255, truth.shape)
             before[path.name] = psnr(noisy, truth, max_val=1.0)

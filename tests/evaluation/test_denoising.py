@@ -27,6 +27,7 @@ def folder(tmp_path):
 def test_half_of_the_noise_is_six_decibels(folder, channels):
     done = []
     scores = evaluate_denoising(Shrinking(channels), folder, 25, progress=lambda *n: done.append(n))
+    assert scores.sigma == 25
     assert scores.noisy_mean == pytest.approx(20 * np.log10(255 / 25), abs=0.2)
     assert scores.mean - scores.noisy_mean == pytest.approx(20 * np.log10(2), abs=0.01)
     assert list(scores.images) == ["a.png", "b.png"] and list(scores.skipped) == ["c.png"]
