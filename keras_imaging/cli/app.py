@@ -15,6 +15,7 @@ import keras_imaging
 from keras_imaging.cli.analyze import analyze
 from keras_imaging.cli.classify import classify
 from keras_imaging.cli.convert import convert
+from keras_imaging.cli.denoise import denoise
 from keras_imaging.cli.evaluate import evaluate
 from keras_imaging.cli.export import export
 from keras_imaging.cli.features import features
@@ -59,6 +60,7 @@ def _root(
 
 app.command()(upscale)
 app.command()(inpaint)
+app.command()(denoise)
 app.command()(recover)
 app.command()(sense)
 app.command()(classify)

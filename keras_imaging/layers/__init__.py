@@ -42,6 +42,7 @@ from keras_imaging.layers.multi_distillation import (
     ContrastAwareChannelAttention,
     InformationMultiDistillationBlock,
 )
+from keras_imaging.layers.real_spectral_norm import RealSpectralNormalization
 from keras_imaging.layers.reflection_padding import ReflectionPadding
 from keras_imaging.layers.repeat_at_pixels import RepeatAtPixels
 from keras_imaging.layers.spectral_transform import SpectralTransform
@@ -110,6 +111,7 @@ __all__ = [
     "PrimalDualStart",
     "Quantize8",
     "RandomChoice",
+    "RealSpectralNormalization",
     "ReflectionPadding",
     "RepeatAtPixels",
     "ResizeRoundTrip",

@@ -2,6 +2,7 @@
 
 from keras_imaging.models.compressive_sensing import CompressiveSensing
 from keras_imaging.models.conv_lista import ConvLISTA
+from keras_imaging.models.dncnn import Denoiser, DnCNN, SimpleCNN
 from keras_imaging.models.faceguard import FaceGuardDecoder, FaceGuardEncoder
 from keras_imaging.models.faceguard_training import FaceGuard
 from keras_imaging.models.ffc_resnet import FFCResNet
@@ -39,6 +40,8 @@ __all__ = [
     "CPNet",
     "CompressiveSensing",
     "ConvLISTA",
+    "Denoiser",
+    "DnCNN",
     "FFCResNet",
     "FaceGuard",
     "FaceGuardDecoder",
@@ -55,6 +58,7 @@ __all__ = [
     "PatchDiscriminator",
     "ResNetRS",
     "ResNetRS3D",
+    "SimpleCNN",
     "VideoSealUNet",
     "card_of",
     "load",
