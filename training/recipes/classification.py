@@ -38,8 +38,8 @@ class ClassificationRecipe(Recipe):
         decayed: which weights the penalty is on: `"all"`, or `"kernels"`, neither biases nor
             normalizations.
         frame_potential: weight of the deep frame potential F^2 in the loss, see
-            `analysis.DeepFrameRegularizer`; for networks all of whose layers have a dictionary, such
-            as an FFC-ResNet of ratio 0.
+            `analysis.DeepFrameRegularizer`; for networks all of whose layers have a dictionary,
+            such as an FFC-ResNet of ratio 0.
         **fields: of `Recipe`; `ema` 0 averages nothing.
 
     Raises:
