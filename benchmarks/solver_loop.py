@@ -1,15 +1,20 @@
 """One iteration of FISTA against the same loop in NumPy: one problem, and a hundred at once.
 
-    python benchmarks/solver_loop.py --out benchmarks/results/solver_loop_tensorflow.json
-    KERAS_BACKEND=jax python benchmarks/solver_loop.py --out benchmarks/results/solver_loop_jax.json
+    export OPENBLAS_NUM_THREADS=1
+    taskset -c 0 python benchmarks/solver_loop.py \\
+        --out benchmarks/results/solver_loop_tensorflow.json
+    KERAS_BACKEND=jax taskset -c 0 python benchmarks/solver_loop.py \\
+        --out benchmarks/results/solver_loop_jax.json
 
-Both test for convergence in every iteration and run them all. Rounds take turns; the ratio is the
+On one core each: with more of them, on a busy machine, NumPy's threads wait for each other. Both
+loops test for convergence in every iteration and run them all. Rounds take turns; the ratio is the
 median of ratios within a round. `with_the_call` counts what a call costs besides, spread over the
 iterations; what the first call spends on compiling is told apart, in iterations of NumPy.
 """
 
 import argparse
 import json
+import os
 import pathlib
 import platform
 import statistics
@@ -92,6 +97,7 @@ def main():
     result = {
         "command": "python " + " ".join(sys.argv),
         "machine": f"{platform.machine()}, {platform.processor() or platform.system()}",
+        "cores": len(os.sched_getaffinity(0)),
         "backend": keras.backend.backend(),
         "problems": {str(count): measure(count, args.rounds) for count in ITERATIONS},
     }

@@ -12,6 +12,7 @@ _HOMES = {
     "FFCResNetRecipe": "recipes.ffc_resnet",
     "FaceGuardRecipe": "recipes.faceguard",
     "InpaintingRecipe": "recipes.inpainting",
+    "MRIRecipe": "recipes.mri",
     "Recipe": "recipes.recipe",
     "ResNetRSRecipe": "recipes.resnet_rs",
     "SparseRecoveryRecipe": "recipes.sparse_recovery",

@@ -15,11 +15,13 @@ import keras_imaging
 from keras_imaging.cli.analyze import analyze
 from keras_imaging.cli.classify import classify
 from keras_imaging.cli.convert import convert
+from keras_imaging.cli.denoise import denoise
 from keras_imaging.cli.evaluate import evaluate
 from keras_imaging.cli.export import export
 from keras_imaging.cli.features import features
 from keras_imaging.cli.inpaint import inpaint
 from keras_imaging.cli.modes import modes
+from keras_imaging.cli.reconstruct import reconstruct
 from keras_imaging.cli.recover import recover
 from keras_imaging.cli.sense import sense
 from keras_imaging.cli.serve import serve
@@ -58,11 +60,13 @@ def _root(
 
 app.command()(upscale)
 app.command()(inpaint)
+app.command()(denoise)
 app.command()(recover)
 app.command()(sense)
 app.command()(classify)
 app.command()(features)
 app.command()(convert)
+app.command()(reconstruct)
 app.command()(analyze)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(train, name="train")

@@ -12,6 +12,7 @@ from keras_imaging.data.coil_maps import (
     walsh_maps,
 )
 from keras_imaging.data.degradations import low_resolution, luma
+from keras_imaging.data.denoising import NoisyPatches
 from keras_imaging.data.dictionary_learning import dictionary_learning
 from keras_imaging.data.head_phantom import head_phantom
 from keras_imaging.data.images import list_images, read_image, sample_image, write_image
@@ -45,6 +46,7 @@ __all__ = [
     "MRISampler",
     "MRIScan",
     "MeasuredKspaceSampler",
+    "NoisyPatches",
     "PatchMeasurementSampler",
     "PatchSampler",
     "RandAugment",

@@ -81,6 +81,35 @@ def read_mri(path: str | os.PathLike, whiten: bool = True) -> MRIScan:
     )
 
 
+def read_images(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Images to scan in simulation, by name.
+
+    Args:
+        path: what `read_mri` takes, for its truth; or an .npz file with one stack of images for
+            each contrast, under any names.
+
+    Returns:
+        `(slices, height, width)` each, magnitudes or complex.
+
+    Raises:
+        ValueError: naming the file, if it cannot be read or holds no images.
+    """
+    path = pathlib.Path(path)
+    if path.suffix.lower() == ".npz":
+        arrays = read_arrays(path)
+        if not set(arrays) & {name for key in ("kspace", "truth") for name in _ARRAY_NAMES[key]}:
+            stacks = {
+                name: a for name, a in arrays.items() if a.ndim == 3 and a.dtype.kind in "ufc"
+            }
+            if stacks:
+                with naming(path):
+                    return {name: checked_images(stack) for name, stack in stacks.items()}
+    scan = read_mri(path)
+    if scan.truth is None:
+        raise ValueError(f"Cannot read {str(path)!r}: it holds no images, only k-space")
+    return {path.name.split(".")[0]: scan.truth}
+
+
 def read_mask(path: str | os.PathLike) -> np.ndarray:
     """A sampling mask from a .npy file, an .npz file with `mask`, or a black and white picture.
 

@@ -33,6 +33,7 @@ from keras_imaging.layers.ffc_split import FFCMerge, FFCSplit
 from keras_imaging.layers.ffc_squeeze_excite import FFCSqueezeExcite
 from keras_imaging.layers.fourier_unit import FourierUnit
 from keras_imaging.layers.grouped_conv import GroupedConv2D
+from keras_imaging.layers.harmonic_fill import HarmonicFill
 from keras_imaging.layers.interpolation import InterpolationUpsample
 from keras_imaging.layers.leaky_relu import LeakyReLU
 from keras_imaging.layers.linear_map import LinearMap
@@ -41,6 +42,7 @@ from keras_imaging.layers.multi_distillation import (
     ContrastAwareChannelAttention,
     InformationMultiDistillationBlock,
 )
+from keras_imaging.layers.real_spectral_norm import RealSpectralNormalization
 from keras_imaging.layers.reflection_padding import ReflectionPadding
 from keras_imaging.layers.repeat_at_pixels import RepeatAtPixels
 from keras_imaging.layers.spectral_transform import SpectralTransform
@@ -95,6 +97,7 @@ __all__ = [
     "GaussianNoise",
     "GlobalReencode",
     "GroupedConv2D",
+    "HarmonicFill",
     "InformationDistillationBlock",
     "InformationMultiDistillationBlock",
     "InterpolationUpsample",
@@ -108,6 +111,7 @@ __all__ = [
     "PrimalDualStart",
     "Quantize8",
     "RandomChoice",
+    "RealSpectralNormalization",
     "ReflectionPadding",
     "RepeatAtPixels",
     "ResizeRoundTrip",

@@ -70,7 +70,7 @@ class ComplexConvBlock(keras.layers.Layer):
         ]
 
     def build(self, input_shape):
-        channels = sum(shape[-1] for shape in _as_list(input_shape))
+        channels = sum(shape[-1] for shape in _several(input_shape))
         for convolution in self.convolutions:
             convolution.build((None, None, None, channels))
             channels = convolution.filters
@@ -87,11 +87,7 @@ class ComplexConvBlock(keras.layers.Layer):
         return x
 
     def compute_output_shape(self, input_shape):
-        return (*_as_list(input_shape)[0][:-1], self.out_channels)
-
-    def compute_output_spec(self, inputs):
-        shapes = [x.shape for x in _as_list(inputs, list | tuple)]
-        return keras.KerasTensor(self.compute_output_shape(shapes), self.compute_dtype)
+        return (*_several(input_shape)[0][:-1], self.out_channels)
 
     def get_config(self):
         return {
@@ -103,5 +99,6 @@ class ComplexConvBlock(keras.layers.Layer):
         }
 
 
-def _as_list(one_or_more, kind=list):
-    return one_or_more if isinstance(one_or_more, kind) else [one_or_more]
+def _several(shape):
+    """Shapes of one tensor or of several; in a file all of them are lists."""
+    return shape if isinstance(shape[0], list | tuple) else [shape]

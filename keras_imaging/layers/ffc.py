@@ -430,7 +430,7 @@ class FFCBNAct(PairLayer):
         return keras.activations.get(self.activation)(x)
 
     def lay_open(self, *parts: keras.KerasTensor) -> keras.KerasTensor | None:
-        """The same as a graph of Keras' layers; None where there are global channels, or reflection."""
+        """The same as a graph of Keras' layers; None with global channels, or reflection."""
         ffc = self.ffc
         if len(parts) > 1 or ffc.global_filters or ffc.global_to_local is not None:
             return None

@@ -2,13 +2,18 @@
 
 from keras_imaging.models.compressive_sensing import CompressiveSensing
 from keras_imaging.models.conv_lista import ConvLISTA
+from keras_imaging.models.dncnn import Denoiser, DnCNN, SimpleCNN
 from keras_imaging.models.faceguard import FaceGuardDecoder, FaceGuardEncoder
 from keras_imaging.models.faceguard_training import FaceGuard
 from keras_imaging.models.ffc_resnet import FFCResNet
 from keras_imaging.models.hidden import HiDDeNDecoder, HiDDeNDiscriminator, HiDDeNEncoder
 from keras_imaging.models.idn import IDN
 from keras_imaging.models.imdn import IMDN
-from keras_imaging.models.inpainting_training import InpaintingLoss, InpaintingModel
+from keras_imaging.models.inpainting_training import (
+    HoleLogError,
+    InpaintingLoss,
+    InpaintingModel,
+)
 from keras_imaging.models.lama import LaMaGenerator
 from keras_imaging.models.lista import ALISTA, LISTA, tilista
 from keras_imaging.models.loading import (
@@ -35,6 +40,8 @@ __all__ = [
     "CPNet",
     "CompressiveSensing",
     "ConvLISTA",
+    "Denoiser",
+    "DnCNN",
     "FFCResNet",
     "FaceGuard",
     "FaceGuardDecoder",
@@ -42,6 +49,7 @@ __all__ = [
     "HiDDeNDecoder",
     "HiDDeNDiscriminator",
     "HiDDeNEncoder",
+    "HoleLogError",
     "InpaintingLoss",
     "InpaintingModel",
     "LaMaGenerator",
@@ -50,6 +58,7 @@ __all__ = [
     "PatchDiscriminator",
     "ResNetRS",
     "ResNetRS3D",
+    "SimpleCNN",
     "VideoSealUNet",
     "card_of",
     "load",

@@ -3,12 +3,21 @@
 from collections.abc import Callable
 
 import keras
+import numpy as np
 
+from keras_imaging.data.coil_maps import birdcage_maps
+from keras_imaging.data.head_phantom import head_phantom
+from keras_imaging.data.kspace import to_pairs
+from keras_imaging.data.mri import simulate_kspace, synthetic_phase
+from keras_imaging.data.sampling_masks import random_cartesian_mask
 from keras_imaging.layers.unfolded import CPLayer, PDHGLayer, PrimalDualLayer, PrimalDualStart
 from keras_imaging.models.pretrained import dtype_policies
 from keras_imaging.models.unfolded import UnfoldedModel
 
 NAMES = ("kspace", "mask", "maps")
+
+# Of the sample scan, where the model leaves them open.
+_SAMPLE_SIZE, _SAMPLE_COILS = (128, 128), 4
 
 
 class _PrimalDualNetwork(UnfoldedModel):
@@ -28,7 +37,7 @@ class _PrimalDualNetwork(UnfoldedModel):
 
     def __init__(
         self,
-        make_layer: Callable[[str], keras.layers.Layer],
+        make_layer: Callable[[str, bool], keras.layers.Layer],
         start: dict,
         config: dict,
         weights: str | None,
@@ -52,12 +61,57 @@ class _PrimalDualNetwork(UnfoldedModel):
         layer, outputs = None, []
         for k in range(1, num_iterations + 1):
             if layer is None or not config["shared_weights"]:
-                layer = make_layer("iteration" if config["shared_weights"] else f"iteration_{k}")
+                layer = make_layer(
+                    "iteration" if config["shared_weights"] else f"iteration_{k}",
+                    # What the last one extrapolates is not used.
+                    k < num_iterations,
+                )
             state = layer({**measured, **state})
             outputs.append(state["x"][..., :2] * started["scale"])
         outputs = outputs if config["return_all_layers"] else outputs[-1]
-        config = {**config, "input_shape": config["input_shape"] and list(config["input_shape"])}
+        shape = config["input_shape"]
+        config = {**config, "input_shape": shape and list(shape), "dtype": policy.name}
         super().__init__(inputs, outputs, config, weights, name)
+
+    def picture_shape(self, input_shape=None):
+        """None: what goes in is k-space."""
+        return None
+
+    def sample_inputs(self, input_shape=None):
+        """A phantom with phase, scanned four times too fast; with birdcage coils, if several."""
+        shapes = self.input_shapes(input_shape)
+        sides = zip(shapes["kspace"][-3:-1], _SAMPLE_SIZE, strict=True)
+        size = tuple(side or sample for side, sample in sides)
+        image = head_phantom(size) * np.exp(1j * synthetic_phase(size, 0))
+        mask = np.broadcast_to(random_cartesian_mask(size), size)
+        maps = None
+        if "maps" in shapes:
+            maps = birdcage_maps(size, shapes["maps"][0] or _SAMPLE_COILS)
+        sample = {"kspace": to_pairs(simulate_kspace(image, mask, maps)), "mask": mask}
+        if maps is not None:
+            sample["maps"] = to_pairs(maps)
+        return [{name: array[None].astype("float32") for name, array in sample.items()}]
+
+    def edge_form(self, input_shape=None, expand_groups=True):
+        """An equal model for phones: transforms by products with matrices.
+
+        Args:
+            input_shape: fixed shapes of the inputs by name; None keeps the model's own.
+            expand_groups: there are no grouped convolutions.
+
+        Raises:
+            ValueError: if a side is not fixed: the matrices depend on them.
+        """
+        shape = self.input_shapes(input_shape)["kspace"]
+        if None in shape:
+            raise ValueError(
+                "Fourier transforms on phones need a fixed size: give input_shape={'kspace': (..., "
+                f"height, width, 2), 'mask': (height, width)}}. Received: {shape}"
+            )
+        config = {**self.get_config(), "fft_method": "matmul", "dtype": "float32"}
+        twin = type(self)(**{**config, "input_shape": shape})
+        twin.set_weights(self.get_weights())
+        return twin
 
     def __call__(self, inputs, *args, **kwargs):
         inputs = self._named(inputs)
@@ -142,7 +196,8 @@ class PDHGCSNet(_PrimalDualNetwork):
         multi_coil: take several coils and their maps.
         return_all_layers: give a list of the images after every iteration.
         fft_method: of `ops.fft2c`; `"matmul"` is what phones can run.
-        input_shape: `(height, width)`, with `multi_coil` `(coils, height, width)`; None for any.
+        input_shape: of k-space, `(height, width, 2)`, with `multi_coil` `(coils, height, width,
+            2)`; None for any.
         weights: None, `"pretrained"`, the name of shipped weights, or the path of a file.
         dtype: dtype policy.
         name: of the model.
@@ -205,7 +260,11 @@ class PDHGCSNet(_PrimalDualNetwork):
         }
         layer = {key: config[key] for key in ("bounded_steps", *_OF_ALL_LAYERS)}
         super().__init__(
-            lambda name: PDHGLayer(**layer, name=name), {}, config, weights=weights, name=name
+            lambda name, more: PDHGLayer(**layer, extrapolate=more, name=name),
+            {},
+            config,
+            weights=weights,
+            name=name,
         )
 
 
@@ -272,7 +331,11 @@ class CPNet(_PrimalDualNetwork):
         }
         layer = {key: config[key] for key in ("dual_skip", "bounded_steps", *_OF_ALL_LAYERS)}
         super().__init__(
-            lambda name: CPLayer(**layer, name=name), {}, config, weights=weights, name=name
+            lambda name, more: CPLayer(**layer, extrapolate=more, name=name),
+            {},
+            config,
+            weights=weights,
+            name=name,
         )
 
 
@@ -360,7 +423,7 @@ class PDNet(_PrimalDualNetwork):
         memory = {"num_primal": num_primal, "num_dual": num_dual}
         layer = {**memory, **{key: config[key] for key in _OF_ALL_LAYERS}}
         super().__init__(
-            lambda name: PrimalDualLayer(**layer, name=name),
+            lambda name, _: PrimalDualLayer(**layer, name=name),
             memory,
             config,
             weights=weights,
@@ -373,13 +436,13 @@ _OF_ALL_LAYERS = ("filters", "depth", "block_init", "fft_method", "dtype")
 
 def _inputs(input_shape, multi_coil, dtype):
     """Symbolic inputs by name."""
-    shape = tuple(input_shape or (None,) * (2 + multi_coil))
-    if len(shape) != 2 + multi_coil:
+    shape = tuple(input_shape or (*(None,) * (2 + multi_coil), 2))
+    if len(shape) != 3 + multi_coil or shape[-1] != 2:
         raise ValueError(
-            f"`input_shape` must be {'(coils, height, width)' if multi_coil else '(height, width)'}"
-            f" for multi_coil={multi_coil}. Received: input_shape={input_shape}"
+            f"`input_shape` must be {'(coils, ' if multi_coil else '('}height, width, 2) for "
+            f"multi_coil={multi_coil}. Received: input_shape={input_shape}"
         )
-    shapes = {"kspace": (*shape, 2), "mask": shape[-2:]}
+    shapes = {"kspace": shape, "mask": shape[-3:-1]}
     if multi_coil:
-        shapes["maps"] = (*shape, 2)
+        shapes["maps"] = shape
     return {name: keras.Input(shape, dtype=dtype, name=name) for name, shape in shapes.items()}

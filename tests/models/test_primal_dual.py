@@ -7,7 +7,7 @@ import golden
 import keras
 import numpy as np
 import pytest
-from harness import BACKEND, noise, to_numpy
+from harness import BACKEND, check_model, noise, to_numpy
 
 from keras_imaging.data import head_phantom
 from keras_imaging.data.coil_maps import birdcage_maps
@@ -227,6 +227,35 @@ def test_saving_and_mixed_precision():
         np.testing.assert_allclose(low, image, atol=0.03 * np.abs(image).max())
 
 
+@pytest.mark.parametrize("cls", [PDHGCSNet, CPNet, PDNet])
+def test_model(cls):
+    inputs = scan()
+    inputs["mask"] = np.tile(inputs["mask"], (1, 20, 1))
+    # Of no symmetry: where two pixels are the largest, the scale has no slope.
+    inputs["kspace"] = noise(*inputs["kspace"].shape) * inputs["mask"][..., None]
+    arguments = {"num_iterations": 2, "filters": 4, "block_init": "glorot"}
+    check_model(cls, arguments, inputs, dynamic=False)
+
+
+@pytest.mark.tensorflow
+def test_files_for_phones(tmp_path):
+    """From k-space to the image by builtin operators, of one coil and of several, of odd sides."""
+    from keras_imaging import export
+    from keras_imaging.export.runtime import LiteRTModel
+
+    for multi_coil in (False, True):
+        model = perturbed(CPNet(num_iterations=1, filters=4, multi_coil=multi_coil))
+        inputs = {key: value[:1] for key, value in scan(coils=2 * multi_coil).items()}
+        inputs["mask"] = np.tile(inputs["mask"], (1, 20, 1))
+        shapes = {key: value.shape[1:] for key, value in inputs.items()}
+        path = export.to_litert(model, tmp_path / "net.tflite", input_shape=shapes)
+        (result,) = LiteRTModel(path).run(inputs)
+        expected = to_numpy(model(inputs))
+        np.testing.assert_allclose(result, expected, atol=1e-5 * np.abs(expected).max())
+    with pytest.raises(ValueError, match="need a fixed size"):
+        export.to_litert(model, tmp_path / "net.tflite")
+
+
 def test_bounded_steps():
     model = PDHGCSNet(num_iterations=1, filters=4, bounded_steps=True)
     layer = model.unfolded[0]
@@ -253,7 +282,7 @@ def test_bad_arguments_and_inputs():
         (lambda: CPNet(block_init="he"), "block_init.*he"),
         (lambda: PDNet(initial="zeros"), "every gradient is zero"),
         (lambda: PDNet(num_dual=0), "num_dual.*0"),
-        (lambda: PDNet(multi_coil=True, input_shape=(8, 8)), r"\(coils, height, width\)"),
+        (lambda: PDNet(multi_coil=True, input_shape=(8, 8)), r"\(coils, height, width, 2\)"),
     ):
         with pytest.raises(ValueError, match=message):
             make()

@@ -37,6 +37,9 @@ class ClassificationRecipe(Recipe):
         weight_decay: coefficient of the L2 penalty.
         decayed: which weights the penalty is on: `"all"`, or `"kernels"`, neither biases nor
             normalizations.
+        frame_potential: weight of the deep frame potential F^2 in the loss, see
+            `analysis.DeepFrameRegularizer`; for networks all of whose layers have a dictionary,
+            such as an FFC-ResNet of ratio 0.
         **fields: of `Recipe`; `ema` 0 averages nothing.
 
     Raises:
@@ -63,6 +66,7 @@ class ClassificationRecipe(Recipe):
     nesterov: bool = False
     weight_decay: float = 1e-4
     decayed: str = "all"
+    frame_potential: float = 0.0
 
     def __post_init__(self):
         super().__post_init__()
@@ -75,7 +79,7 @@ class ClassificationRecipe(Recipe):
         self._require("decayed", self.decayed in DECAYED, f"one of {DECAYED}")
         for name in ("label_smoothing", "momentum"):
             self._require(name, 0 <= getattr(self, name) < 1, "in [0, 1)")
-        for name in ("weight_decay", "randaugment_ops", "randaugment_magnitude"):
+        for name in ("weight_decay", "randaugment_ops", "randaugment_magnitude", "frame_potential"):
             value = getattr(self, name)
             self._require(name, value is None or value >= 0, "0 or more")
 
@@ -109,6 +113,10 @@ class ClassificationRecipe(Recipe):
         if self.train == "head":
             for layer in model.layers:
                 layer.trainable = layer.name in model.head
+        if self.frame_potential:
+            from keras_imaging.analysis import DeepFrameRegularizer
+
+            DeepFrameRegularizer(model, self.frame_potential).attach()
         return model
 
     def build_sampler(self, data, model: "keras.Model") -> "ClassificationSampler":

@@ -5,9 +5,11 @@ import typer
 from keras_imaging.cli.train.classification import classification_command
 from keras_imaging.cli.train.compressive_sensing import train_compressive_sensing
 from keras_imaging.cli.train.faceguard import train_faceguard
+from keras_imaging.cli.train.mri import train_mri
 from keras_imaging.cli.train.pictures import pictures_command
 from keras_imaging.cli.train.sparse_recovery import train_sparse_recovery
 from keras_imaging.cli.train.super_resolution import super_resolution_command
+from keras_imaging.training.recipes.denoising import DenoisingRecipe
 from keras_imaging.training.recipes.ffc_resnet import FFCResNetRecipe
 from keras_imaging.training.recipes.inpainting import InpaintingRecipe
 from keras_imaging.training.recipes.resnet_rs import ResNetRSRecipe
@@ -27,6 +29,10 @@ train.command("ffc_resnet")(
 train.command("resnet_rs")(
     classification_command(ResNetRSRecipe, "Train ResNet-RS on pictures, or fine-tune it.")
 )
+train.command("denoiser")(
+    pictures_command(DenoisingRecipe, "Train DnCNN or SimpleCNN to find the noise.", rgb=False)
+)
 train.command("faceguard")(train_faceguard)
 train.command("lista")(train_sparse_recovery)
 train.command("compressive_sensing")(train_compressive_sensing)
+train.command("mri")(train_mri)

@@ -42,7 +42,7 @@ class DataConsistency(MRILayer):
         n_iterations: int = 10,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         if noise_level is not None and not noise_level > 0:
             raise ValueError(
                 f"`noise_level` must be positive, or None. Received: noise_level={noise_level}"

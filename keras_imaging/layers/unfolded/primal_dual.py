@@ -169,6 +169,7 @@ class PDHGLayer(_PrimalDualLayer):
         block_init: of L; `"classical"` starts as the iteration without it.
         bounded_steps: keep s and t positive and s t <= 0.99, as the theory of the classical
             iteration asks for; the learned one converges by no theory.
+        extrapolate: whether theta is learned: what the last iteration extrapolates is not used.
         fft_method: of `ops.fft2c`.
 
     Input shape:
@@ -181,9 +182,9 @@ class PDHGLayer(_PrimalDualLayer):
         Cheng, Wang, Ying, Liang (MICCAI 2019).
     """
 
-    def __init__(self, *args, bounded_steps: bool = False, **kwargs):
+    def __init__(self, *args, bounded_steps: bool = False, extrapolate: bool = True, **kwargs):
         super().__init__(*args, **kwargs)
-        self.bounded_steps = bounded_steps
+        self.bounded_steps, self.extrapolate = bounded_steps, extrapolate
         self.image_block = self._block("image_block")
 
     def build(self, input_shape):
@@ -192,6 +193,7 @@ class PDHGLayer(_PrimalDualLayer):
             weight = self.add_weight(
                 shape=(),
                 initializer=keras.initializers.Constant(value),
+                trainable=name != "theta" or self.extrapolate,
                 autocast=False,
                 name=name,
             )
@@ -235,7 +237,11 @@ class PDHGLayer(_PrimalDualLayer):
         return sigma * factor, tau * factor
 
     def get_config(self):
-        return {**super().get_config(), "bounded_steps": self.bounded_steps}
+        return {
+            **super().get_config(),
+            "bounded_steps": self.bounded_steps,
+            "extrapolate": self.extrapolate,
+        }
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
@@ -248,7 +254,7 @@ class CPLayer(PDHGLayer):
         filters, depth, block_init: of G and L, see `ComplexConvBlock`.
         dual_skip: what G is added to: `"prox"`, the step of `PDHGLayer`, with which the layer
             starts as the classical iteration; or `"identity"`, w.
-        bounded_steps: see `PDHGLayer`.
+        bounded_steps, extrapolate: see `PDHGLayer`.
         fft_method: of `ops.fft2c`.
 
     Input shape:
