@@ -1,6 +1,6 @@
 """What the deep frame potential says of test errors: train families of small networks, and compare.
 
-python benchmarks/frame_potential.py train chains --data DATA --runs runs.jsonl
+    python benchmarks/frame_potential.py train chains --data DATA --runs runs.jsonl
 """
 
 import argparse

@@ -120,10 +120,7 @@ class FramePotentialResult:
         if self.macs is not None:
             yield "multiplications", f"{self.macs:,}"
         constraint = f", constraint {self.constraint}" if self.weights == "minimum" else ""
-        yield (
-            "computed",
-            f"form {self.form}, count {self.count}, padding {self.padding}{constraint}",
-        )
+        yield "computed", f"form {self.form}, count {self.count}, padding {self.padding}{constraint}"
         for remark in self.remarks:
             yield "remark", remark
 

@@ -72,7 +72,9 @@ class Gram:
         names: of the blocks.
     """
 
-    def __init__(self, columns: list[Columns], pairs: list[Pair], values: Values, names: list[str]):
+    def __init__(
+        self, columns: list[Columns], pairs: list[Pair], values: Values, names: list[str]
+    ):
         self._columns, self._pairs, self._values = columns, pairs, values
         self._norms = column_norms(columns, values, names)
         self._uses = Counter(

@@ -76,11 +76,7 @@ class FrameGraph:
             )
             lines.append(
                 f"  {block.name}: {block.channels} channels"
-                + (
-                    f", stride {block.grid.stride}"
-                    if block.grid.stride not in (None, (1, 1))
-                    else ""
-                )
+                + (f", stride {block.grid.stride}" if block.grid.stride not in (None, (1, 1)) else "")
                 + (f", from {sources}" if number >= 0 else "")
             )
         return "\n".join(lines)

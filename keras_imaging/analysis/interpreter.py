@@ -282,9 +282,7 @@ class _Walk:
                 f"Layer {step} takes means over fewer units at the border: pad by a layer before, or "
                 "choose sides that its windows fill."
             )
-        return self._conv(
-            x, kernel, strides, _first(x.grid.size, size, strides, layer.padding), out
-        )
+        return self._conv(x, kernel, strides, _first(x.grid.size, size, strides, layer.padding), out)
 
     @staticmethod
     def _reaches_out(x, size, strides, layer, out):

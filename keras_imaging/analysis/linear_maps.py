@@ -223,9 +223,7 @@ class LinearMaps:
                 )
                 columns = columns[: len(old)]
                 pieces.append(dataclasses.replace(piece, columns=columns))
-        return dataclasses.replace(
-            terms[0], channels=terms[0].channels * count, pieces=tuple(pieces)
-        )
+        return dataclasses.replace(terms[0], channels=terms[0].channels * count, pieces=tuple(pieces))
 
 
 def _slice(channels: range) -> slice:

@@ -80,9 +80,7 @@ class Matrices:
     def part(self, channels: range) -> "Matrices":
         chosen = slice(channels.start, channels.stop)
         pieces = {
-            source: piece.reshape(len(piece), -1, self.channels)[..., chosen].reshape(
-                len(piece), -1
-            )
+            source: piece.reshape(len(piece), -1, self.channels)[..., chosen].reshape(len(piece), -1)
             for source, piece in self.pieces.items()
         }
         return dataclasses.replace(self, channels=len(channels), pieces=pieces)
@@ -104,9 +102,7 @@ class Matrices:
 
     @staticmethod
     def interleaved(terms: list["Matrices"]) -> "Matrices":
-        return _joined(
-            terms, lambda parts: np.stack(parts, axis=-1).reshape(*parts[0].shape[:2], -1)
-        )
+        return _joined(terms, lambda parts: np.stack(parts, axis=-1).reshape(*parts[0].shape[:2], -1))
 
 
 def _joined(terms, join):

@@ -106,9 +106,9 @@ def zen_score(
             second = keras.ops.convert_to_numpy(
                 _batch_statistics(part, norms, x + np.float32(step) * e)
             )
-            change = (
-                np.abs(first.astype("float64") - second).sum(tuple(range(1, first.ndim))).mean()
-            )
+            change = np.abs(first.astype("float64") - second).sum(
+                tuple(range(1, first.ndim))
+            ).mean()
             log = np.log(change + 1e-300)
             scores.append(log + 0.5 * sum(np.log(np.asarray(variances, "float64") + 1e-5)))
     return float(np.mean(scores))
@@ -218,12 +218,7 @@ def _without_normalizations(model) -> Iterator[None]:
     try:
         for norm in norms:
             norm.trainable = False
-            for name, value in (
-                ("gamma", 1),
-                ("beta", 0),
-                ("moving_mean", 0),
-                ("moving_variance", 1),
-            ):
+            for name, value in (("gamma", 1), ("beta", 0), ("moving_mean", 0), ("moving_variance", 1)):
                 variable = getattr(norm, name)
                 if variable is not None:
                     variable.assign(keras.ops.full_like(variable, value))

@@ -65,7 +65,9 @@ class _Window(LinearOperator):
     """Padding with zeros, and cropping."""
 
     def __init__(self, before, first, after):
-        self._pads = [(-f, m + f - n) for f, n, m in zip(first, before[:2], after[:2], strict=True)]
+        self._pads = [
+            (-f, m + f - n) for f, n, m in zip(first, before[:2], after[:2], strict=True)
+        ]
         super().__init__(before, after)
 
     def _forward(self, x):
@@ -320,7 +322,9 @@ class SparseCoding(keras.layers.Layer):
         self._code_blocks = blocks
         self._targets = sorted({s for block in blocks for s in block.maps.pieces})
         source = next(
-            path.input_shape for block in blocks for path in block.maps.pieces.get(-1, [])
+            path.input_shape
+            for block in blocks
+            for path in block.maps.pieces.get(-1, [])
         )
         self.code_shapes = [block.maps.shape for block in blocks]
         self.row_shapes = [source if t == -1 else self.code_shapes[t] for t in self._targets]
