@@ -2,6 +2,7 @@
 
 import enum
 import pathlib
+import warnings
 from dataclasses import asdict
 from typing import Annotated
 
@@ -235,6 +236,107 @@ def classification(
     columns = {"top 1": ("top1", 4), "top 5": ("top5", 4)}
     reasons = dict(enumerate(skipped))
     _give(network, data, scores, str(data), columns, {}, asdict(scores), as_json, reasons)
+
+
+class Classical(enum.StrEnum):
+    """Methods of `keras_imaging.inference.reconstruction`."""
+
+    CG_SENSE = "cg-sense"
+    TV = "tv"
+    WAVELET = "wavelet"
+
+
+@evaluate.command("mri")
+def mri(
+    data: Annotated[
+        pathlib.Path,
+        typer.Option(
+            help="Images: .npz with a stack for each contrast, NIfTI, DICOM, a picture, or the "
+            "reconstruction in a fastMRI file."
+        ),
+    ],
+    weights: options.weights("none") = None,
+    method: Annotated[
+        list[Classical] | None,
+        typer.Option(help="A classical method beside it; may be repeated.", show_default="none"),
+    ] = None,
+    mask: Annotated[
+        str,
+        typer.Option(
+            help="cartesian, equispaced, equispaced-fraction, poisson, radial, or a file."
+        ),
+    ] = "cartesian",
+    acceleration: Annotated[float, typer.Option(min=1, help="Of the mask.")] = 4.0,
+    center_fraction: Annotated[
+        float, typer.Option(help="Part of k-space around its centre that the mask takes.")
+    ] = 0.08,
+    coils: Annotated[int, typer.Option(min=0, help="Birdcage coils; 0: one, flat.")] = 0,
+    noise: Annotated[
+        float, typer.Option(min=0, help="Standard deviation, in parts of the image's maximum.")
+    ] = 0.0,
+    lam: Annotated[
+        float | None, typer.Option(help="Of tv and wavelet.", show_default="0.02, 0.01")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the mask.")] = 1,
+    as_json: options.Json = False,
+) -> None:
+    """PSNR, SSIM and NMSE of MR images that were scanned in simulation, beside zero-filling.
+
+    Mean and standard deviation over the slices of each contrast, on magnitudes.
+    """
+    from keras_imaging.cli.refusals import check_file
+    from keras_imaging.data.sampling_masks import KINDS
+
+    check_data(data)
+    check_weights(weights)
+    if mask not in KINDS:
+        check_file(pathlib.Path(mask))
+    with quiet_start():
+        from keras_imaging.cli.networks import load_network
+        from keras_imaging.data.mri_files import read_images, read_mask
+        from keras_imaging.evaluation import evaluate_mri
+    methods = {name.value: _classical_mri(name.value, lam) for name in method or ()}
+    if weights is not None:
+        network = load_network(weights, "mri")
+        methods[network.name] = network.model.predict_on_batch
+    with progress_bar(data.name) as progress, warnings.catch_warnings():
+        # A number of iterations is asked for, and given.
+        warnings.simplefilter("ignore", UserWarning)
+        scores = evaluate_mri(
+            methods,
+            read_images(data),
+            mask if mask in KINDS else read_mask(mask),
+            acceleration,
+            center_fraction,
+            coils,
+            noise,
+            seed,
+            progress=progress,
+        )
+    if as_json:
+        print_json({"weights": weights, "data": data, **scores.to_dict()})
+        return
+    for contrast, sampled in scores.sampled.items():
+        typer.echo(f"{contrast}, {mask}, {sampled:.1%} of k-space sampled")
+        for name, means in scores.mean.items():
+            mean, spread = means[contrast], scores.deviation[name][contrast]
+            typer.echo(
+                f"  {name:<14} PSNR {mean.psnr:6.2f} +- {spread.psnr:5.2f} dB   SSIM "
+                f"{mean.ssim:.3f} +- {spread.ssim:.3f}   NMSE {mean.nmse:.4f}"
+            )
+
+
+def _classical_mri(name, lam):
+    """A method of the inputs of a network."""
+    from keras_imaging.inference import reconstruction
+
+    solve = {
+        "cg-sense": reconstruction.cg_sense,
+        "tv": reconstruction.tv,
+        "wavelet": reconstruction.wavelet,
+    }[name]
+    given = {} if lam is None or name == "cg-sense" else {"lam": lam}
+    return lambda inputs: solve(inputs["kspace"], inputs["mask"], inputs.get("maps"), **given).x
 
 
 def _read_pictures(folder):

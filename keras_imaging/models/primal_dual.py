@@ -286,7 +286,13 @@ class CPNet(_PrimalDualNetwork):
         as of `PDHGCSNet`.
 
     Raises:
-        ValueError: as `PDHGCSNet`.
+        ValueError: as `PDHGCSNet`, or on another `dual_skip`.
+
+    Example:
+        >>> model = CPNet(num_iterations=2, filters=8, multi_coil=True)
+        >>> kspace, mask = np.zeros((1, 4, 16, 20, 2), "float32"), np.ones((1, 1, 20), "float32")
+        >>> tuple(model({"kspace": kspace, "mask": mask, "maps": kspace}).shape)
+        (1, 16, 20, 2)
 
     Reference:
         Cheng, Wang, Ying, Liang (MICCAI 2019).
@@ -359,6 +365,12 @@ class PDNet(_PrimalDualNetwork):
     Raises:
         ValueError: as `PDHGCSNet`; or for `initial="zeros"` with `block_init="classical"`, from
             which nothing could be learned.
+
+    Example:
+        >>> model = PDNet.from_preset("learned_primal_dual", weights=None, num_iterations=1)
+        >>> kspace, mask = np.zeros((1, 16, 20, 2), "float32"), np.ones((1, 1, 20), "float32")
+        >>> tuple(model({"kspace": kspace, "mask": mask}).shape)
+        (1, 16, 20, 2)
 
     Reference:
         Cheng, Wang, Ying, Liang (MICCAI 2019); Adler and Oktem, Learned primal-dual reconstruction

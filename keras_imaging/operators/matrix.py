@@ -54,7 +54,11 @@ class Matrix(LinearOperator):
 
 
 def as_operator(A: LinearOperator | Tensor) -> LinearOperator:
-    """An operator as it is; a matrix `(m, n)`, array or tensor, as a `Matrix`."""
+    """An operator as it is; a matrix as a `Matrix`.
+
+    Args:
+        A: an operator, or whatever else has an `adjoint`; or a matrix `(m, n)`, array or tensor.
+    """
     return A if hasattr(A, "adjoint") else Matrix(A)
 
 

@@ -18,6 +18,7 @@ class Stack(LinearOperator):
         ValueError: if there is none, or input shapes or dtypes differ.
 
     Example:
+        >>> from keras_imaging.operators import FiniteDifference, Identity
         >>> K = Stack(Identity((8, 8, 1)), FiniteDifference((8, 8, 1)))
         >>> [tuple(part.shape) for part in K(np.ones((2, 8, 8, 1), "float32"))]
         [(2, 8, 8, 1), (2, 8, 8, 1, 2)]

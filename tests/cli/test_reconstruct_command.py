@@ -60,7 +60,7 @@ def test_images_are_scanned_in_simulation(run, tmp_path):
     code, out, err = run("reconstruct", "head.png", *args)
     assert code == 0, err
     with np.load("full.npz") as file:
-        difference = np.abs(file["image"][0]) - head_phantom((32, 28))
+        difference = np.abs(file["image"][0]) / 255 - head_phantom((32, 28))
     assert np.abs(difference).max() < 0.01
     nibabel = pytest.importorskip("nibabel")
     args = ("--method", "zero-filled", "--out", "volume.nii.gz")
@@ -98,3 +98,19 @@ def test_bad_options(run, scan, tmp_path):
         code, out, err = run("reconstruct", *args)
         assert (code, out) == (2, ""), args
         assert message in err, err
+
+
+def test_evaluate(run, tmp_path):
+    phantom = head_phantom((24, 20))[None]
+    np.savez(tmp_path / "images.npz", t1=phantom, t2=phantom)
+    PDHGCSNet(1, 2).save(tmp_path / "net.keras")
+    args = ("--data", "images.npz", "--weights", "net.keras", "--method", "cg-sense")
+    code, out, err = run("evaluate", "mri", *args, "--json")
+    assert code == 0, err
+    report = json.loads(out)
+    assert set(report["mean"]) == {"zero-filled", "cg-sense", "net.keras"}
+    assert set(report["mean"]["net.keras"]) == {"t1", "t2"}
+    code, out, _ = run("evaluate", "mri", "--data", "images.npz", "--mask", "radial")
+    assert code == 0 and "zero-filled" in out and "of k-space sampled" in out
+    code, _, err = run("evaluate", "mri", "--data", "images.npz", "--mask", "spiral")
+    assert code == 2 and "spiral" in err

@@ -30,6 +30,12 @@ class DataConsistency(MRILayer):
     Raises:
         ValueError: if the noise level is not positive, or, with coils, None.
 
+    Example:
+        >>> mask = np.ones((1, 1, 9), "float32")
+        >>> x = f = np.ones((1, 8, 9, 2), "float32")
+        >>> tuple(DataConsistency()({"x": x, "kspace": f, "mask": mask}).shape)
+        (1, 8, 9, 2)
+
     Reference:
         Schlemper et al., A deep cascade of convolutional neural networks for dynamic MR image
         reconstruction (2018), equation 8; Aggarwal, Mani, Jacob, MoDL (2019), equation 10.

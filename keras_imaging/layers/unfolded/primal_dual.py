@@ -69,6 +69,11 @@ class PrimalDualStart(MRILayer):
 
     Raises:
         ValueError: on another `initial`.
+
+    Example:
+        >>> scan = {"kspace": np.ones((1, 8, 9, 2), "float32"), "mask": np.ones((1, 1, 9))}
+        >>> sorted(PrimalDualStart()(scan))
+        ['d', 'kspace', 'scale', 'x', 'x_bar']
     """
 
     def __init__(
@@ -178,6 +183,15 @@ class PDHGLayer(_PrimalDualLayer):
     Output shape:
         `{"x": ..., "x_bar": ..., "d": ...}`.
 
+    Raises:
+        ValueError: on numbers below 1, or another `block_init`.
+
+    Example:
+        >>> scan = {"kspace": np.ones((1, 8, 9, 2), "float32"), "mask": np.ones((1, 1, 9))}
+        >>> state = PrimalDualStart()(scan)
+        >>> tuple(PDHGLayer(filters=4)({**scan, **state})["x"].shape)
+        (1, 8, 9, 2)
+
     Reference:
         Cheng, Wang, Ying, Liang (MICCAI 2019).
     """
@@ -263,7 +277,13 @@ class CPLayer(PDHGLayer):
         as of `PDHGLayer`.
 
     Raises:
-        ValueError: on another `dual_skip`.
+        ValueError: as `PDHGLayer`, or on another `dual_skip`.
+
+    Example:
+        >>> scan = {"kspace": np.ones((1, 8, 9, 2), "float32"), "mask": np.ones((1, 1, 9))}
+        >>> state = PrimalDualStart()(scan)
+        >>> tuple(CPLayer(filters=4)({**scan, **state})["d"].shape)
+        (1, 8, 9, 2)
 
     Reference:
         Cheng, Wang, Ying, Liang (MICCAI 2019).
@@ -308,6 +328,16 @@ class PrimalDualLayer(_PrimalDualLayer):
         as of `PDHGLayer`; `"x_bar"` is not read.
     Output shape:
         as of `PDHGLayer`; `"x_bar"` is `"x"`.
+
+    Raises:
+        ValueError: as `PDHGLayer`.
+
+    Example:
+        >>> scan = {"kspace": np.ones((1, 8, 9, 2), "float32"), "mask": np.ones((1, 1, 9))}
+        >>> state = PrimalDualStart(num_primal=5)(scan)
+        >>> layer = PrimalDualLayer(filters=4, num_primal=5)
+        >>> tuple(layer({**scan, **state})["x"].shape)
+        (1, 8, 9, 10)
 
     Reference:
         Cheng, Wang, Ying, Liang (MICCAI 2019); Adler and Oktem, Learned primal-dual reconstruction
