@@ -141,15 +141,15 @@ NETWORKS = {
     "FFC-ResNet ratio 0.25, Keras on TensorFlow": (keras_tf, QUARTER, "tensorflow"),
     "ResNet, Keras on JAX": (keras_jax, PLAIN, "jax"),
     "FFC-ResNet, Keras on JAX": (keras_jax, HALF, "jax"),
-    "ResNet, PyTorch": (torch_graph, PLAIN, "tensorflow"),
-    "FFC-ResNet, PyTorch": (torch_graph, HALF, "tensorflow"),
-    "FFC-ResNet LFU, PyTorch": (torch_graph, HALF_LFU, "tensorflow"),
+    "ResNet, PyTorch": (torch_graph, PLAIN, "torch"),
+    "FFC-ResNet, PyTorch": (torch_graph, HALF, "torch"),
+    "FFC-ResNet LFU, PyTorch": (torch_graph, HALF_LFU, "torch"),
 }
 TRAINING = {
     "ResNet, Keras on TensorFlow": (train_keras, PLAIN, "tensorflow"),
     "FFC-ResNet, Keras on TensorFlow": (train_keras, HALF, "tensorflow"),
-    "ResNet, PyTorch": (train_torch, PLAIN, "tensorflow"),
-    "FFC-ResNet, PyTorch": (train_torch, HALF, "tensorflow"),
+    "ResNet, PyTorch": (train_torch, PLAIN, "torch"),
+    "FFC-ResNet, PyTorch": (train_torch, HALF, "torch"),
 }
 UNIT_TABLE = {
     f"{kind}, {channels} channels at {side}": (litert, f"{kind}_{side}_{channels}", "tensorflow")

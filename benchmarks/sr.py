@@ -172,12 +172,12 @@ INFERENCE = {
     "RDIDN, Keras on TensorFlow": (keras_tf, "RDIDN", "tensorflow"),
     "RDIDN, Keras on TensorFlow, XLA": (keras_tf_xla, "RDIDN", "tensorflow"),
     "RDIDN, Keras on JAX": (keras_jax, "RDIDN", "jax"),
-    "RDIDN, PyTorch": (torch_graph, "RDIDN", "tensorflow"),
-    "RDIDN, PyTorch, channels last": (torch_channels_last, "RDIDN", "tensorflow"),
+    "RDIDN, PyTorch": (torch_graph, "RDIDN", "torch"),
+    "RDIDN, PyTorch, channels last": (torch_channels_last, "RDIDN", "torch"),
     "IDN, Keras on TensorFlow": (keras_tf, "IDN", "tensorflow"),
-    "IDN, PyTorch": (torch_graph, "IDN", "tensorflow"),
+    "IDN, PyTorch": (torch_graph, "IDN", "torch"),
     "IMDN, Keras on TensorFlow": (keras_tf, "IMDN", "tensorflow"),
-    "IMDN, PyTorch": (torch_graph, "IMDN", "tensorflow"),
+    "IMDN, PyTorch": (torch_graph, "IMDN", "torch"),
     **{
         f"RDIDN, LiteRT {q or 'float32'}": (litert, f"rdidn_{q or 'float32'}", "tensorflow")
         for q in QUANTIZATIONS
@@ -189,7 +189,7 @@ TRAINING = {
     "Keras on TensorFlow": (train_keras_no_xla, "", "tensorflow"),
     "Keras on TensorFlow, grouped convolutions": (train_keras_grouped, "", "tensorflow"),
     "Keras on JAX": (train_keras, "", "jax"),
-    "PyTorch": (train_torch, "", "tensorflow"),
+    "PyTorch": (train_torch, "", "torch"),
 }
 TABLES = {
     "inference": (INFERENCE, "RDIDN, Keras on TensorFlow"),
@@ -213,7 +213,7 @@ def export_files(folder, labels):
 def main():
     args = contest.make_parser(__doc__, TABLES, threads=2).parse_args()
     table, reference = TABLES[args.task]
-    contest.hold(args, table, lambda label: reference, export_files, reference=reference)
+    contest.hold(args, table, lambda _: reference, export_files, cpu=True, reference=reference)
 
 
 if __name__ == "__main__":

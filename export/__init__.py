@@ -1,4 +1,4 @@
-"""Models into files: LiteRT for phones, SavedModel for servers, each proved right."""
+"""Export models: LiteRT for phones, SavedModel for servers, each compared with Keras."""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""The way through Keras and TensorFlow's converter."""
+"""Convert a Keras model to a LiteRT file with TensorFlow's converter."""
 
 import pathlib
 

@@ -1,4 +1,4 @@
-"""Float networks that round as their int8 files will.
+"""Emulate int8: float networks that round as their int8 files will.
 
 TensorFlow's converter turns the rounding layers into the scales of an integer file. Left to choose
 the scales itself it takes the extremes of what it sees, and gives some operands of a sum the scale

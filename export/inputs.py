@@ -1,4 +1,4 @@
-"""What goes into a model and comes out of it: names, shapes, batches."""
+"""Inputs and outputs of a model: names, shapes, batches."""
 
 from collections.abc import Iterable
 
@@ -51,7 +51,9 @@ def input_shapes(model: keras.Model, input_shape: tuple | dict | None = None) ->
 
 def _check_shape(own, shape):
     # Other images than the model's own may do: what it computes need not depend on their size.
-    fits = (is_image(own) and shape[-1:] == own[-1:]) or tuple(shape) == own
+    fits = (is_image(own) and shape[-1:] == own[-1:]) or (
+        len(shape) == len(own) and all(a in (None, b) for a, b in zip(own, shape, strict=True))
+    )
     sides = all(side is None or (side == int(side) and side >= 1) for side in shape)
     if len(shape) != len(own) or not fits or not sides:
         expected = (

@@ -1,4 +1,4 @@
-"""Keras models into LiteRT files."""
+"""Export Keras models to LiteRT (TFLite) files."""
 
 import pathlib
 import shutil
@@ -165,9 +165,8 @@ def _check_arguments(path, quantization, io_dtype):
 
 
 def _edge_network(model, shapes, expand_groups):
-    if isinstance(model, PretrainedModel):
-        model = model.edge_form(shapes, expand_groups)
-    model = _with_products(model, shapes)
+    own = model.edge_form(shapes, expand_groups) if isinstance(model, PretrainedModel) else model
+    model = _with_products(model, shapes) if own is model else own
     return plain_graph(model, shapes, expand_groups) if is_functional(model) else model
 
 

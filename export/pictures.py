@@ -1,12 +1,17 @@
-"""Picture files in, picture files out, inside a TensorFlow graph."""
+"""Decode, enlarge and encode picture files inside a TensorFlow graph."""
 
 from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
+from keras_imaging.inference.flatness import flat_errors, node_colours, offset, places
 from keras_imaging.layers import InterpolationUpsample
 from keras_imaging.ops.color import rgb_to_ycbcr, ycbcr_to_rgb
+from keras_imaging.ops.transparency import extend_colours
+
+# Side of the flat sheets that show what the network does to them, as `upscale` has it.
+_SHEET = 65
 
 
 def encoded_pictures(model: keras.Model) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
@@ -17,8 +22,20 @@ def encoded_pictures(model: keras.Model) -> Callable[[tf.Tensor], dict[str, tf.T
     """
     bicubic = InterpolationUpsample(model.scale, "bicubic", name="bicubic")
 
+    def batched(images):
+        return model(images, training=False)
+
     def network(image):
-        return model(image[None], training=False)[0]
+        colours = node_colours(tf.reduce_min(image, (0, 1)), tf.reduce_max(image, (0, 1)))
+        sides = tf.unstack(tf.shape(image)[:2])
+        sheets = [
+            tf.minimum(side, _SHEET) if own is None else own
+            for side, own in zip(sides, model.input_shape[1:3], strict=True)
+        ]
+        errors = flat_errors(batched, colours, *sheets)
+        for axis, (side, sheet) in enumerate(zip(sides, sheets, strict=True), start=1):
+            errors = tf.gather(errors, places(side, sheet, 0, side, model.scale), axis=axis)
+        return batched(image[None])[0] - offset(image, colours, errors, model.scale)
 
     def colours(image):
         if model.input_shape[-1] == 3:
@@ -35,17 +52,26 @@ def encoded_pictures(model: keras.Model) -> Callable[[tf.Tensor], dict[str, tf.T
     def enlarge(file):
         image = tf.cast(_decode(file), "float32") / 255.0
         channels = tf.shape(image)[-1]
+        alpha = tf.cond(
+            channels % 2 == 0, lambda: image[..., -1:], lambda: tf.ones_like(image[..., :1])
+        )
+        alpha = tf.ensure_shape(alpha, (None, None, 1))
+
+        def visible(count):
+            colours = tf.ensure_shape(image[..., :count], (None, None, count))
+            return tf.cond(
+                tf.reduce_all(alpha > 0), lambda: colours, lambda: extend_colours(colours, alpha)
+            )
+
         # The branches differ in their channels, which are therefore unknown outside.
         shown = tf.cond(
             channels >= 3,
-            lambda: _any_channels(colours(tf.ensure_shape(image[..., :3], (None, None, 3)))),
-            lambda: _any_channels(grey(tf.ensure_shape(image[..., :1], (None, None, 1)))),
+            lambda: _any_channels(colours(visible(3))),
+            lambda: _any_channels(grey(visible(1))),
         )
         result = tf.cond(
             channels % 2 == 0,
-            lambda: tf.concat(
-                [shown, bicubic(tf.ensure_shape(image[..., -1:], (None, None, 1))[None])[0]], -1
-            ),
+            lambda: tf.concat([shown, bicubic(alpha[None])[0]], -1),
             lambda: shown,
         )
         pixels = tf.floor(tf.clip_by_value(result, 0.0, 1.0) * 255.0 + 0.5)

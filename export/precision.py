@@ -1,17 +1,20 @@
-"""Which operators of a file 8 bits do well for."""
+"""Operators too coarse for int8."""
 
 import pathlib
-import warnings
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from keras_imaging.export.inputs import Batch, Shapes
 from keras_imaging.export.samples import fit_batch
+from keras_imaging.silence import Silence
 
 # Decibels of signal over rounding that every tensor must keep, so that after several of them 30 are
 # left.
 _LEAST_SNR = 36.0
+
+# An interpreter that keeps all tensors warns that this is for debugging only.
+KEEPS_ALL_TENSORS = Silence(module=r"ai_edge_litert\.")
 
 
 def coarse_operators(float_file: pathlib.Path, shapes: Shapes, samples: list[Batch]) -> list[str]:
@@ -26,9 +29,7 @@ def coarse_operators(float_file: pathlib.Path, shapes: Shapes, samples: list[Bat
         shapes: of its inputs, without batch.
         samples: float32 batches of one.
     """
-    with warnings.catch_warnings():
-        # It keeps all tensors, and warns that this is for debugging only.
-        warnings.simplefilter("ignore")
+    with KEEPS_ALL_TENSORS:
         runner = Interpreter(str(float_file), experimental_preserve_all_tensors=True)
     runner.allocate_tensors()
     signature = next(iter(runner.get_signature_list()))

@@ -1,4 +1,4 @@
-"""Quantization-aware training: a network learns to live with 8 bits.
+"""Quantization-aware training for int8 files.
 
 The quantizing layers come from tensorflow-model-optimization, which knows tf-keras only. So the
 network is rebuilt there, layer by layer.

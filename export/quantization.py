@@ -1,8 +1,11 @@
 """Quantization after training."""
 
+import contextlib
+import functools
 import pathlib
 import re
-import warnings
+import threading
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -11,13 +14,15 @@ import tensorflow as tf
 from keras_imaging.export.conversion import convert
 from keras_imaging.export.emulation import Round, emulate_int8, is_plain, measure_ranges
 from keras_imaging.export.inputs import Batch, Shapes
-from keras_imaging.export.precision import coarse_operators
+from keras_imaging.export.precision import KEEPS_ALL_TENSORS, coarse_operators
 from keras_imaging.export.samples import fit_batch, full_range
 from keras_imaging.layers import FourierUnit, SpectralTransform
 
 QUANTIZATIONS = ("float16", "dynamic", "int8", "int16x8", "int8_spatial")
 # Those that measure ranges of activations on real inputs.
 CALIBRATED = ("int8", "int16x8", "int8_spatial")
+
+_quantizer_lock = threading.Lock()
 
 
 def bytes_per_weight(quantization: str | None) -> int:
@@ -113,12 +118,28 @@ def _widening(network):
 def _by_litert_quantizer(float_file, path, recipe, shapes, samples):
     from litert_quantizer import Quantizer
 
-    quantizer = Quantizer(str(float_file), recipe)
-    ranges = None
-    if quantizer.need_calibration:
-        ranges = _ranges(float_file, recipe, shapes, samples)
-    result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+    with _quiet_quantizer():
+        quantizer = Quantizer(str(float_file), recipe)
+        ranges = None
+        if quantizer.need_calibration:
+            ranges = _ranges(float_file, recipe, shapes, samples)
+        result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     path.write_bytes(result.quantized_model)
+
+
+@contextlib.contextmanager
+def _quiet_quantizer() -> Iterator[None]:
+    """The quantizer without its bars and warnings."""
+    from litert_quantizer.utils import progress_utils
+
+    # Calibration has no argument for it. One thread at a time, so that what is put back is theirs.
+    with _quantizer_lock, KEEPS_ALL_TENSORS:
+        bar = progress_utils.ProgressBar
+        progress_utils.ProgressBar = functools.partial(bar, enable=False)
+        try:
+            yield
+        finally:
+            progress_utils.ProgressBar = bar
 
 
 def _recipe(quantization, float_layers, coarse):
@@ -188,10 +209,7 @@ def _ranges(float_file, recipe, shapes, samples):
     for sample in samples:
         sample = {name: fit_batch(sample[name], shape) for name, shape in shapes.items()}
         quantizer = Quantizer(str(float_file), recipe)
-        with warnings.catch_warnings():
-            # It keeps all tensors, and warns that this is for debugging only.
-            warnings.simplefilter("ignore")
-            found = quantizer.calibrate({"serving_default": [sample]}, num_threads=2)
+        found = quantizer.calibrate({"serving_default": [sample]}, num_threads=2)
         for tensor, values in found.items():
             known = ranges.setdefault(tensor, values)
             if values:

@@ -1,4 +1,4 @@
-"""Keras models into SavedModels for servers."""
+"""Export Keras models to SavedModel folders for servers."""
 
 import os
 import pathlib
@@ -61,7 +61,7 @@ def to_saved_model(
     if not path.parent.is_dir():
         raise ValueError(f"There is no folder {str(path.parent)!r} to write {path.name!r} into.")
     model = resolve_model(model)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder:
         partial = pathlib.Path(folder) / "new"
         _write(model, partial)
         _check(model, partial)

@@ -1,4 +1,4 @@
-"""Find the model that is to be exported."""
+"""Find the model to export."""
 
 import pathlib
 

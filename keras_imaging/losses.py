@@ -1,9 +1,10 @@
-"""Differences of images that can be minimised."""
+"""Losses of images: SSIM, Laplacian pyramid distance, held-out k-space."""
 
 import keras
 import numpy as np
 
 from keras_imaging.metrics import gaussian_window, ssim_map
+from keras_imaging.ops.fourier import fft2c
 from keras_imaging.ops.separable import apply_separable
 from keras_imaging.typing import Tensor
 
@@ -81,6 +82,53 @@ def laplacian_distance(a: Tensor, b: Tensor, levels: int = 3) -> Tensor:
         total = total + keras.ops.mean(keras.ops.square(detail), axis=(1, 2, 3))
         level = small
     return (total + keras.ops.mean(keras.ops.square(level), axis=(1, 2, 3))) / levels
+
+
+def held_out_kspace_error(target: Tensor, image: Tensor) -> Tensor:
+    """How well an image explains samples of k-space that it was not made from.
+
+    sum |mask F(maps image) - samples|^2 / sum |samples|^2, of each scan: a loss where there is no
+    true image.
+
+    Args:
+        target: as `data.MRISampler` gives it with `supervision="ssdu"`: `(batch, height, width, 3)`
+            of one coil, the samples' two parts and their mask; or `(batch, coils, height, width,
+            5)`, and the two parts of the coil maps.
+        image: `(batch, height, width, 2)`.
+
+    Returns:
+        `(batch,)`; 1 for an image of zeros.
+
+    Raises:
+        ValueError: if the shapes are others.
+
+    Example:
+        >>> image = keras.random.normal((1, 8, 8, 2))
+        >>> mask = np.ones((1, 8, 8, 1), "float32")
+        >>> target = keras.ops.concatenate([fft2c(image), mask], axis=-1)
+        >>> round(float(held_out_kspace_error(target, image)[0]), 4)
+        0.0
+
+    Reference:
+        Yaman et al., "Self-supervised learning of physics-guided reconstruction neural networks
+        without fully sampled reference data", MRM 2020.
+    """
+    coils = len(target.shape) == 5
+    if (len(target.shape), target.shape[-1]) not in ((4, 3), (5, 5)) or image.shape[-1] != 2:
+        raise ValueError(
+            "Expected a target (batch, height, width, 3) or (batch, coils, height, width, 5) and "
+            f"images (batch, height, width, 2). Received shapes {tuple(target.shape)} and "
+            f"{tuple(image.shape)}."
+        )
+    samples, mask = target[..., :2], target[..., 2:3]
+    if coils:
+        re, im = (keras.ops.expand_dims(image[..., part], 1) for part in (0, 1))
+        map_re, map_im = target[..., 3], target[..., 4]
+        image = keras.ops.stack([map_re * re - map_im * im, map_re * im + map_im * re], axis=-1)
+    axes = tuple(range(1, len(target.shape)))
+    error = keras.ops.sum(keras.ops.square(mask * fft2c(image) - samples), axis=axes)
+    size = keras.ops.sum(keras.ops.square(samples), axis=axes)
+    return error / keras.ops.maximum(size, keras.config.epsilon() ** 2)
 
 
 def _common_shape(a, b):

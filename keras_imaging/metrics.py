@@ -13,6 +13,7 @@ from keras_imaging.ops.separable import gaussian_taps
 
 _WINDOW = 11
 _SIGMA = 1.5
+_UNIFORM_WINDOW = 7
 _K1, _K2 = 0.01, 0.03
 
 
@@ -21,7 +22,11 @@ def gaussian_window() -> np.ndarray:
     return gaussian_taps(_SIGMA, _WINDOW // 2)
 
 
-def _check_shapes(a, b):
+def _check_images(a, b):
+    for image in (a, b):
+        dtype = keras.backend.standardize_dtype(image.dtype)
+        if dtype.startswith("complex"):
+            raise ValueError(f"Expected real images, such as magnitudes. Received dtype {dtype}.")
     if len(a.shape) != len(b.shape) or any(
         m != n for m, n in zip(a.shape, b.shape, strict=True) if None not in (m, n)
     ):
@@ -31,10 +36,10 @@ def _check_shapes(a, b):
         )
 
 
-def _check_window(size, border):
-    if any(n is not None and n < 2 * border + _WINDOW for n in size):
+def _check_window(size, border, window=_WINDOW):
+    if any(n is not None and n < 2 * border + window for n in size):
         raise ValueError(
-            f"SSIM needs at least 2 * border + {_WINDOW} = {2 * border + _WINDOW} pixels on each "
+            f"SSIM needs at least 2 * border + {window} = {2 * border + window} pixels on each "
             f"side. Received height and width {tuple(size)}."
         )
 
@@ -51,15 +56,21 @@ def psnr(a: np.ndarray, b: np.ndarray, border: int = 0, max_val: float = 255.0) 
         Infinity for equal images.
 
     Raises:
-        ValueError: if the shapes differ or `border` leaves no pixel.
+        ValueError: if the shapes differ, an image is complex, or `border` leaves no pixel.
     """
-    _check_shapes(a, b)
+    _check_images(a, b)
     difference = shave(a, border).astype("float64") - shave(b, border)
     mse = np.mean(np.square(difference))
     return float(10 * np.log10(max_val**2 / mse)) if mse else float("inf")
 
 
-def ssim(a: np.ndarray, b: np.ndarray, border: int = 0, max_val: float = 255.0) -> float:
+def ssim(
+    a: np.ndarray,
+    b: np.ndarray,
+    border: int = 0,
+    max_val: float = 255.0,
+    window: str = "gaussian",
+) -> float:
     """Structural similarity, -1..1: its mean over the pixels where the whole window fits.
 
     Args:
@@ -67,16 +78,26 @@ def ssim(a: np.ndarray, b: np.ndarray, border: int = 0, max_val: float = 255.0) 
             Channels are compared one by one and averaged.
         border: pixels left out on each side.
         max_val: the largest value an image can have.
+        window: `"gaussian"`, 11x11, as below; or `"uniform"`, 7x7 with sample covariance, which
+            figures of MR reconstruction rest on.
 
     Raises:
-        ValueError: if the shapes differ, or a side is shorter than 2 * border + 11.
+        ValueError: if the shapes differ, an image is complex, a side is shorter than
+            2 * border + 11 (uniform: 7), or the window is unknown.
 
     Reference:
         Wang, Bovik, Sheikh, Simoncelli, "Image Quality Assessment: From Error Visibility to
         Structural Similarity", IEEE TIP 2004: 11x11 Gaussian window of standard deviation 1.5,
         K = (0.01, 0.03), population covariance.
     """
-    _check_shapes(a, b)
+    _check_images(a, b)
+    if window == "uniform":
+        _check_window(a.shape[:2], border, _UNIFORM_WINDOW)
+        a, b = (shave(image, border).astype("float64") / max_val for image in (a, b))
+        n = _UNIFORM_WINDOW**2
+        return float(np.mean(ssim_map(a, b, _uniform_mean, n / (n - 1))))
+    if window != "gaussian":
+        raise ValueError(f"`window` must be gaussian or uniform. Received: window={window!r}")
     _check_window(a.shape[:2], border)
     return float(np.mean(local_ssim(shave(a, border), shave(b, border), max_val)))
 
@@ -91,24 +112,26 @@ def local_ssim(a: np.ndarray, b: np.ndarray, max_val: float = 255.0) -> np.ndarr
         float64, five pixels less than the images on each side.
 
     Raises:
-        ValueError: if the shapes differ, or a side is shorter than 11.
+        ValueError: if the shapes differ, an image is complex, or a side is shorter than 11.
     """
-    _check_shapes(a, b)
+    _check_images(a, b)
     _check_window(a.shape[:2], 0)
     return ssim_map(a.astype("float64") / max_val, b.astype("float64") / max_val, _filter_numpy)
 
 
-def ssim_map(a, b, local_mean):
+def ssim_map(a, b, local_mean, correction=1.0):
     """Structural similarity at every place of the window.
 
     Args:
         a, b: images of one shape, 0..1.
         local_mean: averages an image under the window.
+        correction: of covariances; n / (n - 1) are those that a sample of n pixels estimates.
     """
     c1, c2 = _K1**2, _K2**2
     mean_a, mean_b = local_mean(a), local_mean(b)
     variances = local_mean(a * a + b * b) - mean_a * mean_a - mean_b * mean_b
     covariance = local_mean(a * b) - mean_a * mean_b
+    variances, covariance = variances * correction, covariance * correction
     luminance = (2 * mean_a * mean_b + c1) / (mean_a * mean_a + mean_b * mean_b + c1)
     return luminance * (2 * covariance + c2) / (variances + c2)
 
@@ -119,6 +142,11 @@ def _filter_numpy(x):
         taps = (np.take(x, range(k, k + length), axis) for k in range(_WINDOW))
         x = sum(weight * tap for weight, tap in zip(gaussian_window(), taps, strict=True))
     return x
+
+
+def _uniform_mean(x):
+    windows = np.lib.stride_tricks.sliding_window_view(x, (_UNIFORM_WINDOW,) * 2, axis=(0, 1))
+    return windows.mean(axis=(-2, -1))
 
 
 def _filter(x):
@@ -145,7 +173,7 @@ class _ImageMetric(keras.metrics.MeanMetricWrapper):
         self.max_val = max_val
 
     def _per_image(self, y_true, y_pred):
-        _check_shapes(y_true, y_pred)
+        _check_images(y_true, y_pred)
         images = []
         for image in (y_true, y_pred):
             # Both to 0..1 in full precision, whatever the model computes in.
@@ -224,8 +252,18 @@ def nmse_db(estimate: np.ndarray, codes: np.ndarray) -> float:
     The sums go over all samples: it is a ratio of sums, not a mean of ratios.
 
     Args:
-        estimate: of any shape.
+        estimate: of any shape, real or complex.
         codes: the truth, of the same shape.
+
+    Raises:
+        ValueError: if the shapes differ.
     """
-    estimate, codes = np.asarray(estimate, "float64"), np.asarray(codes, "float64")
-    return float(10 * np.log10(np.sum((estimate - codes) ** 2) / np.sum(codes**2)))
+    estimate, codes = np.asarray(estimate), np.asarray(codes)
+    if estimate.shape != codes.shape:
+        raise ValueError(
+            f"Expected two arrays of one shape. Received shapes {estimate.shape} and {codes.shape}."
+        )
+    wide = "complex128" if "c" in (estimate.dtype.kind, codes.dtype.kind) else "float64"
+    estimate, codes = estimate.astype(wide), codes.astype(wide)
+    error, size = (np.sum(np.abs(values) ** 2) for values in (estimate - codes, codes))
+    return float(10 * np.log10(error / size))

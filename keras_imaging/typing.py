@@ -1,4 +1,4 @@
-"""The one place that names what a tensor is."""
+"""Type of tensors."""
 
 from typing import Any, TypeAlias
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from keras_imaging.metrics import PSNR, SSIM, psnr, ssim
+from keras_imaging.metrics import PSNR, SSIM, nmse_db, psnr, ssim
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,24 @@ def test_ssim_agrees_with_scikit_image(shape):
         channel_axis=2 if len(shape) == 3 else None,
     )
     assert ssim(a, b, max_val=1.0) == pytest.approx(expected, abs=1e-7)
+
+
+@pytest.mark.parametrize("shape", [(40, 33), (25, 40, 3)])
+def test_uniform_window_agrees_with_scikit_image(shape):
+    a, b = noisy_pair(*shape)
+    expected = structural_similarity(
+        a.astype("float64"),
+        b.astype("float64"),
+        data_range=1.0,
+        channel_axis=2 if len(shape) == 3 else None,
+    )
+    assert ssim(a, b, max_val=1.0, window="uniform") == pytest.approx(expected, abs=1e-9)
+    assert ssim(a, b, max_val=1.0) != pytest.approx(expected, abs=1e-4)
+    assert ssim(np.zeros((7, 7)), np.zeros((7, 7)), window="uniform") == 1.0
+    with pytest.raises(ValueError, match="7 pixels"):
+        ssim(np.zeros((6, 9)), np.zeros((6, 9)), window="uniform")
+    with pytest.raises(ValueError, match="window='box'"):
+        ssim(a, b, window="box")
 
 
 def test_border_is_left_out():
@@ -151,3 +169,22 @@ def test_bad_arguments():
         PSNR().update_state(np.zeros((1, 4, 4, 1)), np.zeros((1, 4, 5, 1)))
     with pytest.raises(ValueError, match="11 pixels"):
         SSIM().update_state(np.zeros((1, 10, 20, 1)), np.zeros((1, 10, 20, 1)))
+
+
+def test_complex_values_are_taken_or_refused():
+    values = np.array([1.0 + 2j, -0.5 + 1j])
+    # |conj(c) - c| = 2 |Im c|
+    expected = 10 * np.log10(np.sum(4 * values.imag**2) / np.sum(np.abs(values) ** 2))
+    assert nmse_db(values.conj(), values) == pytest.approx(expected)
+    assert nmse_db(np.array([-1j]), np.array([1j])) == pytest.approx(10 * np.log10(4))
+    with pytest.raises(ValueError, match=r"one shape.*\(2,\) and \(1, 2\)"):
+        nmse_db(values, values[None])
+    image = np.ones((1, 16, 16, 1), "complex64")
+    for compare in (
+        lambda: psnr(image[0], image[0].real),
+        lambda: ssim(image[0].real, image[0]),
+        lambda: PSNR().update_state(image, image),
+        lambda: SSIM().update_state(image.real, image),
+    ):
+        with pytest.raises(ValueError, match=r"real images.*complex64"):
+            compare()

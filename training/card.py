@@ -73,7 +73,7 @@ def write_weights(folder: pathlib.Path, network: str, model: keras.Model, card: 
         OSError: if they cannot be written.
     """
     target = folder / weights_file(network)
-    temporary = folder / f".partial.{target.name}"
+    temporary = folder / ".partial.weights.h5"
     try:
         model.save_weights(temporary)
         temporary.replace(target)

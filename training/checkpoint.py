@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or absent."""
+"""Read and write checkpoints, whole or not at all."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Batches of a sampler as what `fit` takes, from any step on."""
+"""Feed batches of a sampler to `fit`, from any step on."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""What a run writes to be looked at: a table and TensorBoard events."""
+"""Logs of a run: a CSV table and TensorBoard events."""
 
 import csv
 import io

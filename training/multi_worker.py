@@ -1,4 +1,4 @@
-"""What several workers need beyond the strategy: a `fit` that works, and the same start."""
+"""Multi-worker training: a `fit` that works, and an equal start."""
 
 import contextlib
 from collections.abc import Iterator
@@ -20,7 +20,6 @@ def mended_fit(model: keras.Model, strategy) -> Iterator[None]:
     if not is_multi_worker(strategy):
         yield
         return
-    import tensorflow as tf
     from keras.src.backend.tensorflow import trainer
 
     build, reduce = model._maybe_symbolic_build, trainer.reduce_per_replica
@@ -46,24 +45,39 @@ def mended_fit(model: keras.Model, strategy) -> Iterator[None]:
     model._maybe_symbolic_build = build_from_local_batch
     trainer.reduce_per_replica = reduce_scalars_too
     try:
+        with _lost_worker_named():
+            yield
+    finally:
+        del model._maybe_symbolic_build
+        trainer.reduce_per_replica = reduce
+
+
+@contextlib.contextmanager
+def _lost_worker_named():
+    import tensorflow as tf
+
+    try:
         yield
     except tf.errors.UnavailableError as error:
         raise ConnectionError(
             "Another worker stopped or cannot be reached. Start all workers again: the run "
             "continues from its last checkpoint."
         ) from error
-    finally:
-        del model._maybe_symbolic_build
-        trainer.reduce_per_replica = reduce
 
 
 def check_same_step(strategy, step: int) -> None:
-    """Raise ValueError unless all workers start from the same step."""
+    """Compare the steps from which the workers start.
+
+    Raises:
+        ValueError: if they differ.
+        ConnectionError: if another worker is lost.
+    """
     if not is_multi_worker(strategy):
         return
     import tensorflow as tf
 
-    steps = strategy.gather(tf.constant([step]), axis=0).numpy().tolist()
+    with _lost_worker_named():
+        steps = strategy.gather(tf.constant([step]), axis=0).numpy().tolist()
     if len(set(steps)) > 1:
         raise ValueError(
             "All workers must read the same checkpoint, from a folder that they share. "

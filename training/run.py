@@ -1,10 +1,11 @@
-"""State of a run between its steps and on the disk."""
+"""State of a training run, in memory and on disk."""
 
 import dataclasses
 import json
 import math
 import pathlib
 import tempfile
+import threading
 import time
 
 import keras
@@ -30,8 +31,8 @@ class Run(keras.callbacks.Callback):
         notes: see `train`.
     """
 
-    # Keras may then call `on_train_batch_end` from a thread of its own, so that waiting for the
-    # loss does not hold up the device.
+    # Keras may then call `on_train_batch_end` from threads of its own, so that waiting for the loss
+    # does not hold up the device.
     async_safe = True
 
     def __init__(
@@ -50,6 +51,7 @@ class Run(keras.callbacks.Callback):
         self._recipe = dataclasses.asdict(recipe)
         self._defaults = dataclasses.asdict(type(recipe)())
         self._trained = model
+        self._statistics = getattr(model, "statistics_average", None)
         self._out = out
         self._writes = writes
         self._validate = validate
@@ -58,13 +60,17 @@ class Run(keras.callbacks.Callback):
         self._notes = notes or {}
         self._tensorboard = TensorBoardLog(out / "tensorboard")
         self._averaged = None
+        self._lock = threading.Lock()
+        self._losses = {}
         self.seconds = 0.0
         self.step = 0
         self.history = []
 
     @property
     def _variables(self):
-        return [*self._trained.variables, *self._trained.optimizer.variables]
+        trained = [*self._trained.variables, *self._trained.optimizer.variables]
+        # Last: checkpoints from before statistics were averaged end before them.
+        return [*trained, *(self._statistics.variables if self._statistics else ())]
 
     def resume(self) -> None:
         """Continue from the newest whole checkpoint, if there is one.
@@ -86,8 +92,15 @@ class Run(keras.callbacks.Callback):
             return
         arrays, state = found
         self._check_recipe(state["recipe"])
-        checkpoint.restore(self._variables, arrays, self._out)
+        variables = self._variables
+        missing = len(variables) - len(arrays)
+        of_statistics = len(self._statistics.variables) if self._statistics else 0
+        if missing and missing == of_statistics:
+            variables = variables[:-missing]
+        checkpoint.restore(variables, arrays, self._out)
         self.step = state["step"]
+        if len(variables) < len(self._variables):
+            self._statistics.begin(self.step)
         self.history = state["history"]
         self.seconds = state["seconds"]
 
@@ -113,13 +126,22 @@ class Run(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._started = time.monotonic()
+        self._next = self.step + 1
 
     def on_train_batch_end(self, batch, logs=None):
-        step = self.step + batch + 1
-        if not math.isfinite(logs["loss"]):
-            raise self._diverged(f"The loss is {logs['loss']} at step {step}.")
-        if self._progress is not None:
-            self._progress(step, logs["loss"])
+        # The threads come in any order; the steps are told in theirs.
+        with self._lock:
+            self._losses[self.step + batch + 1] = logs["loss"]
+            while self._next in self._losses:
+                loss = self._losses[self._next]
+                if not math.isfinite(loss):
+                    raise self._diverged(
+                        f"The loss or a weight is not finite at step {self._next}."
+                    )
+                del self._losses[self._next]
+                self._next += 1
+                if self._progress is not None:
+                    self._progress(self._next - 1, loss)
 
     def on_epoch_end(self, epoch, logs=None):
         elapsed = time.monotonic() - self._started
@@ -166,10 +188,11 @@ class Run(keras.callbacks.Callback):
         optimizer = getattr(self._trained.optimizer, "inner_optimizer", self._trained.optimizer)
         trained = map(id, self._trained.trainable_variables)
         average = dict(zip(trained, optimizer.averages, strict=True))
+        average.update(self._statistics.averages if self._statistics else {})
         for name, network in self._networks.items():
             twins = self._averaged[name].variables
             for target, variable in zip(twins, network.variables, strict=True):
-                # What is not trained, such as the statistics of a batch normalisation, is as it is.
+                # What is neither trained nor a batch's statistic is as it is.
                 value = average.get(id(variable), variable)
                 target.assign(keras.ops.convert_to_numpy(value))
         return self._averaged

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_imaging.data.images import list_images, read_image
+from keras_imaging.data.levels import to_eight_bits
 
 
 def folder_images(
@@ -32,7 +33,7 @@ def folder_images(
                     raise
                 on_skip(str(error))
             else:
-                yield image if image.dtype == np.uint8 else (image / 257.0).round().astype("uint8")
+                yield to_eight_bits(image)
 
     return read()
 

@@ -116,7 +116,7 @@ def train_stagewise(
 
     Raises:
         ValueError: if `out` holds a run of another recipe or other data, on unusable data.
-        FloatingPointError: if the validation is not finite.
+        FloatingPointError: if the validation or the best weights are not finite.
 
     Warns:
         UserWarning: if every stage was trained before.
@@ -228,14 +228,16 @@ class _Watch(keras.callbacks.Callback):
         # Not `predict`, which under a strategy gives the outputs of every device.
         estimate = ops.convert_to_numpy(self.model(measurements))
         figure = self._recipe.score(estimate, targets)
-        if not np.isfinite(figure):
+        better = figure < self.best
+        kept = [copy.copy(ops.convert_to_numpy(v)) for v in self._variables] if better else []
+        # A threshold can hide a weight that is not a number.
+        if not all(np.isfinite(value).all() for value in (figure, *kept)):
             raise FloatingPointError(
-                f"The validation is {figure} after {step} steps of a stage. Begin again in another "
-                "folder with a lower learning rate."
+                f"The validation is {figure} or a weight is not finite after {step} steps of a "
+                "stage. Begin again in another folder with a lower learning rate."
             )
-        if figure < self.best:
-            self.best, self._best_at = figure, step
-            self._kept = [copy.copy(ops.convert_to_numpy(v)) for v in self._variables]
+        if better:
+            self.best, self._best_at, self._kept = figure, step, kept
 
     def on_epoch_end(self, epoch, logs=None):
         self.steps = (epoch + 1) * self.params["steps"]

@@ -13,10 +13,15 @@ import typer
 
 import keras_imaging
 from keras_imaging.cli.analyze import analyze
+from keras_imaging.cli.classify import classify
+from keras_imaging.cli.convert import convert
+from keras_imaging.cli.denoise import denoise
 from keras_imaging.cli.evaluate import evaluate
 from keras_imaging.cli.export import export
+from keras_imaging.cli.features import features
 from keras_imaging.cli.inpaint import inpaint
 from keras_imaging.cli.modes import modes
+from keras_imaging.cli.reconstruct import reconstruct
 from keras_imaging.cli.recover import recover
 from keras_imaging.cli.sense import sense
 from keras_imaging.cli.serve import serve
@@ -55,8 +60,13 @@ def _root(
 
 app.command()(upscale)
 app.command()(inpaint)
+app.command()(denoise)
 app.command()(recover)
 app.command()(sense)
+app.command()(classify)
+app.command()(features)
+app.command()(convert)
+app.command()(reconstruct)
 app.command()(analyze)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(train, name="train")
@@ -68,8 +78,14 @@ app.command(hidden=True)(ship)
 app.command(hidden=True)(modes)
 
 
+def _show_warning(message, *_) -> None:
+    """In one line, without the place in the code that means nothing to the user."""
+    typer.echo(f"warning: {' '.join(str(message).split())}", err=True)
+
+
 def main() -> None:
     """Run the command line; errors are one line on stderr."""
+    warnings.showwarning = _show_warning
     # Keras' warnings speak to programmers.
     warnings.filterwarnings("ignore", module=r"keras\.")
     try:

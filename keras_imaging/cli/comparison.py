@@ -1,10 +1,10 @@
-"""A picture that puts enlargements side by side."""
+"""Draw pictures side by side, labelled, with an enlarged part."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-_MARGIN = 12
-_LABEL = 28
+MARGIN = 12
+LABEL_HEIGHT = 28
 _ZOOM = 4
 _FRAME = (0, 200, 255)
 
@@ -34,30 +34,48 @@ def side_by_side(panels: dict[str, np.ndarray], corner: tuple[int, int]) -> np.n
     canvas = Image.new(
         "RGB",
         (
-            _MARGIN + len(panels) * (width + _MARGIN),
-            _LABEL + height + 2 * _MARGIN + crop_height * _ZOOM,
+            MARGIN + len(panels) * (width + MARGIN),
+            LABEL_HEIGHT + height + 2 * MARGIN + crop_height * _ZOOM,
         ),
         "white",
     )
     draw = ImageDraw.Draw(canvas)
-    font = ImageFont.load_default(size=17)
     for number, (label, panel) in enumerate(panels.items()):
-        x = _MARGIN + number * (width + _MARGIN)
-        picture = Image.fromarray(panel)
-        crop = picture.crop((left, top, left + crop_width, top + crop_height))
-        draw.text((x, _LABEL // 2), label, fill="black", font=font, anchor="lm")
-        canvas.paste(picture, (x, _LABEL))
+        x = MARGIN + number * (width + MARGIN)
+        paste_labelled(canvas, (x, 0), label, panel)
+        crop = Image.fromarray(panel).crop((left, top, left + crop_width, top + crop_height))
         draw.rectangle(
             (
                 x + left - 2,
-                _LABEL + top - 2,
+                LABEL_HEIGHT + top - 2,
                 x + left + crop_width + 1,
-                _LABEL + top + crop_height + 1,
+                LABEL_HEIGHT + top + crop_height + 1,
             ),
             outline=_FRAME,
             width=2,
         )
         size = (crop_width * _ZOOM, crop_height * _ZOOM)
         zoomed = crop.resize(size, Image.Resampling.NEAREST)
-        canvas.paste(zoomed, (x, _LABEL + height + _MARGIN))
+        canvas.paste(zoomed, (x, LABEL_HEIGHT + height + MARGIN))
     return np.array(canvas)
+
+
+def paste_labelled(
+    canvas: Image.Image, place: tuple[int, int], label: str, panel: np.ndarray
+) -> None:
+    """Put a picture on a canvas, `LABEL_HEIGHT` below its label.
+
+    Args:
+        canvas: an RGB image of Pillow.
+        place: left and top of the label, in pixels.
+        label: shortened where it would be wider than the picture.
+        panel: uint8 RGB.
+    """
+    x, y = place
+    draw = ImageDraw.Draw(canvas)
+    font = ImageFont.load_default(size=17)
+    shown = label
+    while len(shown) > 1 and draw.textlength(shown, font=font) > panel.shape[1]:
+        shown = f"{shown.rstrip('…')[:-1]}…"
+    draw.text((x, y + LABEL_HEIGHT // 2), shown, fill="black", font=font, anchor="lm")
+    canvas.paste(Image.fromarray(panel), (x, y + LABEL_HEIGHT))

@@ -10,6 +10,7 @@ import typer
 from keras_imaging.cli import options
 from keras_imaging.cli.output import print_json, progress_bar
 from keras_imaging.cli.quiet import quiet_start
+from keras_imaging.cli.refusals import check_data, check_folder, check_weights
 
 evaluate = typer.Typer(help="Score trained networks on your data.", no_args_is_help=True)
 
@@ -62,7 +63,8 @@ def super_resolution(
     Each picture is shrunk and enlarged again. Files that cannot be read are named and skipped; the
     exit code is then 1.
     """
-    _check_folder(data)
+    check_folder(data)
+    check_weights(weights)
     with quiet_start():
         from keras_imaging.cli.networks import load_enlarger
         from keras_imaging.evaluation import evaluate_super_resolution
@@ -88,6 +90,38 @@ def super_resolution(
     _give(network, data, scores, title, columns, rows, asdict(scores.mean), as_json)
 
 
+@evaluate.command("denoising")
+def denoising(
+    data: Pictures,
+    weights: options.weights("none") = None,
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    as_json: options.Json = False,
+) -> None:
+    """PSNR of pictures that were made noisy, and denoised.
+
+    The noise is that for which the network was trained. Files that cannot be read are named and
+    skipped; the exit code is then 1.
+    """
+    check_folder(data)
+    if weights is None:
+        raise ValueError("Say which network: --weights NAME, FILE, or the folder of a run.")
+    with quiet_start():
+        from keras_imaging.cli.networks import load_network
+        from keras_imaging.evaluation import evaluate_denoising
+    network = load_network(weights, "denoising")
+    with progress_bar(data.name) as progress:
+        scores = evaluate_denoising(
+            network.model, data, network.model.sigma, seed, progress=progress
+        )
+    columns = {"noisy PSNR": ("noisy", 2), f"{network.name} PSNR": ("psnr", 2)}
+    rows = {
+        name: {"noisy": scores.noisy[name], "psnr": value} for name, value in scores.images.items()
+    }
+    mean = {"noisy": scores.noisy_mean, "psnr": scores.mean}
+    title = f"{data}, noise of sigma {scores.sigma:g}, seed {seed}"
+    _give(network, data, scores, title, columns, rows, mean, as_json)
+
+
 @evaluate.command("inpainting")
 def inpainting(
     data: Pictures,
@@ -101,7 +135,8 @@ def inpainting(
     Random holes are cut into each picture and filled. Files that cannot be read are named and
     skipped; the exit code is then 1.
     """
-    _check_folder(data)
+    check_folder(data)
+    check_weights(weights)
     with quiet_start():
         from keras_imaging.cli.networks import load_network
         from keras_imaging.evaluation import evaluate_inpainting
@@ -143,7 +178,8 @@ def sensing(
 
     Files that cannot be read are named and skipped; the exit code is then 1.
     """
-    _check_folder(data)
+    check_folder(data)
+    check_weights(weights)
     with quiet_start():
         from keras_imaging.cli.networks import load_network
         from keras_imaging.evaluation import evaluate_sensing
@@ -179,6 +215,8 @@ def classification(
     """
     if weights is None:
         raise ValueError("Say which network: --weights NAME, FILE, or the folder of a run.")
+    check_data(data)
+    check_weights(weights)
     with quiet_start():
         from keras_imaging.cli.networks import load_network
         from keras_imaging.evaluation import evaluate_classification
@@ -197,11 +235,6 @@ def classification(
     columns = {"top 1": ("top1", 4), "top 5": ("top5", 4)}
     reasons = dict(enumerate(skipped))
     _give(network, data, scores, str(data), columns, {}, asdict(scores), as_json, reasons)
-
-
-def _check_folder(data):
-    if not data.is_dir():
-        raise ValueError(f"There is no folder {str(data)!r}.")
 
 
 def _read_pictures(folder):

@@ -12,6 +12,7 @@ import typer
 from keras_imaging.cli import options
 from keras_imaging.cli.output import check_outputs, print_json
 from keras_imaging.cli.quiet import quiet_start
+from keras_imaging.cli.refusals import check_folder, check_targets, check_weights
 
 # Calibration is slow, and more pictures than these change little.
 _CALIBRATION_PICTURES = 32
@@ -85,15 +86,19 @@ def export(
         raise ValueError("--calibration is for --quantization int8, int16x8 or int8_spatial.")
     skipped = []
     weights = weights or _DEFAULT
+    check_weights(weights)
+    check_folder(calibration)
+    out = out or _default_path(_name(weights, network), format, quantization)
+    if format is Format.SAVED_MODEL:
+        # An existing SavedModel is a folder, which `check_outputs` refuses.
+        check_outputs([out / "saved_model.pb" if out.is_dir() else out], overwrite)
+    else:
+        check_targets([out], overwrite, (".tflite",))
     with _quietly(f"Exporting {weights}"):
         network = _load(weights, network)
-        out = out or _default_path(network.name, format, quantization)
         if format is Format.SAVED_MODEL:
-            # An existing SavedModel is a folder, which `check_outputs` refuses.
-            check_outputs([out / "saved_model.pb" if out.is_dir() else out], overwrite)
             result, shown = _saved_model(network.model, out)
         else:
-            check_outputs([out], overwrite)
             shapes = _shapes(network, height, width)
             samples, skipped = _calibration(network, shapes, calibration)
             result, shown = _litert(network.model, out, quantization, shapes, samples, threads)
@@ -130,7 +135,12 @@ def _load(weights, network):
     from keras_imaging.cli.networks import load_network
 
     found = load_network(weights, network=network)
-    return found if network is None else found._replace(name=f"{found.name}_{network}")
+    return found._replace(name=_name(weights, network))
+
+
+def _name(weights, network):
+    name = pathlib.Path(weights).name
+    return name if network is None else f"{name}_{network}"
 
 
 def _shapes(network, height, width):
@@ -149,7 +159,7 @@ def _shapes(network, height, width):
 
 
 def _default_path(name, format, quantization):
-    stem = name.split(" ")[0].removesuffix(".keras")
+    stem = name.removesuffix(".keras").removesuffix(".weights.h5")
     if format is Format.SAVED_MODEL:
         return pathlib.Path(stem)
     return pathlib.Path(f"{stem}{f'_{quantization.value}' if quantization else ''}.tflite")

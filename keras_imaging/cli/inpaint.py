@@ -1,5 +1,6 @@
 """`keras-imaging inpaint`: fill the holes of a picture, or of a sample."""
 
+import functools
 import pathlib
 import time
 from typing import Annotated
@@ -7,11 +8,15 @@ from typing import Annotated
 import typer
 
 from keras_imaging.cli import options
-from keras_imaging.cli.output import check_outputs, give_report, target_of
-from keras_imaging.cli.picture_files import read_for
+from keras_imaging.cli.output import give_report, target_of
+from keras_imaging.cli.picture_files import comparison_of, read_for
 from keras_imaging.cli.quiet import quiet_start
+from keras_imaging.cli.refusals import check_file, check_source, check_targets, check_weights
+from keras_imaging.picture_size import size_text
 
 _DEFAULT = "lama_small"
+_LOSSY = (".jpg", ".jpeg")
+_JPEG_BLACK = 16
 
 
 def inpaint(
@@ -26,9 +31,19 @@ def inpaint(
     mask: Annotated[
         pathlib.Path | None,
         typer.Option(
-            help="A picture of the same size, of 128 or more of 255 where the other one is to be "
-            "filled. Its transparency does not count.",
+            help="A picture of the same size, not black where the other one is to be filled. Its "
+            "transparency does not count.",
             show_default=False,
+        ),
+    ] = None,
+    mask_threshold: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=255,
+            help="Brightness of the mask, of its brightest channel, from which on a pixel is "
+            "filled.",
+            show_default="1: all that is touched; 16 for a JPEG, whose black is not quite black",
         ),
     ] = None,
     box: Annotated[
@@ -46,9 +61,11 @@ def inpaint(
 ) -> None:
     """Fill the holes of a picture with a trained network; what lies outside them stays as it is.
 
-    Writes PICTURE_inpainted.png beside the picture, unless --out says otherwise. Holes are given
-    by --mask, by --box, or by both.
+    Writes PICTURE_inpainted.png beside the picture, unless --out says otherwise; a JPEG changes all
+    pixels a little. Holes are given by --mask, by --box, or by both.
     """
+    if mask_threshold is not None and mask is None:
+        raise ValueError("--mask-threshold is of a mask: give --mask PICTURE.")
     if source is None:
         _refuse_holes(mask, box)
     elif mask is None and not box:
@@ -58,32 +75,34 @@ def inpaint(
         raise ValueError(f"{str(source)!r} is a folder; give the name of a picture.")
     default = pathlib.Path("sample.png") if source is None else source
     target = target_of(out, default.with_name(f"{default.stem}_inpainted.png"))
-
+    check_source(source)
+    check_file(mask)
+    check_weights(weights)
+    check_targets([target] if source else [target, comparison_of(target)], overwrite)
     if source is None:
-        report = _fill_sample(target, weights, overwrite)
+        report = _fill_sample(target, weights)
     else:
-        report = _fill_file(source, mask, boxes, target, weights, overwrite)
+        hole = functools.partial(_hole, mask=mask, threshold=mask_threshold, boxes=boxes)
+        report = _fill_file(source, hole, target, weights)
     give_report(report, as_json, _tell)
 
 
-def _fill_file(source, mask, boxes, target, weights, overwrite):
-    check_outputs([target], overwrite)
+def _fill_file(source, hole_of, target, weights):
     image, write = read_for(source, target)
-    hole = _hole(image.shape[:2], mask, boxes)
+    hole = hole_of(image.shape[:2])
     network, name = _load(weights)
     result, seconds = _fill(network, image, hole)
     write(result)
     return _report(name, source, target, hole, seconds)
 
 
-def _fill_sample(target, weights, overwrite):
+def _fill_sample(target, weights):
     with quiet_start():
         from keras_imaging.cli.comparison import most_improved, side_by_side
         from keras_imaging.data import random_inpainting_masks, sample_image, write_image
         from keras_imaging.evaluation.inpainting import hole_scores
 
-    comparison = target.with_name(f"{target.stem}_comparison.png")
-    check_outputs([target, comparison], overwrite)
+    comparison = comparison_of(target)
     network, name = _load(weights)
     truth = sample_image()
     hole = random_inpainting_masks(1, truth.shape[:2], "medium", seed=8)[0, ..., 0] > 0
@@ -123,6 +142,7 @@ def _report(name, source, target, hole, seconds):
         "width": hole.shape[1],
         "filled": round(float(hole.mean()), 4),
         "seconds": seconds,
+        "lossless": target.suffix.lower() not in _LOSSY,
     }
 
 
@@ -146,38 +166,54 @@ def _parsed(text):
     return left, top, width, height
 
 
-def _hole(size, mask, boxes):
+def _hole(size, mask, threshold, boxes):
     """Where the picture is to be filled."""
     import numpy as np
 
     hole = np.zeros(size, bool)
     if mask is not None:
-        hole |= _read_mask(mask, size)
+        hole |= _read_mask(mask, size, threshold)
     for left, top, width, height in boxes:
         if top + height > size[0] or left + width > size[1]:
             raise ValueError(
-                f"--box {left},{top},{width},{height} reaches out of the picture of {size[1]} x "
-                f"{size[0]} pixels."
+                f"--box {left},{top},{width},{height} reaches out of the picture of "
+                f"{size_text(*size)}."
             )
         hole[top : top + height, left : left + width] = True
-    if not hole.any():
-        raise ValueError(
-            f"{str(mask)!r} has no pixel of brightness 128 or more: there is nothing to fill."
-        )
     return hole
 
 
-def _read_mask(path, size):
-    from keras_imaging.data import luma, read_image
-    from keras_imaging.inference.pictures import to_eight_bits
+def _read_mask(path, size, threshold):
+    import numpy as np
+
+    from keras_imaging.data import read_image
+    from keras_imaging.data.images import colours
 
     picture = read_image(path)
     if picture.shape[:2] != size:
         raise ValueError(
-            f"Expected a mask of the picture's size, {size[1]} x {size[0]} pixels. Received: "
-            f"{picture.shape[1]} x {picture.shape[0]} in {str(path)!r}."
+            f"Expected a mask of the picture's size, {size_text(*size)}. Received: "
+            f"{size_text(*picture.shape[:2])} in {str(path)!r}."
         )
-    return luma(to_eight_bits(picture)) >= 128
+    brightness = colours(picture).max(axis=-1).astype(int)
+    if picture.dtype != "uint8":
+        # Rounded up: what is touched stays touched.
+        brightness = -(-brightness // 257)
+    if threshold is None:
+        threshold = _JPEG_BLACK if path.suffix.lower() in _LOSSY else 1
+    hole = brightness >= threshold
+    if not hole.any():
+        brightest = int(np.max(brightness))
+        raise ValueError(
+            f"{str(path)!r} has no pixel of brightness {threshold} or more: there is nothing to "
+            f"fill. "
+            + (
+                f"Its brightest has {brightest}: say --mask-threshold {brightest}."
+                if brightest
+                else "It is black."
+            )
+        )
+    return hole
 
 
 def _load(weights):
@@ -188,10 +224,12 @@ def _load(weights):
 
 def _tell(report):
     typer.echo(
-        f"Wrote {report['output']}: {report['width']} x {report['height']} pixels, "
+        f"Wrote {report['output']}: {size_text(report['height'], report['width'])}, "
         f"{100 * report['filled']:.1f} % of them filled by {report['weights']} in "
         f"{report['seconds']} s."
     )
+    if not report["lossless"]:
+        typer.echo("A JPEG changes all pixels a little; .png, .tif and .webp keep those outside.")
     if "comparison" in report:
         typer.echo(
             f"Wrote {report['comparison']}: with holes, {report['weights']} and the truth; in the "

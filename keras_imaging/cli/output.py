@@ -1,4 +1,4 @@
-"""How the commands speak: lines, JSON, progress, and asking before files are replaced."""
+"""Output of the commands: lines, JSON, progress bars, checks before files are replaced."""
 
 import contextlib
 import json
@@ -53,11 +53,15 @@ def give_report(report: dict, as_json: bool, tell: Callable[[dict], None]) -> No
     """Print a report, as JSON or in the words of `tell`; exit with 1 if files were skipped.
 
     Args:
-        report: with the reasons as `skipped`, by the files' names, where there can be any.
+        report: with the reasons as `skipped`, by the files' names, where there can be any; and
+            `stopped`, see `work_on`.
         as_json: whether JSON is asked for.
         tell: prints all but the skipped files.
+
+    Raises:
+        OSError: if the work was stopped.
     """
-    skipped = report.get("skipped")
+    skipped, stopped = report.get("skipped"), report.get("stopped")
     if as_json:
         print_json(report)
     else:
@@ -65,8 +69,12 @@ def give_report(report: dict, as_json: bool, tell: Callable[[dict], None]) -> No
         if skipped:
             total = len(report["written"]) + len(skipped)
             typer.echo(f"Skipped {len(skipped)} of {total} files:", err=True)
-            for reason in skipped.values():
-                typer.echo(f"  {reason}", err=True)
+            for name, reason in skipped.items():
+                # A reason says of which file it speaks.
+                typer.echo(f"  {reason if name in reason else f'{name}: {reason}'}", err=True)
+    if stopped:
+        typer.echo(f"Stopped at {stopped['file']}, {stopped['place']}.", err=True)
+        raise OSError(stopped["reason"])
     if skipped:
         raise typer.Exit(1)
 

@@ -1,38 +1,43 @@
-"""Pictures in, pictures out: one file, or those of a folder one after another."""
+"""Read and write the pictures of a command: one file, or those of a folder."""
 
 from __future__ import annotations
 
+import errno
 import functools
 import pathlib
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from keras_imaging.cli.output import check_outputs, progress_bar
+from keras_imaging.cli.output import check_outputs, progress_bar, target_of
 from keras_imaging.cli.quiet import quiet_start
+from keras_imaging.cli.refusals import check_targets
 
 if TYPE_CHECKING:
     import numpy as np
+
+# A file, and the file to make of it.
+Job = tuple[pathlib.Path, pathlib.Path]
+
+# The disk; and None, of the errors that we raise ourselves: the registry is held or broken.
+_ENDS_ALL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, None)
 
 
 def read_for(
     source: pathlib.Path, target: pathlib.Path
 ) -> tuple[np.ndarray, Callable[[np.ndarray], None]]:
-    """A picture, and a function that writes what is made of it, with the same colour profile.
+    """A picture, and a function that writes what is made of it, with the same metadata.
 
     Raises:
         ValueError: if it cannot be read, or a result of its depth and channels not be written.
     """
     with quiet_start():
-        from keras_imaging.data.images import (
-            check_writable_as,
-            read_icc_profile,
-            read_image,
-            write_image,
-        )
+        from keras_imaging.data.encoding import check_writable_as
+        from keras_imaging.data.images import read_image, write_image
+        from keras_imaging.data.metadata import read_metadata
     image = read_image(source)
     check_writable_as(target, image.shape, image.dtype)
-    return image, functools.partial(write_image, target, icc_profile=read_icc_profile(source))
+    return image, functools.partial(write_image, target, metadata=read_metadata(source))
 
 
 def files_of(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -73,36 +78,103 @@ def targets_of(
     return [out / f"{name}{ending}{suffix}" for name in names]
 
 
-def work_through(
-    folder: pathlib.Path,
-    sources: list[pathlib.Path],
-    out: pathlib.Path | None,
-    ending: str,
-    overwrite: bool,
-    work: Callable[[pathlib.Path, pathlib.Path], dict],
-) -> dict:
-    """Make a picture of each file of a folder; those that cannot be read are skipped.
+def plan(
+    source: pathlib.Path | None, out: pathlib.Path | None, ending: str, overwrite: bool
+) -> tuple[list[Job], dict[str, str]]:
+    """What is to be made of a picture, of each file of a folder, or of a sample.
+
+    Loads nothing: what the arguments rule out is refused at once.
 
     Args:
-        folder, sources, out, ending: of `targets_of`.
+        source: the picture or folder; None: the sample, beside which a comparison is written.
+        out: file or folder to write; None: see `targets_of`.
+        ending: of the name of each result, before its suffix.
         overwrite: replace existing files.
-        work: takes a file and the file to write; returns what to report of it.
 
     Returns:
-        `{"written": [report, ...], "skipped": {name: reason, ...}}`.
+        The jobs, for the sample one of None; and why others cannot be done, see `possible`.
 
     Raises:
-        ValueError: as `check_outputs`, before the work begins.
+        ValueError: if nothing can be written there.
     """
-    targets = targets_of(folder, sources, out, ending)
-    check_outputs(targets, overwrite)
+    if source is not None and source.is_dir():
+        sources = files_of(source)
+        targets = targets_of(source, sources, out, ending)
+        return possible(list(zip(sources, targets, strict=True)), overwrite)
+    default = pathlib.Path("sample.png") if source is None else source
+    target = target_of(out, default.with_name(f"{default.stem}{ending}.png"))
+    check_targets([target] if source else [target, comparison_of(target)], overwrite)
+    return [(source, target)], {}
 
-    written, skipped = [], {}
-    with progress_bar(folder.name) as progress:
-        for done, (source, target) in enumerate(zip(sources, targets, strict=True), start=1):
+
+def comparison_of(target: pathlib.Path) -> pathlib.Path:
+    """The picture that compares the sample with others."""
+    return target.with_name(f"{target.stem}_comparison.png")
+
+
+def possible(
+    jobs: list[Job],
+    overwrite: bool,
+    beside: Callable[[pathlib.Path], pathlib.Path] | None = None,
+) -> tuple[list[Job], dict[str, str]]:
+    """The jobs whose targets can be written, and why others cannot, by the names of their files.
+
+    Args:
+        jobs: files and what is to be made of them.
+        overwrite: replace existing files.
+        beside: what else is written with each target.
+
+    Raises:
+        ValueError: as `check_outputs`: what concerns all of them.
+    """
+    able, skipped = [], {}
+    for source, target in jobs:
+        try:
+            check_outputs([target] if beside is None else [target, beside(target)], overwrite)
+        # Such as a name that is too long.
+        except OSError as error:
+            skipped[source.name] = str(error)
+        else:
+            able.append((source, target))
+    return able, skipped
+
+
+def work_on(
+    jobs: list[Job],
+    skipped: dict[str, str],
+    work: Callable[[pathlib.Path, pathlib.Path], dict],
+    label: str,
+) -> dict:
+    """Do jobs one after another; those that fail are skipped, and none stops the others.
+
+    But for a disk that is full or read only, and a registry that is held: all others would fail
+    too, after all their work.
+
+    Args:
+        jobs: files and what is to be made of them.
+        skipped: why others cannot be done, by name.
+        work: takes a file and the file to write; returns what to report of it.
+        label: of the progress bar.
+
+    Returns:
+        `{"written": [report, ...], "skipped": {name: reason, ...}}`, and if it was stopped,
+        `"stopped": {"file": name, "reason": reason, "place": in words}`.
+    """
+    report = {"written": [], "skipped": dict(skipped)}
+    with progress_bar(label) as progress:
+        for done, (source, target) in enumerate(jobs, start=1):
             try:
-                written.append(work(source, target))
-            except ValueError as error:
-                skipped[source.name] = str(error)
-            progress(done, len(sources))
-    return {"written": written, "skipped": skipped}
+                report["written"].append(work(source, target))
+            except Exception as error:
+                if isinstance(error, OSError) and error.errno in _ENDS_ALL:
+                    report["stopped"] = {
+                        "file": source.name,
+                        "reason": str(error),
+                        "place": f"after {done - 1} of {len(jobs)} files",
+                    }
+                    break
+                known = isinstance(error, ValueError | OSError)
+                reason = str(error) if known else f"{type(error).__name__}: {error}"
+                report["skipped"][source.name] = " ".join(reason.split())
+            progress(done, len(jobs))
+    return report

@@ -10,12 +10,12 @@ def quiet_start() -> Iterator[None]:
     """Import Keras inside, without TensorFlow's start-up lines on stderr.
 
     TensorFlow's C++ side writes some lines before it reads TF_CPP_MIN_LOG_LEVEL, to the file
-    descriptor itself. A user who has set that variable wants to see them. An exception passes.
+    descriptor itself. A user who has set that variable to less than 3 wants to see lines. An
+    exception passes.
     """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") in ("0", "1", "2"):
         yield
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     stderr = os.dup(2)
     try:
         with open(os.devnull, "wb") as sink:

@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from keras_imaging.cli import options
-from keras_imaging.cli.output import check_outputs, print_json, target_of
+from keras_imaging.cli.output import print_json, target_of
 from keras_imaging.cli.quiet import quiet_start
+from keras_imaging.cli.refusals import check_file, check_targets, check_weights
+from keras_imaging.formats import ARRAYS
 
 
 class Solver(enum.StrEnum):
@@ -42,14 +44,16 @@ def recover(
         Solver, typer.Option(help="Which algorithm, where no network is named.")
     ] = Solver.FISTA,
     weights: options.weights("none: a solver") = None,
-    lam: Annotated[float, typer.Option(help="Weight of the l1 norm, of ista and fista.")] = 0.025,
+    lam: Annotated[
+        float, typer.Option(min=0, help="Weight of the l1 norm, of ista and fista.")
+    ] = 0.025,
     step: Annotated[
         float | None,
         typer.Option(help="Step size, of ista and fista.", show_default="1 / (1.001 ||A||^2)"),
     ] = None,
-    iterations: Annotated[int, typer.Option(help="At most, of ista, fista and amp.")] = 1000,
+    iterations: Annotated[int, typer.Option(min=1, help="At most, of ista, fista and amp.")] = 1000,
     tolerance: Annotated[
-        float, typer.Option(help="Relative step at which a problem is solved; 0: never.")
+        float, typer.Option(min=0, help="Relative step at which a problem is solved; 0: never.")
     ] = 1e-5,
     seed: Annotated[int, typer.Option(help="Of the random problem.")] = 0,
     out: options.Out = None,
@@ -61,14 +65,18 @@ def recover(
     Writes PROBLEM_codes.npz beside the problem (.npy as --out: the codes alone). The error, NMSE
     in dB, is told where x is known.
     """
+    if step is not None and not step > 0:
+        raise ValueError(f"--step must be positive. Received: {step}")
     target = _target(source, out)
-    check_outputs([target], overwrite)
+    for path in (source, matrix):
+        check_file(path)
+    check_weights(weights)
+    check_targets([target], overwrite, ARRAYS)
     with warnings.catch_warnings(record=True) as caught, quiet_start():
         warnings.simplefilter("always", UserWarning)
-        from keras_imaging.data.arrays import check_suffix, write_arrays
+        from keras_imaging.data.arrays import write_arrays
         from keras_imaging.data.sparse import read_matrix
 
-        check_suffix(target)
         problem = {} if source is None else _read_problem(source)
         if matrix is not None:
             problem["A"] = read_matrix(matrix)
@@ -140,6 +148,8 @@ def _completed(problem, source, seed):
             if not np.isfinite(array).all():
                 raise ValueError(f"{name} holds values that are NaN or infinite.")
             problem[name] = array.astype("complex64" if array.dtype.kind == "c" else "float32")
+    if not len(problem["y"]):
+        raise ValueError("y holds no problem: it is empty.")
     if "x" in problem and len(problem["x"]) != len(problem["y"]):
         raise ValueError(
             f"x and y must be of as many problems. Received {len(problem['x'])} and "
@@ -156,7 +166,9 @@ def _solve(solver, problem, settings):
     from keras_imaging.operators import Matrix
 
     began = time.monotonic()
-    result = getattr(solvers, solver)(problem["y"], Matrix(problem["A"]), **settings)
+    # Without a history an iteration costs half.
+    A = Matrix(problem["A"])
+    result = getattr(solvers, solver)(problem["y"], A, history=False, **settings)
     converged = np.asarray(result.converged)
     return keras.ops.convert_to_numpy(result.x), {
         "solver": solver,
@@ -207,7 +219,9 @@ def _compare(problem, codes):
     most = np.count_nonzero(codes if known is None else known, axis=1).max()
     warn_of_sparsity(problem["A"], most)
     report = {"nonzeros": int(most)}
-    if known is not None:
+    if known is not None and not np.any(known):
+        warnings.warn("x is zero throughout: an error relative to it is not defined.", stacklevel=2)
+    elif known is not None:
         report["nmse_db"] = nmse_db(codes, known)
     return report
 

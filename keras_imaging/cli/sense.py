@@ -8,9 +8,10 @@ from typing import Annotated, NamedTuple
 import typer
 
 from keras_imaging.cli import options
-from keras_imaging.cli.output import check_outputs, give_report, target_of
-from keras_imaging.cli.picture_files import read_for, work_through
+from keras_imaging.cli.output import give_report
+from keras_imaging.cli.picture_files import comparison_of, plan, read_for, work_on
 from keras_imaging.cli.quiet import quiet_start
+from keras_imaging.cli.refusals import check_file, check_source, check_weights
 
 _NETWORK = "lista_cs"
 _RATE = 0.5
@@ -65,7 +66,7 @@ def sense(
         ),
     ] = None,
     lam: Annotated[float, typer.Option(help="Weight of the l1 norm, of fista and ista.")] = 0.006,
-    iterations: Annotated[int, typer.Option(help="Of fista and ista.")] = 200,
+    iterations: Annotated[int, typer.Option(min=1, help="Of fista and ista.")] = 200,
     mean: Annotated[
         Mean,
         typer.Option(
@@ -81,14 +82,16 @@ def sense(
     Writes PICTURE_sensed.png beside the picture, or the folder FOLDER_sensed, and tells the PSNR.
     Files of a folder that cannot be read are named and skipped; the exit code is then 1.
     """
-    if source is not None and not source.exists():
-        raise ValueError(f"There is no file or folder {str(source)!r}.")
+    check_source(source)
+    check_weights(weights)
+    check_file(dictionary)
     if rate is not None and not 0 < rate <= 1:
         raise ValueError(f"--rate must be in (0, 1]. Received: {rate}")
     if rate is not None and weights is not None:
         raise ValueError(f"{weights!r} says its rate itself; leave out --rate.")
     if dictionary is not None and (solver is None or weights is not None):
         raise ValueError("--dictionary is for --solver, and stands in place of --weights.")
+    jobs, skipped = plan(source, out, "_sensed", overwrite)
     with quiet_start():
         import keras_imaging.models  # noqa: F401
     if solver is None:
@@ -96,14 +99,17 @@ def sense(
     else:
         sensing = _classical(rate, solver.value, weights, dictionary, lam, iterations)
 
+    def send(path, target):
+        return _sense_one(sensing, mean.value, path, target)
+
     if source is None:
-        report = _sense_sample(sensing, mean.value, out, overwrite)
+        report = _sense_sample(sensing, mean.value, jobs[0][1])
     elif source.is_dir():
-        report = _sense_folder(sensing, mean.value, source, out, overwrite)
+        report = work_on(jobs, skipped, send, source.name)
+        if written := report["written"]:
+            report["mean_psnr"] = sum(item["psnr"] for item in written) / len(written)
     else:
-        target = target_of(out, source.with_name(f"{source.stem}_sensed.png"))
-        check_outputs([target], overwrite)
-        report = {"written": [_sense_one(sensing, mean.value, source, target)]}
+        report = {"written": [send(*jobs[0])]}
     from keras_imaging.inference.sensing import measurement_rate
 
     achieved = round(measurement_rate(sensing.phi, mean.value), 4)
@@ -146,19 +152,8 @@ def _load(rate, weights):
     return load_network(weights or f"{_NETWORK}_{round(100 * (rate or _RATE))}", "sensing")
 
 
-def _sense_folder(sensing, mean, source, out, overwrite):
-    from keras_imaging.data import list_images
-
-    def send(path, target):
-        return _sense_one(sensing, mean, path, target)
-
-    report = work_through(source, list_images(source), out, "_sensed", overwrite, send)
-    if written := report["written"]:
-        report["mean_psnr"] = sum(item["psnr"] for item in written) / len(written)
-    return report
-
-
 def _sense_one(sensing, mean, source, target):
+    from keras_imaging.inference.sensing import measurement_rate
     from keras_imaging.inference.sensing import sense as send
     from keras_imaging.metrics import psnr
 
@@ -167,25 +162,34 @@ def _sense_one(sensing, mean, source, target):
     result = send(image, sensing.recover, sensing.phi, mean)
     write(result)
     top = 255 if image.dtype == "uint8" else 65535
+    shown, truth = (_visible(picture) for picture in (result, image))
     return {
         "input": source,
         "output": target,
-        "psnr": psnr(result, image, max_val=top),
+        "rate": round(measurement_rate(sensing.phi, mean, image.shape[:2]), 4),
+        "psnr": psnr(shown, truth, max_val=top),
         "seconds": round(time.monotonic() - began, 2),
     }
 
 
-def _sense_sample(sensing, mean, out, overwrite):
+def _visible(picture):
+    """What is seen of a picture: without alpha, and of RGBA those pixels that are not transparent.
+
+    The rest was not sensed, or cannot be told from anything else.
+    """
+    return picture[picture[..., 3] > 0][:, :3] if picture.shape[2:] == (4,) else picture
+
+
+def _sense_sample(sensing, mean, target):
     import numpy as np
 
     from keras_imaging.cli.comparison import most_improved, side_by_side
     from keras_imaging.data import sample_image, write_image
+    from keras_imaging.inference.sensing import measurement_rate
     from keras_imaging.inference.sensing import sense as send
     from keras_imaging.metrics import psnr
 
-    target = target_of(out, pathlib.Path("sample_sensed.png"))
-    comparison = target.with_name(f"{target.stem}_comparison.png")
-    check_outputs([target, comparison], overwrite)
+    comparison = comparison_of(target)
     truth = sample_image()
     inverse = np.linalg.pinv(sensing.phi).T.astype("float32")
     plain = send(truth, lambda y: np.asarray(y) @ inverse, sensing.phi, mean)
@@ -203,6 +207,7 @@ def _sense_sample(sensing, mean, out, overwrite):
     written = {
         "input": "the sample picture",
         "output": target,
+        "rate": round(measurement_rate(sensing.phi, mean, truth.shape[:2]), 4),
         "psnr": scores[1],
         "seconds": seconds,
     }
@@ -210,8 +215,8 @@ def _sense_sample(sensing, mean, out, overwrite):
 
 
 def _tell(report):
-    how = f"{report['rate']:g} measurements a pixel, patch means {report['mean']}"
     for item in report["written"]:
+        how = f"{item['rate']:g} measurements a pixel, patch means {report['mean']}"
         typer.echo(
             f"Wrote {item['output']}: {item['input']} from {how}, by "
             f"{report['solver']} in {item['seconds']} s. PSNR {item['psnr']:.2f} dB."

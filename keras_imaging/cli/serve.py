@@ -27,6 +27,8 @@ def serve(
     POST to /v1/models/NAME:predict a JSON object such as {"signature_name": "encoded",
     "instances": [{"b64": "..."}]}, with a PNG or JPEG file in base64; the answer holds PNGs.
     """
+    if not (folder / "saved_model.pb").is_file():
+        raise ValueError(f"There is no SavedModel (saved_model.pb) in {str(folder)!r}.")
     name = name or folder.resolve().name
     try:
         with quiet_start():

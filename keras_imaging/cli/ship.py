@@ -7,6 +7,7 @@ import typer
 
 from keras_imaging.cli.output import print_json
 from keras_imaging.cli.quiet import quiet_start
+from keras_imaging.cli.refusals import check_folder
 
 
 def ship(
@@ -37,6 +38,7 @@ def ship(
     ] = None,
 ) -> None:
     """Score a finished run, and store its weights with their card in the package."""
+    check_folder(run)
     with quiet_start():
         from keras_imaging.models.pretrained import WEIGHTS_DIR
         from keras_imaging.training.ship import ship as store

@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from keras_imaging.cli import options
-from keras_imaging.cli.output import check_outputs, give_report, progress_bar, target_of
-from keras_imaging.cli.picture_files import files_of, read_for, work_through
+from keras_imaging.cli.output import give_report, progress_bar
+from keras_imaging.cli.picture_files import comparison_of, plan, read_for, work_on
 from keras_imaging.cli.quiet import quiet_start
+from keras_imaging.cli.refusals import check_source, check_targets, check_weights
+from keras_imaging.picture_size import size_text
 
 
 def upscale(
@@ -25,7 +27,12 @@ def upscale(
     out: options.Out = None,
     weights: options.weights("rdidn_x<scale>") = None,
     tile: Annotated[
-        int, typer.Option(help="Side of the network's input in pixels; smaller takes less memory.")
+        int,
+        typer.Option(
+            # More than the context on both sides.
+            min=65,
+            help="Side of the network's input in pixels; smaller takes less memory.",
+        ),
     ] = 256,
     self_ensemble: options.SelfEnsemble = False,
     as_json: options.Json = False,
@@ -36,38 +43,33 @@ def upscale(
     Writes PICTURE_x2.png beside the picture, or the folder FOLDER_x2, unless --out says otherwise.
     Files of a folder that cannot be read are named and skipped; the exit code is then 1.
     """
-    if source is not None and not source.exists():
-        raise ValueError(f"There is no file or folder {str(source)!r}.")
+    check_source(source)
+    check_weights(weights)
+    known = scale or (2 if weights is None else None)
+    if known:
+        jobs, skipped = plan(source, out, f"_x{known}", overwrite)
+    # The names within a folder depend on the scale, which the weights say.
+    elif out is not None and not out.is_dir() and not (source and source.is_dir()):
+        check_targets([out], overwrite)
     with quiet_start():
         from keras_imaging.cli.networks import load_enlarger
     network = load_enlarger(scale, weights)
+    if not known:
+        jobs, skipped = plan(source, out, f"_x{network.model.scale}", overwrite)
     settings = {"tile": tile, "self_ensemble": self_ensemble}
 
+    def enlarge(path, target, **progress):
+        return _enlarge_one(network.model, path, target, {**settings, **progress})
+
     if source is None:
-        report = _enlarge_sample(network, out, overwrite, settings)
+        report = _enlarge_sample(network, jobs[0][1], settings)
     elif source.is_dir():
-        report = _enlarge_folder(network, source, out, overwrite, settings)
+        report = work_on(jobs, skipped, enlarge, source.name)
     else:
-        report = _enlarge_file(network, source, out, overwrite, settings)
+        with progress_bar(source.name) as progress:
+            report = {"written": [enlarge(*jobs[0], progress=progress)]}
     report = {"weights": network.name, "scale": network.model.scale, **report}
     give_report(report, as_json, _tell)
-
-
-def _enlarge_file(network, source, out, overwrite, settings):
-    target = target_of(out, source.with_name(f"{source.stem}_x{network.model.scale}.png"))
-    check_outputs([target], overwrite)
-    with progress_bar(source.name) as progress:
-        written = _enlarge_one(network.model, source, target, {**settings, "progress": progress})
-    return {"written": [written]}
-
-
-def _enlarge_folder(network, source, out, overwrite, settings):
-    def enlarge(path, target):
-        return _enlarge_one(network.model, path, target, settings)
-
-    # What cannot be read is to be named, whatever its suffix.
-    ending = f"_x{network.model.scale}"
-    return work_through(source, files_of(source), out, ending, overwrite, enlarge)
 
 
 def _enlarge_one(model, source, target, settings):
@@ -86,7 +88,7 @@ def _enlarge_one(model, source, target, settings):
     }
 
 
-def _enlarge_sample(network, out, overwrite, settings):
+def _enlarge_sample(network, target, settings):
     from keras_imaging.cli.comparison import most_improved, side_by_side
     from keras_imaging.data import luma, sample_image, write_image
     from keras_imaging.inference import upscale as enlarge
@@ -94,10 +96,7 @@ def _enlarge_sample(network, out, overwrite, settings):
     from keras_imaging.ops import imresize, modcrop
 
     scale = network.model.scale
-    target = target_of(out, pathlib.Path(f"sample_x{scale}.png"))
-    comparison = target.with_name(f"{target.stem}_comparison.png")
-    check_outputs([target, comparison], overwrite)
-
+    comparison = comparison_of(target)
     truth = modcrop(sample_image(), scale)
     small = imresize(truth, 1 / scale)
     bicubic = imresize(small, scale)
@@ -132,7 +131,7 @@ def _enlarge_sample(network, out, overwrite, settings):
 def _tell(report):
     for item in report["written"]:
         typer.echo(
-            f"Wrote {item['output']}: {item['width']} x {item['height']} pixels, "
+            f"Wrote {item['output']}: {size_text(item['height'], item['width'])}, "
             f"{report['scale']} times {item['input']}, by {report['weights']} "
             f"in {item['seconds']} s."
         )

@@ -7,8 +7,7 @@ import zipfile
 import numpy as np
 
 from keras_imaging.data.files import replacing
-
-SUFFIXES = (".npy", ".npz")
+from keras_imaging.formats import ARRAYS, check_suffix
 
 
 def read_arrays(
@@ -49,17 +48,9 @@ def write_arrays(path: str | os.PathLike, arrays: dict[str, np.ndarray]) -> None
         OSError: if the file cannot be written.
     """
     path = pathlib.Path(path)
-    check_suffix(path)
+    check_suffix(path, ARRAYS)
     with replacing(path) as stream:
         if path.suffix == ".npy":
             np.save(stream, next(iter(arrays.values())))
         else:
             np.savez_compressed(stream, **arrays)
-
-
-def check_suffix(path: str | os.PathLike) -> None:
-    """Raise ValueError unless `write_arrays` knows the suffix."""
-    if pathlib.Path(path).suffix not in SUFFIXES:
-        raise ValueError(
-            f"Expected a file name that ends with {' or '.join(SUFFIXES)}. Received: {str(path)!r}"
-        )

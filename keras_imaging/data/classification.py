@@ -2,14 +2,16 @@
 
 import math
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from PIL import Image
 
 from keras_imaging.data.images import read_image
+from keras_imaging.data.levels import to_eight_bits
 from keras_imaging.data.patches import with_channels
+from keras_imaging.picture_size import size_text
 
 # Of the colours of ImageNet's photographs, 0..1; what classifiers are trained with.
 MEAN = (0.485, 0.456, 0.406)
@@ -40,6 +42,8 @@ class ClassificationSampler:
             `"padded"` (a picture of exactly `image_size` pixels, shifted by up to an eighth of its
             side; the mean colour enters from outside).
         seed: of the random choices.
+        augment: changes a uint8 picture at random, such as `RandAugment`; it is given the generator
+            of the picture's row.
 
     Raises:
         ValueError: if there is no picture, one is of a wrong type or size, or an argument is out of
@@ -61,8 +65,10 @@ class ClassificationSampler:
         batch_size: int,
         crop: str = "resized",
         seed: int = 0,
+        augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
     ):
         check_crop(crop)
+        self.augment = augment
         self.classes = classes
         self.image_size = image_size
         self.batch_size = batch_size
@@ -116,10 +122,15 @@ class ClassificationSampler:
 
     def _crop(self, image, rng):
         if self.crop == "padded":
-            image = _shifted(standardized(_exact(image, self.image_size)), rng)
+            image = _shifted(
+                standardized(self._augmented(_exact(image, self.image_size), rng)), rng
+            )
         else:
-            image = standardized(_part(image, self.image_size, rng))
+            image = standardized(self._augmented(_part(image, self.image_size, rng), rng))
         return image[:, ::-1] if rng.random() < 0.5 else image
+
+    def _augmented(self, image, rng):
+        return image if self.augment is None else self.augment(image, rng)
 
 
 def standardized(images: np.ndarray) -> np.ndarray:
@@ -168,9 +179,7 @@ def central_crop(picture: Picture, image_size: int, crop: str = "resized") -> np
 def pixels(picture: Picture) -> np.ndarray:
     """uint8 RGB of an array or a file."""
     image = picture if isinstance(picture, np.ndarray) else read_image(picture)
-    if image.dtype == np.uint16:
-        image = (image / 257.0).round().astype("uint8")
-    return with_channels(image, 3)
+    return with_channels(to_eight_bits(image) if image.dtype == np.uint16 else image, 3)
 
 
 def check_crop(crop: str) -> None:
@@ -183,7 +192,7 @@ def _exact(image, image_size):
     if image.shape[:2] != (image_size, image_size):
         raise ValueError(
             f'crop="padded" takes pictures of {image_size} x {image_size} pixels. Received one of '
-            f'{image.shape[0]} x {image.shape[1]}; crop="resized" takes any.'
+            f'{size_text(*image.shape[:2])}; crop="resized" takes any.'
         )
     return image
 

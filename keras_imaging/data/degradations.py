@@ -1,4 +1,4 @@
-"""How a low-resolution image comes from a sharp one."""
+"""Make low-resolution images from sharp ones."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""A dictionary in which given signals are sparse."""
+"""Dictionary learning: a dictionary in which given signals are sparse."""
 
 from collections.abc import Callable
 from functools import partial

@@ -8,44 +8,29 @@ import warnings
 from importlib import resources
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 from keras_imaging.data import png16
+from keras_imaging.data.encoding import NOTHING, Metadata, check_writable_as, encode
 from keras_imaging.data.files import replacing
+from keras_imaging.formats import READABLE
+from keras_imaging.picture_size import size_text
+from keras_imaging.silence import Silence
 
 # The largest phone cameras take 200 megapixels; beyond that a small file may fill the memory.
 MAX_PIXELS = 210_000_000
 
-SUFFIXES = (
-    ".avif",
-    ".bmp",
-    ".gif",
-    ".jp2",
-    ".jpeg",
-    ".jpg",
-    ".pgm",
-    ".png",
-    ".ppm",
-    ".tif",
-    ".tiff",
-    ".webp",
-)
+# What Pillow knows no 8-bit RGB values of without converting colours.
+CONVERTED_MODES = ("CMYK", "HSV", "LAB", "YCbCr")
 
-# Settings that lose nothing, or for JPEG nothing one would see.
-_WRITERS = {
-    ".bmp": {"format": "BMP"},
-    ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
-    ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
-    ".png": {"format": "PNG"},
-    ".tif": {"format": "TIFF", "compression": "tiff_deflate"},
-    ".tiff": {"format": "TIFF", "compression": "tiff_deflate"},
-    ".webp": {"format": "WEBP", "lossless": True},
-}
-_NO_ALPHA = (".bmp", ".jpeg", ".jpg")
-
-_CONVERTED_MODES = ("CMYK", "HSV", "LAB", "YCbCr")
+# Several pictures on equal terms; the others in an MPO are previews and depths.
+_SEQUENCES = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
 
 _limit_lock = threading.Lock()
+
+
+# Damaged metadata around sound pixels is no concern of the reader.
+_silence = Silence(module=r"PIL\.")
 
 
 def list_images(folder: str | os.PathLike, recursive: bool = False) -> list[pathlib.Path]:
@@ -65,10 +50,10 @@ def list_images(folder: str | os.PathLike, recursive: bool = False) -> list[path
     paths = sorted(
         path
         for path in entries
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in READABLE and not path.name.startswith(".") and path.is_file()
     )
     if not paths:
-        raise ValueError(f"There is no picture ({', '.join(SUFFIXES)}) in {str(folder)!r}.")
+        raise ValueError(f"There is no picture ({', '.join(READABLE)}) in {str(folder)!r}.")
     return paths
 
 
@@ -76,8 +61,9 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     """Read a picture upright (EXIF orientation applied), without losing bits.
 
     Palettes become RGB, CMYK and other colour spaces too, grey with alpha becomes RGBA. 16 bits are
-    kept in PNG of any kind and in grey TIFF; other formats are read with 8. Of an animation the
-    first frame is taken.
+    kept in PNG of any kind and in grey TIFF; other formats are read with 8. A colour that a PNG
+    says to be transparent becomes alpha. Of an animation or a file of several pages the first
+    picture is taken, with a warning.
 
     Args:
         path: a file in a format that Pillow reads, of at most 210 megapixels.
@@ -94,10 +80,14 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         if png16.raw_mode(image):
             with open_image(path) as twin:
                 array = png16.combine(image, twin)
-            # Asked for last: looking for EXIF decodes the picture.
-            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-            return np.ascontiguousarray(_upright(array, orientation))
-        return _to_array(ImageOps.exif_transpose(image))
+        else:
+            array = pixels(image)
+        # Asked for last: looking for EXIF decodes the picture.
+        array = np.ascontiguousarray(_upright(array, orientation_of(image)))
+        first_of_several = image.format in _SEQUENCES and _has_more(image)
+    if first_of_several:
+        warnings.warn(f"{str(path)!r} holds several pictures; the first is taken.", stacklevel=2)
+    return array
 
 
 def colours(image: np.ndarray) -> np.ndarray:
@@ -107,27 +97,14 @@ def colours(image: np.ndarray) -> np.ndarray:
     return image[..., :3]
 
 
-def read_icc_profile(path: str | os.PathLike) -> bytes | None:
-    """The colour profile in a file, if `read_image` leaves its colours as they are.
-
-    Raises:
-        ValueError: as `read_image`.
-    """
-    path = pathlib.Path(path)
-    with named_errors(path), open_image(path) as image:
-        return None if image.mode in _CONVERTED_MODES else image.info.get("icc_profile")
-
-
-def write_image(
-    path: str | os.PathLike, array: np.ndarray, icc_profile: bytes | None = None
-) -> None:
+def write_image(path: str | os.PathLike, array: np.ndarray, metadata: Metadata = NOTHING) -> None:
     """Write a picture in the format of its suffix; what existed is replaced whole or not at all.
 
     Args:
         path: ends with .png, .jpg, .tif, .webp (lossless) or .bmp.
         array: uint8, or uint16 for .png; `(height, width)`, `(height, width, 3)` or
             `(height, width, 4)`.
-        icc_profile: colour profile to store, as from `read_icc_profile`.
+        metadata: to store with it, as from `read_metadata`.
 
     Raises:
         ValueError: if the suffix is unknown or its format cannot hold the array.
@@ -136,34 +113,7 @@ def write_image(
     path = pathlib.Path(path)
     check_writable_as(path, array.shape, array.dtype)
     with replacing(path) as stream:
-        if array.dtype == np.uint16:
-            png16.write(stream, array, icc_profile)
-        else:
-            options = _WRITERS[path.suffix.lower()]
-            Image.fromarray(np.ascontiguousarray(array)).save(
-                stream, icc_profile=icc_profile, **options
-            )
-
-
-def check_writable_as(path: str | os.PathLike, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """Raise ValueError if `write_image(path)` would refuse an array of this shape and dtype."""
-    suffix = pathlib.Path(path).suffix.lower()
-    if suffix not in _WRITERS:
-        raise ValueError(
-            f"Expected a file name that ends with one of {', '.join(_WRITERS)}. "
-            f"Received: {str(path)!r}"
-        )
-    if not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))) or 0 in shape:
-        raise ValueError(
-            "Expected a picture of shape (height, width), (height, width, 3) or (height, width, 4)."
-            f" Received shape {tuple(shape)} for {str(path)!r}."
-        )
-    if dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"Expected uint8 or uint16. Received {dtype} for {str(path)!r}.")
-    if dtype == np.uint16 and suffix != ".png":
-        raise ValueError(f"Only .png files hold 16 bits here. Received: {str(path)!r}")
-    if shape[2:] == (4,) and suffix in _NO_ALPHA:
-        raise ValueError(f"A {suffix} file holds no alpha channel. Received: {str(path)!r}")
+        encode(stream, path, array, metadata)
 
 
 def sample_image() -> np.ndarray:
@@ -176,9 +126,7 @@ def sample_image() -> np.ndarray:
 @contextlib.contextmanager
 def named_errors(path):
     try:
-        with warnings.catch_warnings():
-            # Damaged metadata around sound pixels is no concern of the reader.
-            warnings.simplefilter("ignore")
+        with _silence:
             yield
     # On damaged files each decoder raises what it likes.
     except Exception as error:
@@ -203,21 +151,47 @@ def open_image(path):
             Image.MAX_IMAGE_PIXELS = before
     if image.width * image.height > MAX_PIXELS:
         image.close()
-        raise ValueError(f"{image.width} x {image.height} pixels; the limit is {MAX_PIXELS:,}")
+        size = size_text(image.height, image.width)
+        raise ValueError(f"{size}; the limit is {MAX_PIXELS:,}")
     return image
 
 
-def _to_array(image):
+def orientation_of(image: Image.Image) -> int:
+    """EXIF orientation of an opened picture, 1 to 8; 1 where it cannot be read."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    # On damaged EXIF Pillow raises what it likes.
+    except Exception:
+        return 1
+
+
+def pixels(image: Image.Image) -> np.ndarray:
+    """The values of a Pillow image, not turned, as `read_image` gives them but for RGB of 16 bits.
+
+    Raises:
+        ValueError: if they have more than 16 bits.
+    """
     if image.mode.startswith("I"):
         array = np.asarray(image)
         if array.min() < 0 or array.max() > 65535:
             raise ValueError("expected at most 16 bits a sample, received 32")
-        return array.astype("uint16")
+        return png16.without_colour(array.astype("uint16"), image.info.get("transparency"))
     if image.mode == "F":
         raise ValueError("expected 8 or 16 bits a sample, received floating point")
     if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+        grey = png16.transparent_grey(image)
+        if grey is not None:
+            image.info["transparency"] = grey
         return np.array(image.convert("RGBA"))
     return np.array(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+
+
+def _has_more(image):
+    try:
+        return bool(getattr(image, "is_animated", False))
+    # Of what comes after the first picture, nothing need be sound.
+    except Exception:
+        return False
 
 
 def _upright(array, orientation):

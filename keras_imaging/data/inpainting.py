@@ -9,6 +9,7 @@ from keras_imaging.data.patches import with_channels
 from keras_imaging.data.periodic_textures import draw_periodic_texture
 from keras_imaging.data.places import Places
 from keras_imaging.ops.resize import imresize
+from keras_imaging.picture_size import size_text
 
 
 class InpaintingSampler:
@@ -70,7 +71,7 @@ class InpaintingSampler:
         if not self._images:
             raise ValueError(
                 f"No image is as large as a crop of patch_size={patch_size} pixels; the largest "
-                f"image is {largest[0]} x {largest[1]}."
+                f"image has {size_text(*largest)}."
             )
         self._places = Places([image.shape[:2] for image in self._images], patch_size)
         # A bad kind of mask shows here, not in a worker.

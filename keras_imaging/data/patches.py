@@ -7,6 +7,7 @@ import numpy as np
 from keras_imaging.data.degradations import low_resolution, luma
 from keras_imaging.data.places import Places
 from keras_imaging.ops.resize import imresize
+from keras_imaging.picture_size import size_text
 
 
 class PatchSampler:
@@ -71,7 +72,7 @@ class PatchSampler:
             raise ValueError(
                 f"No image is as large as a patch: patch_size={patch_size} at scale {scale} needs "
                 f"{patch_size * scale} pixels on both sides; the largest image is "
-                f"{largest[0]} x {largest[1]}."
+                f"{size_text(*largest)}."
             )
         self._places = Places([low.shape[:2] for low, _ in self._pairs], patch_size)
 

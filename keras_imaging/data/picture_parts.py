@@ -1,4 +1,4 @@
-"""Parts of pictures, and pictures made to fit."""
+"""Crop parts of pictures, and fit pictures to a size."""
 
 import numpy as np
 

@@ -1,10 +1,11 @@
-"""Pictures to mark, and the bits to mark them with."""
+"""Training data of watermarks: portraits, photographs and bits."""
 
 from collections.abc import Iterable
 
 import numpy as np
 
 from keras_imaging.ops.resize import imresize
+from keras_imaging.picture_size import size_text
 
 
 class PortraitSampler:
@@ -84,7 +85,9 @@ def _shrunk(image, shorter_side):
         )
     height, width = image.shape[:2]
     if min(height, width) < shorter_side:
-        raise ValueError(f"A picture of {height} x {width} is smaller than {shorter_side} pixels.")
+        raise ValueError(
+            f"A picture of {size_text(height, width)} is smaller than {shorter_side} pixels."
+        )
     factor = shorter_side / min(height, width)
     size = tuple(max(shorter_side, round(side * factor)) for side in (height, width))
     return image if size == (height, width) else imresize(image, output_size=size)

@@ -1,4 +1,4 @@
-"""What networks of a task are scored by, for cards and tables."""
+"""Scores by task, for the cards of trained weights."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -9,8 +9,11 @@ import keras
 from keras_imaging.data import periodic_textures
 from keras_imaging.data.images import list_images, read_image
 from keras_imaging.data.labelled import labelled_arrays, labelled_folder
+from keras_imaging.data.mri_files import read_images
 from keras_imaging.evaluation.classification import evaluate_classification
+from keras_imaging.evaluation.denoising import evaluate_denoising
 from keras_imaging.evaluation.inpainting import evaluate_inpainting
+from keras_imaging.evaluation.mri import ZERO_FILLED, evaluate_mri
 from keras_imaging.evaluation.sensing import evaluate_sensing
 from keras_imaging.evaluation.sparse_recovery import evaluate_sparse_recovery
 from keras_imaging.evaluation.super_resolution import evaluate_super_resolution
@@ -78,6 +81,10 @@ def _super_resolution(model, test, folder, card, beside):
     return {test: asdict(evaluate_super_resolution(model, folder, protocol=protocol).mean)}
 
 
+def _denoising(model, test, folder, card, beside):
+    return {test: {"psnr": evaluate_denoising(model, folder, model.sigma).mean}}
+
+
 def _inpainting(model, test, folder, card, beside):
     """Central squares of pictures, and periodic textures; holes grow with the squares."""
     rows = {}
@@ -116,6 +123,20 @@ def _classification(model, test, source, card, beside):
     return {test: {"top1": scores.top1, "top5": scores.top5}}
 
 
+def _mri(model, test, path, card, beside):
+    """By contrast, scanned as in training; beside zero-filling."""
+    asked = ("mask", "acceleration", "center_fraction", "n_coils", "noise")
+    recipe = {name: value for name, value in card.get("recipe", {}).items() if name in asked}
+    truths = read_images(path)
+    scores = evaluate_mri({"network": model.predict_on_batch}, truths, **recipe)
+    rows = {}
+    for contrast, mean in scores.mean["network"].items():
+        name = test if len(truths) == 1 else f"{test}, {contrast}"
+        plain = scores.mean[ZERO_FILLED][contrast]
+        rows[name] = {**asdict(mean), "zero_filled_psnr": plain.psnr}
+    return rows
+
+
 def _watermark(model, test, folder, card, beside):
     pair = {"encoder": model, "decoder": model, **beside}
     return {test: evaluate_watermark(pair["encoder"], pair["decoder"], folder)}
@@ -127,6 +148,11 @@ FIGURES = {
         "three channels: RGB, 8-bit low resolution",
         "a folder of sharp pictures",
         _super_resolution,
+    ),
+    "denoising": Scoring(
+        "Gaussian noise of the sigma of training, not clipped; results clipped to 0..1, peak 1",
+        "a folder of clean pictures",
+        _denoising,
     ),
     "inpainting": Scoring(
         "medium masks of seed 0, 8-bit results, RGB, means over the pictures",
@@ -147,6 +173,12 @@ FIGURES = {
         "NMSE in dB, sums over all codes, noise-free",
         "an .npz file with A (m, n) and x_test (n, codes)",
         _sparse_recovery,
+    ),
+    "mri": Scoring(
+        "magnitudes of whole slices, peak the truth's largest value; SSIM 7x7 uniform; mask of "
+        "seed 1, of the kind trained on",
+        "a file of images, .npz, NIfTI, DICOM or fastMRI",
+        _mri,
     ),
     "watermark": Scoring(
         "8-bit pictures, random bits of seed 0, JPEG by libjpeg, 4:2:0",

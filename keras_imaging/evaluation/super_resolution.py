@@ -13,6 +13,7 @@ from keras_imaging.inference.pictures import from_unit
 from keras_imaging.metrics import psnr, ssim
 from keras_imaging.ops.crop import modcrop
 from keras_imaging.ops.resize import imresize
+from keras_imaging.picture_size import size_text
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def _cropped(image, scale, mod_crop):
     if not mod_crop and any(side % scale for side in image.shape[:2]):
         raise ValueError(
             f"Without mod_crop the sides must be multiples of the scale {scale}. "
-            f"Received {image.shape[0]} x {image.shape[1]} pixels."
+            f"Received {size_text(*image.shape[:2])}."
         )
     return modcrop(image, scale)
 

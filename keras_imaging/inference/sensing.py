@@ -1,5 +1,6 @@
 """Compressive sensing of real pictures: measure their patches, and rebuild them."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -7,7 +8,7 @@ from keras import ops
 from numpy.typing import ArrayLike
 
 from keras_imaging.data.sensing import patch_side
-from keras_imaging.inference.pictures import as_picture, from_unit, to_unit
+from keras_imaging.inference.pictures import as_picture, from_unit, to_unit, visible_colours
 from keras_imaging.operators import Matrix
 from keras_imaging.operators.matrix import checked_matrix
 from keras_imaging.ops.image_patches import extract_patches, merge_patches
@@ -23,7 +24,9 @@ def sense(
     """Send a picture through compressive sensing and back.
 
     It is cut into square patches side by side, each measured by Phi, rebuilt by `recover`, and put
-    in its place. Colours are sensed channel by channel; alpha stays as it is.
+    in its place; where patches do not fill it, its border is repeated. Colours are sensed channel
+    by channel; alpha stays as it is, and what wholly transparent pixels hide does not count
+    (`ops.extend_colours`).
 
     Args:
         image: an array, a Pillow image or a tensor: `(height, width)`, or `(height, width,
@@ -46,11 +49,16 @@ def sense(
         >>> rebuilt = sense(image, model, model.measurement_matrix)
     """
     image = as_picture(image)
-    result = image.copy()
+    size = patch_side(checked_matrix(phi, "Phi").shape[1])
+    result = visible_colours(image).copy()
     # A view: what is written into it is written into the result.
     colours = np.atleast_3d(result)[..., :3]
+    height, width = image.shape[:2]
+    missing = ((0, -height % size), (0, -width % size))
     for channel in range(colours.shape[-1]):
-        plane = sense_plane(to_unit(colours[..., channel], "float64"), recover, phi, dc)
+        # Zeros beyond the border would show within it.
+        plane = np.pad(to_unit(colours[..., channel], "float64"), missing, mode="edge")
+        plane = sense_plane(plane, recover, phi, dc)[:height, :width]
         colours[..., channel] = from_unit(plane, image.dtype)
     return result
 
@@ -102,15 +110,24 @@ def sense_plane(
     return merge_patches((rebuilt + mean).reshape(patches.shape), plane.shape)
 
 
-def measurement_rate(phi: np.ndarray, dc: str = "measured") -> float:
+def measurement_rate(
+    phi: np.ndarray, dc: str = "measured", size: tuple[int, int] | None = None
+) -> float:
     """Measurements per pixel, the one of the mean included where it is taken.
 
     Args:
         phi: measurement matrix `(m, f)`.
         dc: see `sense_plane`.
+        size: height and width of a picture: patches that reach beyond it cost as much as others.
+            None: of a picture that they fill.
     """
     m, f = np.shape(phi)
-    return (m + (dc == "measured")) / f
+    taken = m + (dc == "measured")
+    if size is None:
+        return taken / f
+    side = patch_side(f)
+    patches = math.prod(-(-length // side) for length in size)
+    return patches * taken / math.prod(size)
 
 
 def sparse_recovery(

@@ -1,9 +1,11 @@
-"""Pictures in tiles: memory does not grow with the picture, and no seam shows."""
+"""Process pictures in tiles, with bounded memory and without seams."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+
+from keras_imaging.picture_size import size_text
 
 # The bicubic kernel reaches two pixels far.
 _BICUBIC_REACH = 2
@@ -46,7 +48,7 @@ def pieces(length: int, side: int, overlap: int) -> Iterator[Piece]:
         kept_from = kept_to
 
 
-def _tile_sides(size, fixed, tile, overlap):
+def tile_sides(size, fixed, tile, overlap):
     """Height and width of the network's input."""
     if overlap < _BICUBIC_REACH:
         raise ValueError(
@@ -61,22 +63,25 @@ def _tile_sides(size, fixed, tile, overlap):
         side = fixed_side or min(tile or length, length)
         if side > length:
             raise ValueError(
-                f"The model takes inputs of exactly {fixed[0]} x {fixed[1]} pixels. Received an "
-                f"image of {size[0]} x {size[1]}; build the model without `input_shape`."
+                f"The model takes inputs of exactly {size_text(*fixed)}. Received an image of "
+                f"{size_text(*size)}; build the model without `input_shape`."
             )
         if side < length and side <= 2 * overlap:
             raise ValueError(
-                f"`overlap` must be less than half the model's input of {fixed[0]} x {fixed[1]} "
-                f"pixels. Received: overlap={overlap}"
+                f"`overlap` must be less than half the model's input of {size_text(*fixed)}. "
+                f"Received: overlap={overlap}"
             )
         sides.append(side)
     return sides
 
 
-def by_tiles(function, image, model, tile, overlap, progress):
-    """Apply `function`, which enlarges an image `model.scale` times, tile by tile."""
-    scale = model.scale
-    sides = _tile_sides(image.shape[:2], model.input_shape[1:3], tile, overlap)
+def by_tiles(function, image, model, tile, overlap, progress, scale=None):
+    """Apply `function`, which enlarges an image `scale` times, tile by tile; None: `model.scale`.
+
+    It is given the tile and where that lies: its rows and its columns.
+    """
+    scale = model.scale if scale is None else scale
+    sides = tile_sides(image.shape[:2], model.input_shape[1:3], tile, overlap)
     rows, columns = (
         list(pieces(length, side, overlap))
         for length, side in zip(image.shape, sides, strict=False)
@@ -86,7 +91,7 @@ def by_tiles(function, image, model, tile, overlap, progress):
     done = 0
     for row in rows:
         for column in columns:
-            piece = function(image[row.source, column.source])
+            piece = function(image[row.source, column.source], row.source, column.source)
             inner = piece[row.kept(scale), column.kept(scale)]
             result[row.target(scale), column.target(scale)] = inner
             done += 1

@@ -1,6 +1,7 @@
 """Keras layers, one idea a file."""
 
 from keras_imaging.layers.bit_embedding import BitEmbedding
+from keras_imaging.layers.complex_conv_block import ComplexConvBlock
 from keras_imaging.layers.composed_map import ComposedMap
 from keras_imaging.layers.conv_bn_relu import ConvBNReLU
 from keras_imaging.layers.conv_synthesis import ConvSynthesis
@@ -23,6 +24,7 @@ from keras_imaging.layers.distortions import (
     ResizeRoundTrip,
     Screenshot,
 )
+from keras_imaging.layers.drop_path import DropPath
 from keras_imaging.layers.enhancement import EnhancementUnit
 from keras_imaging.layers.ffc import FFC, FFCBNAct
 from keras_imaging.layers.ffc3d import FFC3D
@@ -31,20 +33,35 @@ from keras_imaging.layers.ffc_split import FFCMerge, FFCSplit
 from keras_imaging.layers.ffc_squeeze_excite import FFCSqueezeExcite
 from keras_imaging.layers.fourier_unit import FourierUnit
 from keras_imaging.layers.grouped_conv import GroupedConv2D
+from keras_imaging.layers.harmonic_fill import HarmonicFill
 from keras_imaging.layers.interpolation import InterpolationUpsample
+from keras_imaging.layers.leaky_relu import LeakyReLU
 from keras_imaging.layers.linear_map import LinearMap
 from keras_imaging.layers.local_fourier_unit import LocalFourierUnit
 from keras_imaging.layers.multi_distillation import (
     ContrastAwareChannelAttention,
     InformationMultiDistillationBlock,
 )
+from keras_imaging.layers.real_spectral_norm import RealSpectralNormalization
 from keras_imaging.layers.reflection_padding import ReflectionPadding
 from keras_imaging.layers.repeat_at_pixels import RepeatAtPixels
 from keras_imaging.layers.spectral_transform import SpectralTransform
+from keras_imaging.layers.squeeze_excite import SqueezeExcite
 from keras_imaging.layers.support import SupportPrior
 from keras_imaging.layers.threshold import SoftThreshold, SupportSelectionThreshold
-from keras_imaging.layers.unfolded import ALISTALayer, ConvLISTALayer, LISTACPLayer, LISTALayer
+from keras_imaging.layers.unfolded import (
+    ALISTALayer,
+    ConvLISTALayer,
+    CPLayer,
+    DataConsistency,
+    LISTACPLayer,
+    LISTALayer,
+    PDHGLayer,
+    PrimalDualLayer,
+    PrimalDualStart,
+)
 from keras_imaging.layers.upsample import SubPixelUpsample, TransposedUpsample
+from keras_imaging.layers.video_max_pooling import VideoMaxPooling
 
 __all__ = [
     "FFC",
@@ -52,7 +69,9 @@ __all__ = [
     "JPEG",
     "ALISTALayer",
     "BitEmbedding",
+    "CPLayer",
     "ColorJitter",
+    "ComplexConvBlock",
     "Compose",
     "ComposedMap",
     "ContrastAwareChannelAttention",
@@ -60,7 +79,9 @@ __all__ = [
     "ConvLISTALayer",
     "ConvSynthesis",
     "CropResize",
+    "DataConsistency",
     "Distortion",
+    "DropPath",
     "EnhancementUnit",
     "FFCBNAct",
     "FFCConv2D",
@@ -76,23 +97,31 @@ __all__ = [
     "GaussianNoise",
     "GlobalReencode",
     "GroupedConv2D",
+    "HarmonicFill",
     "InformationDistillationBlock",
     "InformationMultiDistillationBlock",
     "InterpolationUpsample",
     "LISTACPLayer",
     "LISTALayer",
+    "LeakyReLU",
     "LinearMap",
     "LocalFourierUnit",
+    "PDHGLayer",
+    "PrimalDualLayer",
+    "PrimalDualStart",
     "Quantize8",
     "RandomChoice",
+    "RealSpectralNormalization",
     "ReflectionPadding",
     "RepeatAtPixels",
     "ResizeRoundTrip",
     "Screenshot",
     "SoftThreshold",
     "SpectralTransform",
+    "SqueezeExcite",
     "SubPixelUpsample",
     "SupportPrior",
     "SupportSelectionThreshold",
     "TransposedUpsample",
+    "VideoMaxPooling",
 ]

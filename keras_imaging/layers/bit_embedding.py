@@ -20,10 +20,19 @@ class BitEmbedding(keras.layers.Layer):
         `(batch, n)`, 0 and 1.
     Output shape:
         `(batch, features)`.
+
+    Raises:
+        ValueError: if `features` is less than 1.
+
+    Example:
+        >>> tuple(BitEmbedding(16)(keras.ops.ones((2, 5))).shape)
+        (2, 16)
     """
 
     def __init__(self, features: int, **kwargs):
         super().__init__(**kwargs)
+        if features < 1:
+            raise ValueError(f"`features` must be at least 1. Received: features={features}")
         self.features = features
 
     def build(self, input_shape):

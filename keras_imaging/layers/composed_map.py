@@ -1,12 +1,13 @@
-"""Two linear maps, one after the other."""
+"""Composition of two linear maps."""
 
 import keras
 
+from keras_imaging.layers.full_precision import FullPrecisionLayer
 from keras_imaging.layers.linear_map import LinearMap
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
-class ComposedMap(keras.layers.Layer):
+class ComposedMap(FullPrecisionLayer):
     """y = M (D x) for each row x of a batch.
 
     Args:
@@ -20,6 +21,11 @@ class ComposedMap(keras.layers.Layer):
 
     Raises:
         ValueError: if M does not take what D gives.
+
+    Example:
+        >>> composed = ComposedMap(LinearMap((3, 4)), LinearMap((4, 5)))
+        >>> tuple(composed(keras.ops.ones((2, 5))).shape)
+        (2, 3)
     """
 
     def __init__(self, outer: LinearMap, inner: LinearMap, **kwargs):
@@ -43,9 +49,6 @@ class ComposedMap(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.shape[0])
-
-    def compute_output_spec(self, inputs):
-        return keras.KerasTensor(self.compute_output_shape(inputs.shape), self.variable_dtype)
 
     def get_config(self):
         maps = {name: getattr(self, name) for name in ("outer", "inner")}

@@ -1,13 +1,14 @@
-"""An image from its feature maps."""
+"""Convolutional synthesis: an image from its feature maps."""
 
 import keras
 import numpy as np
 
+from keras_imaging.layers.full_precision import FullPrecisionLayer
 from keras_imaging.operators import ConvolutionalSynthesis
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
-class ConvSynthesis(keras.layers.Layer):
+class ConvSynthesis(FullPrecisionLayer):
     """Sum over feature maps, each correlated with its constant filter where the filter fits.
 
     Args:
@@ -19,7 +20,11 @@ class ConvSynthesis(keras.layers.Layer):
         `(batch, height, width, 1)`.
 
     Raises:
-        ValueError: if the filters have another rank.
+        ValueError: if the filters have another rank or hold NaN.
+
+    Example:
+        >>> tuple(ConvSynthesis(np.ones((3, 3, 4)))(np.ones((1, 8, 9, 4), "float32")).shape)
+        (1, 6, 7, 1)
     """
 
     def __init__(self, filters: np.ndarray | tuple[int, int, int], **kwargs):
@@ -38,9 +43,6 @@ class ConvSynthesis(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         batch, *sides, _ = input_shape
         return (batch, *(side and side - self.filter_shape[0] + 1 for side in sides), 1)
-
-    def compute_output_spec(self, inputs):
-        return keras.KerasTensor(self.compute_output_shape(inputs.shape), self.variable_dtype)
 
     def get_config(self):
         config = super().get_config()

@@ -3,6 +3,7 @@
 import keras
 
 from keras_imaging.layers.enhancement import EnhancementUnit, caffe_msra
+from keras_imaging.ops.leaky_relu import leaky_relu
 from keras_imaging.typing import Tensor
 
 
@@ -71,11 +72,7 @@ class InformationDistillationBlock(keras.layers.Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         y = self.compression(self.enhancement(inputs))
-        return (
-            inputs + y
-            if self.residual
-            else keras.ops.leaky_relu(y, self.enhancement.negative_slope)
-        )
+        return inputs + y if self.residual else leaky_relu(y, self.enhancement.negative_slope)
 
     def lay_open(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         """The same as a graph of Keras' layers and its enhancement unit."""

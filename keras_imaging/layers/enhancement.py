@@ -3,6 +3,7 @@
 import keras
 
 from keras_imaging.layers.grouped_conv import GroupedConv2D
+from keras_imaging.ops.leaky_relu import leaky_relu
 from keras_imaging.typing import Tensor
 
 
@@ -108,7 +109,7 @@ class EnhancementUnit(keras.layers.Layer):
 
     def _stack(self, x, convs):
         for conv in convs:
-            x = keras.ops.leaky_relu(conv(x), self.negative_slope)
+            x = leaky_relu(conv(x), self.negative_slope)
         return x
 
     def call(self, inputs: Tensor) -> Tensor:

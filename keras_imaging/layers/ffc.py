@@ -9,8 +9,10 @@ from keras_imaging.layers.ffc_split import (
     global_channels,
     is_pair,
 )
-from keras_imaging.layers.fourier_unit import check_names, he_fan_out, normalization_layer
+from keras_imaging.layers.fourier_unit import check_names
 from keras_imaging.layers.grouped_conv import GroupedConv2D
+from keras_imaging.layers.initialization import he_fan_out
+from keras_imaging.layers.normalization import normalization_layer
 from keras_imaging.layers.spectral_transform import SpectralTransform, strided, strides_of
 from keras_imaging.typing import Tensor
 

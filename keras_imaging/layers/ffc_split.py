@@ -1,4 +1,4 @@
-"""Between one tensor and the pair of local and global channels."""
+"""Split a tensor into local and global channels, and merge them."""
 
 import keras
 

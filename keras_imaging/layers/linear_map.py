@@ -1,14 +1,15 @@
-"""Products with a matrix, a constant or learned."""
+"""Matrix product with a constant or learned matrix."""
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_imaging.layers.full_precision import FullPrecisionLayer
 from keras_imaging.operators.matrix import Matrix, checked_matrix
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
-class LinearMap(keras.layers.Layer):
+class LinearMap(FullPrecisionLayer):
     """y = M x for each row x of a batch.
 
     Args:
@@ -22,6 +23,11 @@ class LinearMap(keras.layers.Layer):
 
     Raises:
         ValueError: if M has not two axes or holds NaN.
+
+    Example:
+        >>> layer = LinearMap(np.array([[1.0, 2.0], [0.0, 1.0]]))
+        >>> keras.ops.convert_to_numpy(layer(np.array([[3.0, 4.0]]))).tolist()
+        [[11.0, 4.0]]
     """
 
     def __init__(self, matrix: np.ndarray | tuple[int, int], trainable: bool = True, **kwargs):
@@ -40,9 +46,6 @@ class LinearMap(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.shape[0])
-
-    def compute_output_spec(self, inputs):
-        return keras.KerasTensor(self.compute_output_shape(inputs.shape), self.variable_dtype)
 
     def get_config(self):
         return {**super().get_config(), "matrix": self.shape}

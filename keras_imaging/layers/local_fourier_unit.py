@@ -1,4 +1,4 @@
-"""Local Fourier unit: the spectrum of the quarters of an image."""
+"""Local Fourier unit: spectra of the quarters of an image."""
 
 import keras
 

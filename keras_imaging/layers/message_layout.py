@@ -1,4 +1,4 @@
-"""Where in a picture the bits of a message are, when training begins."""
+"""Initial places of the bits of a message in a picture."""
 
 import math
 from typing import NamedTuple

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_imaging.ops.leaky_relu import leaky_relu
 from keras_imaging.typing import Tensor
 
 
@@ -158,7 +159,7 @@ class InformationMultiDistillationBlock(keras.layers.Layer):
         parts = []
         x = inputs
         for conv in self.refinements:
-            x = keras.ops.leaky_relu(conv(x), self.negative_slope)
+            x = leaky_relu(conv(x), self.negative_slope)
             kept, x = keras.ops.split(x, [self._distilled], axis=-1)
             parts.append(kept)
         parts.append(self.last_refinement(x))

@@ -1,4 +1,4 @@
-"""A vector beside every pixel of a map."""
+"""Repeat a vector at every pixel of a map."""
 
 import keras
 
@@ -16,9 +16,22 @@ class RepeatAtPixels(keras.layers.Layer):
         a list of `(batch, n)` and `(batch, height, width, channels)`.
     Output shape:
         `(batch, height, width, n)`.
+
+    Raises:
+        ValueError: on tensors of other ranks.
+
+    Example:
+        >>> maps = RepeatAtPixels()([keras.ops.ones((2, 5)), keras.ops.ones((2, 3, 4, 1))])
+        >>> tuple(maps.shape)
+        (2, 3, 4, 5)
     """
 
     def call(self, inputs: list[Tensor]) -> Tensor:
+        if [len(x.shape) for x in inputs] != [2, 4]:
+            raise ValueError(
+                f"{self.name} expected [(batch, n), (batch, height, width, channels)]. Received "
+                f"shapes {[tuple(x.shape) for x in inputs]}."
+            )
         vector, like = inputs
         size = keras.ops.shape(like)[1:3]
         vector = vector[:, None, None, :]

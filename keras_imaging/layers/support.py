@@ -1,4 +1,4 @@
-"""Where a mark may be."""
+"""Support prior: where in a picture a watermark may be."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Thresholds that are learned."""
+"""Learned soft thresholds."""
 
 import keras
 from keras import ops
@@ -25,7 +25,9 @@ class SoftThreshold(keras.layers.Layer):
         ValueError: on a complex input.
 
     Example:
-        >>> SoftThreshold(0.1)(np.array([[0.3, -0.05]]))  # [[0.2, 0.]]
+        >>> x = np.array([[3.0, 0.5, -1.5]])
+        >>> keras.ops.convert_to_numpy(SoftThreshold(1.0)(x)).tolist()
+        [[2.0, 0.0, -0.5]]
 
     Reference:
         Gregor and LeCun, Learning fast approximations of sparse coding (ICML 2010).
@@ -86,6 +88,11 @@ class SupportSelectionThreshold(SoftThreshold):
 
     Raises:
         ValueError: on a percentage outside 0 ... 100, or as `SoftThreshold`.
+
+    Example:
+        >>> layer = SupportSelectionThreshold(percent=50, initial=1.0)
+        >>> keras.ops.convert_to_numpy(layer(np.array([[3.0, 0.5, -1.5]]))).tolist()
+        [[3.0, 0.0, -0.5]]
 
     Reference:
         Chen et al., Theoretical linear convergence of unfolded ISTA (NeurIPS 2018), section 3.2.

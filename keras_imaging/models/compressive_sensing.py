@@ -11,14 +11,15 @@ from keras_imaging.layers.composed_map import ComposedMap
 from keras_imaging.layers.linear_map import LinearMap, shape_and_values
 from keras_imaging.layers.unfolded.ista import LISTACPLayer, initial_step, initial_weight
 from keras_imaging.models.lista import Values, percentages
-from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
+from keras_imaging.models.pretrained import dtype_policies
+from keras_imaging.models.unfolded import MeasurementModel
 from keras_imaging.operators.matrix import checked_matrix
 
 _FEATURES, _MEASUREMENTS, _ATOMS = 256, 128, 512
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
-class CompressiveSensing(PretrainedModel):
+class CompressiveSensing(MeasurementModel):
     """Image patches f from few measurements y = Phi f, in a fixed number of learned steps.
 
     Codes x are found by LISTA-CPSS for A = Phi D, and f = D_K x, where D_K is a learned copy of
@@ -57,7 +58,7 @@ class CompressiveSensing(PretrainedModel):
     """
 
     task = "sensing"
-    not_architecture = (*PretrainedModel.not_architecture, "lam", "return_all_layers")
+    not_architecture = (*MeasurementModel.not_architecture, "lam", "return_all_layers")
 
     presets = {
         f"lista_cs_{rate}": {"phi": (m, _FEATURES), "dictionary": (_FEATURES, _ATOMS)}
@@ -119,14 +120,9 @@ class CompressiveSensing(PretrainedModel):
             "tied": tied,
             "lam": lam,
             "return_all_layers": return_all_layers,
-            "dtype": dtype,
+            "dtype": policy.name,
         }
         super().__init__(measurements, patches, config, weights, name)
-
-    @property
-    def unfolded(self) -> list[keras.layers.Layer]:
-        """The layers of the recursion, first to last; their outputs are codes."""
-        return [self.get_layer(f"layer_{k + 1}") for k in range(self._config["num_layers"])]
 
     @property
     def synthesis(self) -> keras.layers.Dense:
@@ -152,17 +148,6 @@ class CompressiveSensing(PretrainedModel):
         """The measurements of a patch without its mean."""
         patch = self.prepare(picture).ravel()
         return {self.inputs[0].name: (self.measurement_matrix @ (patch - patch.mean()))[None]}
-
-    def check_inputs(self, inputs):
-        m, f = self._config["phi"]
-        if len(inputs.shape) != 2 or inputs.shape[-1] != m:
-            raise ValueError(
-                f"{type(self).__name__} takes measurements (batch, {m}), for Phi of shape "
-                f"({m}, {f}). Received shape {tuple(inputs.shape)}."
-            )
-        dtype = keras.backend.standardize_dtype(inputs.dtype)
-        if "float" not in dtype:
-            raise ValueError(f"{type(self).__name__} takes real floats. Received dtype {dtype}.")
 
 
 def _product(phi, dictionary):

@@ -7,13 +7,14 @@ from keras_imaging.data.sparse import random_dictionary
 from keras_imaging.layers.conv_synthesis import ConvSynthesis, filter_shape_and_values
 from keras_imaging.layers.unfolded.ista import ConvLISTALayer
 from keras_imaging.models.lista import percentages
-from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
+from keras_imaging.models.pretrained import dtype_policies
+from keras_imaging.models.unfolded import UnfoldedModel
 
 _SIZE, _COUNT = 7, 32
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
-class ConvLISTA(PretrainedModel):
+class ConvLISTA(UnfoldedModel):
     """Images rebuilt from sparse feature maps that a fixed number of learned steps find.
 
     x+ = eta(x + W_k (image - D x)), D the synthesis by constant filters, W_k learned filters
@@ -52,7 +53,7 @@ class ConvLISTA(PretrainedModel):
         Liu, Chen, Wang, Yin, ALISTA (ICLR 2019), section 4 and its code.
     """
 
-    not_architecture = (*PretrainedModel.not_architecture, "lam", "return_all_layers")
+    not_architecture = (*UnfoldedModel.not_architecture, "lam", "return_all_layers")
 
     def __init__(
         self,
@@ -98,15 +99,10 @@ class ConvLISTA(PretrainedModel):
             "alpha": alpha,
             "return_all_layers": return_all_layers,
             "input_shape": list(input_shape),
-            "dtype": dtype,
+            "dtype": policy.name,
         }
         outputs = outputs if return_all_layers else outputs[-1]
         super().__init__(images, outputs, config, weights, name)
-
-    @property
-    def unfolded(self) -> list[keras.layers.Layer]:
-        """The layers of the recursion, first to last; their outputs are feature maps."""
-        return [self.get_layer(f"layer_{k + 1}") for k in range(self._config["num_layers"])]
 
     @staticmethod
     def _check_sides(input_shape, size, support_selection):

@@ -1,4 +1,4 @@
-"""What networks of Fourier convolutions share: their form for phones."""
+"""Base of networks of Fourier convolutions: their form for phones."""
 
 from keras_imaging.models.pretrained import PretrainedModel
 

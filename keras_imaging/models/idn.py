@@ -5,6 +5,7 @@ import keras
 from keras_imaging.layers.distillation import InformationDistillationBlock
 from keras_imaging.layers.enhancement import caffe_msra
 from keras_imaging.layers.interpolation import InterpolationUpsample
+from keras_imaging.layers.leaky_relu import LeakyReLU
 from keras_imaging.layers.upsample import TransposedUpsample
 from keras_imaging.models.pretrained import dtype_policies
 from keras_imaging.models.super_resolution import SuperResolutionModel, check_arguments
@@ -76,7 +77,7 @@ class IDN(SuperResolutionModel):
                 dtype=policy,
                 name=f"conv{k}",
             )(x)
-            x = keras.layers.LeakyReLU(0.05, dtype=policy, name=f"conv{k}_activation")(x)
+            x = LeakyReLU(0.05, dtype=policy, name=f"conv{k}_activation")(x)
         for k in range(1, num_blocks + 1):
             x = InformationDistillationBlock(
                 filters,

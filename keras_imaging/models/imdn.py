@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_imaging.layers.leaky_relu import LeakyReLU
 from keras_imaging.layers.multi_distillation import InformationMultiDistillationBlock
 from keras_imaging.layers.upsample import SubPixelUpsample
 from keras_imaging.models.pretrained import dtype_policies
@@ -63,7 +64,7 @@ class IMDN(SuperResolutionModel):
             outputs.append(x)
         x = keras.layers.Concatenate(dtype=policy, name="dense")(outputs)
         x = conv(filters, 1, "fusion")(x)
-        x = keras.layers.LeakyReLU(0.05, dtype=policy, name="fusion_activation")(x)
+        x = LeakyReLU(0.05, dtype=policy, name="fusion_activation")(x)
         x = conv(filters, 3, "refinement")(x)
         x = keras.layers.Add(dtype=full, name="features")([x, head])
         x = SubPixelUpsample(scale, channels, dtype=full, name="upsample")(x)
@@ -77,6 +78,13 @@ class IMDN(SuperResolutionModel):
             "dtype": policy.name,
         }
         super().__init__(inputs, x, config, weights, name=name or "imdn")
+
+    def load_published(self, arrays):
+        """Fill the network with the weights of the authors' PyTorch network."""
+        # The converter knows our layers; this class need not be loaded for it.
+        from keras_imaging.models.converters.torch_imdn import load_torch_weights
+
+        load_torch_weights(self, arrays)
 
 
 IMDN.presets = {f"imdn_x{scale}": {"scale": scale} for scale in (2, 3, 4)}

@@ -15,10 +15,12 @@ from keras_imaging.layers.unfolded.ista import (
     initial_step,
     initial_weight,
 )
-from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
+from keras_imaging.models.pretrained import dtype_policies
+from keras_imaging.models.unfolded import MeasurementModel
 from keras_imaging.operators import solve_analytic_weight
 from keras_imaging.operators.matrix import checked_matrix
 from keras_imaging.ops.proximal import selected_count
+from keras_imaging.silence import Silence
 
 Values = np.ndarray | tuple[int, int]
 
@@ -29,11 +31,11 @@ _UNIT_TOLERANCE = 1e-2
 _SAMPLES = 32
 
 
-class SparseRecovery(PretrainedModel):
+class SparseRecovery(MeasurementModel):
     """What the networks share: a dictionary, layers that start at zero, and all their outputs."""
 
     task = "sparse_recovery"
-    not_architecture = (*PretrainedModel.not_architecture, "lam", "return_all_layers")
+    not_architecture = (*MeasurementModel.not_architecture, "lam", "return_all_layers")
 
     def __init__(self, measurements, codes, A, config, weights, name):
         outputs = codes if config["return_all_layers"] else codes[-1]
@@ -43,11 +45,6 @@ class SparseRecovery(PretrainedModel):
             _, values = shape_and_values(A)
             if values is not None:
                 self.check_dictionary(values, weights)
-
-    @property
-    def unfolded(self) -> list[keras.layers.Layer]:
-        """The layers of the recursion, first to last."""
-        return [self.get_layer(f"layer_{k + 1}") for k in range(self._config["num_layers"])]
 
     @property
     def coupled(self) -> bool:
@@ -70,23 +67,11 @@ class SparseRecovery(PretrainedModel):
             # B starts as a multiple of A^T.
             B = ops.convert_to_numpy(self.get_layer("input_weight_1").matrix)
             A = B.T / np.linalg.norm(B, axis=1)
-        with warnings.catch_warnings():
-            # Random codes are recovered far beyond what is guaranteed.
-            warnings.simplefilter("ignore", UserWarning)
+        # Random codes are recovered far beyond what is guaranteed.
+        with Silence(r"\d+ non-zeros: "):
             sampler = SparseSampler(ops.convert_to_numpy(A), batch_size=_SAMPLES)
         measurements, _ = sampler.batch(0)
         return [{self.inputs[0].name: row[None]} for row in measurements]
-
-    def check_inputs(self, inputs):
-        m = self._config["A"][0]
-        if len(inputs.shape) != 2 or inputs.shape[-1] != m:
-            raise ValueError(
-                f"{type(self).__name__} takes measurements (batch, {m}), for A of shape "
-                f"{tuple(self._config['A'])}. Received shape {tuple(inputs.shape)}."
-            )
-        dtype = keras.backend.standardize_dtype(inputs.dtype)
-        if "float" not in dtype:
-            raise ValueError(f"{type(self).__name__} takes real floats. Received dtype {dtype}.")
 
     def check_dictionary(self, A: np.ndarray, weights: str) -> None:
         """Raise ValueError unless the weights are for this A.
@@ -107,8 +92,9 @@ class SparseRecovery(PretrainedModel):
         if not np.allclose(stored, A, atol=1e-3):
             raise ValueError(
                 f"The weights {str(weights)!r} are for another A: entries differ by up to "
-                f"{np.abs(stored - A).max():.3g}. Give A as its shape, {stored.shape}, to take "
-                "theirs, in the attribute `dictionary`."
+                f"{np.abs(stored - A).max():.3g}. Train others with `keras-imaging train lista "
+                f"--matrix FILE`; or give A as its shape, {stored.shape}, to take theirs, in the "
+                "attribute `dictionary`."
             )
 
 
@@ -211,7 +197,7 @@ class LISTA(SparseRecovery):
             "lam": lam,
             "coordinate_thresholds": coordinate_thresholds,
             "return_all_layers": return_all_layers,
-            "dtype": dtype,
+            "dtype": policy.name,
         }
         super().__init__(measurements, codes, A, config, weights, name)
 
@@ -302,7 +288,7 @@ class ALISTA(SparseRecovery):
             "train_weight": train_weight,
             "lam": lam,
             "return_all_layers": return_all_layers,
-            "dtype": dtype,
+            "dtype": policy.name,
         }
         super().__init__(measurements, codes, A, config, weights, name)
 
@@ -330,9 +316,8 @@ def tilista(A: Values | None = None, **kwargs) -> ALISTA:
         **kwargs: see `ALISTA`.
     """
     A, shape = checked_dictionary(A)
-    with warnings.catch_warnings():
-        # A / L is no analytic weight and need not satisfy its constraint.
-        warnings.filterwarnings("ignore", "W_i . A_i should be 1")
+    # A / L is no analytic weight and need not satisfy its constraint.
+    with Silence("W_i . A_i should be 1"):
         W = shape if isinstance(A, tuple) else A * np.float32(initial_step(A))
         return ALISTA(A, W, train_weight=True, **kwargs)
 

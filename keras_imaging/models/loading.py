@@ -1,4 +1,4 @@
-"""From a name to a trained network."""
+"""Load a trained network by name, file or run folder."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What models that hide a message share: their two inputs."""
+"""Base of models that hide a message: image and bits as inputs."""
 
 import keras
 

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_imaging.layers.leaky_relu import LeakyReLU
 from keras_imaging.models.pretrained import PretrainedModel, dtype_policies
 
 
@@ -73,7 +74,7 @@ class PatchDiscriminator(PretrainedModel):
                 x = keras.layers.BatchNormalization(
                     momentum=0.9, epsilon=1e-5, dtype=policy, name=f"stage{k + 1}_norm"
                 )(x)
-            x = keras.layers.LeakyReLU(0.2, dtype=policy, name=f"stage{k + 1}_activation")(x)
+            x = LeakyReLU(0.2, dtype=policy, name=f"stage{k + 1}_activation")(x)
             features.append(x)
         judgements = _conv(x, 1, 1, "judgements", full)
 

@@ -5,6 +5,7 @@ import keras
 from keras_imaging.layers.distillation import InformationDistillationBlock
 from keras_imaging.layers.enhancement import caffe_msra
 from keras_imaging.layers.interpolation import METHODS, InterpolationUpsample
+from keras_imaging.layers.leaky_relu import LeakyReLU
 from keras_imaging.layers.upsample import SubPixelUpsample, TransposedUpsample
 from keras_imaging.models.pretrained import dtype_policies
 from keras_imaging.models.super_resolution import SuperResolutionModel, check_arguments
@@ -128,7 +129,7 @@ class RDIDN(SuperResolutionModel):
         for k, factor in enumerate(STAGES[scale], start=1):
             upsample = UPSAMPLERS[upsampler]
             x = upsample(factor, upsample_filters, dtype=policy, name=f"upsample{k}")(x)
-            x = keras.layers.LeakyReLU(0.05, dtype=policy, name=f"upsample{k}_activation")(x)
+            x = LeakyReLU(0.05, dtype=policy, name=f"upsample{k}_activation")(x)
         normal = keras.initializers.RandomNormal(stddev=1e-3)
         x = conv(channels, 3, "tail", kernel_initializer=normal, dtype=full)(x)
         if global_skip is not None:

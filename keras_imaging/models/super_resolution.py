@@ -1,4 +1,4 @@
-"""What networks that enlarge pictures share."""
+"""Base of super-resolution networks."""
 
 import numpy as np
 

@@ -9,6 +9,7 @@ from keras_imaging.layers.reflection_padding import ReflectionPadding
 from keras_imaging.models.hidden import RepeatAtPixels
 from keras_imaging.models.message import MessageModel, message_inputs
 from keras_imaging.models.pretrained import dtype_policies
+from keras_imaging.picture_size import size_text
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
@@ -125,6 +126,13 @@ class VideoSealUNet(MessageModel):
         self.message_length = message_length
         self.stride = stride
 
+    def load_published(self, arrays):
+        """Fill the network with the weights of the authors' PyTorch network."""
+        # The converter knows our layers; this class need not be loaded for it.
+        from keras_imaging.models.converters.torch_video_seal import load_torch_weights
+
+        load_torch_weights(self, arrays)
+
     def check_inputs(self, inputs) -> None:
         super().check_inputs(inputs)
         image, bits = inputs["image"].shape, inputs["bits"].shape
@@ -157,7 +165,7 @@ def _check_size(size, stride):
     if any(side is not None and (side < stride or side % stride) for side in size):
         raise ValueError(
             f"VideoSealUNet expected heights and widths that are multiples of {stride}. "
-            f"Received {size[0]} x {size[1]}."
+            f"Received {size_text(*size)}."
         )
 
 

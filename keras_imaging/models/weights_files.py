@@ -1,4 +1,4 @@
-"""Weights in files: what a file is of, and how a model takes them."""
+"""Read and label weights files."""
 
 import contextlib
 import json

@@ -43,7 +43,8 @@ def solve_analytic_weight(A: np.ndarray, method: str = "exact") -> np.ndarray:
     if np.linalg.matrix_rank(A) < len(A):
         raise ValueError(
             f"method={method!r} needs A of full row rank {len(A)}; its rank is "
-            f"{np.linalg.matrix_rank(A)}. Use method='pgd'."
+            f"{np.linalg.matrix_rank(A)}. `solve_analytic_weight(A, method='pgd')` takes any A; "
+            "networks take its result as `W`."
         )
     W = _unit_products(np.linalg.solve(A @ A.T, A), A)
     return _minimax(W, A) if method == "minimax" else W

@@ -1,4 +1,4 @@
-"""How much the columns of a matrix resemble each other."""
+"""Mutual coherence of a matrix."""
 
 import numpy as np
 

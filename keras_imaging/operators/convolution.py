@@ -4,6 +4,7 @@ import numpy as np
 from keras import ops
 
 from keras_imaging.operators.linear_operator import LinearOperator
+from keras_imaging.ops.fourier import irfft2, rfft2
 from keras_imaging.ops.separable import gaussian_taps
 
 BOUNDARIES = ("circular", "zero")
@@ -74,11 +75,28 @@ class Convolution(LinearOperator):
         weights = np.tile(kernel[:, :, None, None], (1, 1, x.shape[-1], 1))
         return ops.depthwise_conv(x, ops.cast(weights, x.dtype), padding="valid")
 
+    def gain_bounds(self):
+        if self.boundary == "zero" or None in self.input_shape:
+            # The largest gain of a wave, in images of any size.
+            return 0.0, float(np.abs(self.kernel.astype("float64")).sum())
+        spectrum = np.abs(np.fft.fft2(self.kernel.astype("float64"), self.input_shape[:2]))
+        return float(spectrum.min()), float(spectrum.max())
+
     def _exact_norm(self):
         if self.boundary == "zero" or None in self.input_shape:
             return None
         # A circular convolution is diagonal in the Fourier basis.
         return np.abs(np.fft.fft2(self.kernel, self.input_shape[:2])).max()
+
+    def _resolvent(self, b, t):
+        if self.boundary == "zero" or None in self.input_shape:
+            return None
+        spectrum = np.fft.fft2(self.kernel.astype("float64"), self.input_shape[:2])
+        energy = np.abs(spectrum[:, : b.shape[2] // 2 + 1]) ** 2
+        # The same for every channel; t may be one for each image.
+        factor = 1 / (1 + t * ops.convert_to_tensor(energy[None, :, :, None], b.dtype))
+        re, im = rfft2(b)
+        return irfft2((re * factor, im * factor), self.input_shape[:2])
 
 
 class Blur(Convolution):

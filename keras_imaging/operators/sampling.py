@@ -1,4 +1,4 @@
-"""Pixels that are seen and pixels that are not: inpainting."""
+"""Pixel mask as an operator: inpainting."""
 
 import numpy as np
 from keras import ops
@@ -41,5 +41,11 @@ class Sampling(LinearOperator):
 
     _adjoint = _forward
 
+    def gain_bounds(self):
+        return float(self.mask.all()), float(self.mask.any())
+
     def _exact_norm(self):
         return float(self.mask.any())
+
+    def _resolvent(self, b, t):
+        return b / (1 + t * ops.cast(self.mask, b.dtype))

@@ -1,4 +1,4 @@
-"""Cropping that evaluation protocols ask for."""
+"""Crop images as evaluation protocols do."""
 
 from keras_imaging.typing import Tensor
 

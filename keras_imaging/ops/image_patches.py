@@ -1,4 +1,4 @@
-"""Cut an image into patches and put it together again."""
+"""Extract patches of an image and merge them."""
 
 import numpy as np
 

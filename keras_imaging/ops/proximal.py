@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_imaging.ops.euclidean_length import euclidean_length
 from keras_imaging.ops.finite_difference import finite_difference, finite_difference_adjoint
 from keras_imaging.typing import Tensor
 
@@ -74,15 +75,17 @@ def selected_count(n: int, percent: float) -> int:
     return int(np.clip(np.rint(np.float32(n - 1) * fraction), 0, n - 1))
 
 
-def group_soft_threshold(x: Tensor, threshold: Tensor | float, axis: int = -1) -> Tensor:
+def group_soft_threshold(
+    x: Tensor, threshold: Tensor | float, axis: int | tuple[int, ...] = -1
+) -> Tensor:
     """Proximal map of t times the sum of the Euclidean lengths of groups of entries.
 
     Args:
         x: real or complex.
         threshold: t >= 0, broadcast against x with `axis` reduced to 1.
-        axis: along which a group lies.
+        axis: along which a group lies, or the axes over which one spreads.
     """
-    size = ops.sqrt(ops.sum(ops.square(ops.abs(x)), axis=axis, keepdims=True))
+    size = euclidean_length(x, axis, keepdims=True)
     factor = ops.maximum(size - threshold, 0) / ops.where(size > 0, size, ops.ones_like(size))
     return x * ops.cast(factor, x.dtype)
 
@@ -103,7 +106,7 @@ def project_box(x: Tensor, low: float, high: float) -> Tensor:
     return ops.clip(x, low, high)
 
 
-def tv_prox(images: Tensor, weight: float, n_iterations: int = 50) -> Tensor:
+def tv_prox(images: Tensor, weight: Tensor | float, n_iterations: int = 50) -> Tensor:
     """Proximal map of isotropic total variation, by projected gradient on its dual.
 
     p <- p + D(x) / 8 t, shortened to length 1 where longer; x = v - t D^T p. Chambolle's method
@@ -111,7 +114,7 @@ def tv_prox(images: Tensor, weight: float, n_iterations: int = 50) -> Tensor:
 
     Args:
         images: v, `(batch, height, width, channels)`, real or complex; channels apart.
-        weight: t > 0, in the units of the images.
+        weight: t > 0, in the units of the images; a tensor broadcasts against them.
         n_iterations: of the dual.
 
     Raises:
@@ -121,15 +124,17 @@ def tv_prox(images: Tensor, weight: float, n_iterations: int = 50) -> Tensor:
         Chambolle, An algorithm for total variation minimization and applications (2004); Total
         variation minimization and a class of binary MRF models (2005), for the projection.
     """
-    if not weight > 0:
+    if isinstance(weight, int | float) and not weight > 0:
         raise ValueError(f"`weight` must be positive. Received: weight={weight}")
+
+    weight = ops.convert_to_tensor(weight, images.dtype)
 
     def primal(dual):
         return images - weight * finite_difference_adjoint(dual)
 
     def iterate(_, dual):
-        dual = dual + finite_difference(primal(dual)) / (8 * weight)
-        length = ops.sqrt(ops.sum(ops.square(ops.abs(dual)), axis=-1, keepdims=True))
+        dual = dual + finite_difference(primal(dual)) / (8 * weight[..., None])
+        length = euclidean_length(dual, -1, keepdims=True)
         return dual / ops.cast(ops.maximum(length, 1), dual.dtype)
 
     start = ops.zeros_like(finite_difference(images))

@@ -1,4 +1,4 @@
-"""Exact relations between upsampling kernels."""
+"""Transposed-convolution kernels as equal sub-pixel kernels."""
 
 import keras
 

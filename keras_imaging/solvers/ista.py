@@ -1,11 +1,14 @@
 """Sparse recovery by iterated shrinkage: ISTA, FISTA, AMP."""
 
+import dataclasses
 from collections.abc import Callable
-from functools import partial
 
+import keras
 from keras import ops
 
-from keras_imaging.operators import LinearOperator
+from keras_imaging.operators import LinearOperator, as_operator
+from keras_imaging.ops import proximal
+from keras_imaging.ops.euclidean_length import euclidean_length
 from keras_imaging.ops.proximal import soft_threshold
 from keras_imaging.solvers.loop import check_data, solve
 from keras_imaging.solvers.result import SolverResult
@@ -15,7 +18,7 @@ from keras_imaging.typing import Tensor
 
 def ista(
     y: Tensor,
-    A: LinearOperator,
+    A: LinearOperator | Tensor,
     lam: float = 0.1,
     *,
     prox: Callable[[Tensor, float], Tensor] = soft_threshold,
@@ -32,14 +35,17 @@ def ista(
 
     x+ = prox_{step lam g}(x + step A^H (y - A x))
 
-    Converges for steps below 2 / ||A||^2. Works on every backend, in `tf.function`, XLA and
-    `jax.jit`.
+    Converges for steps below 2 / ||A||^2. x scales exactly with y and lam. Works on every backend,
+    eagerly as one compiled program, and within `tf.function`, XLA and `jax.jit`; there, and only
+    there, gradients flow.
 
     Args:
         y: measurements, a batch of `A.output_shape`.
-        A: the forward model.
+        A: the forward model: an operator, or a matrix `(m, n)`.
         lam: weight of g, not negative.
-        prox: `prox(x, t)`, the proximal map of t g: of `ops.proximal`, a denoiser, a network.
+        prox: `prox(x, t)`, the proximal map of t g: of `ops.proximal`, a denoiser, a network; t is
+            a scalar tensor. With functions of `ops.proximal` the loop is compiled once for one A
+            and problems of one shape, with others in every call.
         penalty: g summed over each problem, `(batch,)`, for the objective; None: the l1 norm if
             `prox` is the soft threshold, else the objective is that of the data alone.
         step: None takes 1 / (1.001 ||A||^2).
@@ -54,7 +60,8 @@ def ista(
         The solutions, with their history.
 
     Raises:
-        ValueError: on shapes that do not fit, NaN, a step that is not positive, divergence.
+        ValueError: on shapes that do not fit, NaN, a step that is not positive; on divergence, with
+            the variable that is not finite and the iteration.
 
     Warns:
         NotConvergedWarning: if the tolerance is not reached.
@@ -68,17 +75,22 @@ def ista(
     Reference:
         Daubechies, Defrise, De Mol (2004).
     """
-    step, y, start = _prepared(y, A, lam, step, start)
-    iteration = partial(ista_step, **_parts(y, A, lam, prox, step))
-    noted = _measures(y, A, lam, prox, penalty, history, measures)
+    A, problem, start = _prepared(y, A, lam, step, start)
     return solve(
-        "ISTA", lambda x: (iteration(x),), (start,), n_iterations, tolerance, noted, progress
+        "ISTA",
+        _Shrinkage(_ista, A, prox),
+        {"x": start},
+        n_iterations,
+        tolerance,
+        problem=problem,
+        progress=progress,
+        **_noted(A, prox, penalty, history, measures),
     )
 
 
 def fista(
     y: Tensor,
-    A: LinearOperator,
+    A: LinearOperator | Tensor,
     lam: float = 0.1,
     *,
     prox: Callable[[Tensor, float], Tensor] = soft_threshold,
@@ -102,16 +114,22 @@ def fista(
     Reference:
         Beck and Teboulle (2009).
     """
-    step, y, start = _prepared(y, A, lam, step, start)
-    iteration = partial(fista_step, **_parts(y, A, lam, prox, step))
-    noted = _measures(y, A, lam, prox, penalty, history, measures)
-    state = (start, start, ops.ones((), "float32"))
-    return solve("FISTA", iteration, state, n_iterations, tolerance, noted, progress)
+    A, problem, start = _prepared(y, A, lam, step, start)
+    return solve(
+        "FISTA",
+        _Shrinkage(fista_step, A, prox),
+        {"x": start, "z": start, "t": ops.ones((), problem["step"].dtype)},
+        n_iterations,
+        tolerance,
+        problem=problem,
+        progress=progress,
+        **_noted(A, prox, penalty, history, measures),
+    )
 
 
 def amp(
     y: Tensor,
-    A: LinearOperator,
+    A: LinearOperator | Tensor,
     factor: float = 1.14,
     *,
     threshold: Callable[[Tensor, Tensor], Tensor] = soft_threshold,
@@ -129,7 +147,7 @@ def amp(
 
     Args:
         y: measurements, `(batch, m)`.
-        A: a `Matrix`, or another operator between vectors.
+        A: a matrix `(m, n)`, or an operator between vectors.
         factor: of the threshold, in standard deviations of the residual, positive.
         threshold: `threshold(x, t)`.
         n_iterations: at most.
@@ -145,20 +163,93 @@ def amp(
     Reference:
         Donoho, Maleki, Montanari (2009).
     """
+    A = as_operator(A)
     if len(A.input_shape) != 1 or len(A.output_shape) != 1:
         raise ValueError(f"AMP needs an operator between vectors, such as Matrix. Received: {A!r}")
     if not factor > 0:
         raise ValueError(f"`factor` must be positive. Received: {factor}")
     y, start = _start(y, A, start)
-    iteration = partial(
-        amp_step, y=y, forward=A, backward=A.adjoint, threshold=threshold, factor=factor
+    noted = {}
+    if history:
+        measures = measures or {}
+        noted = {
+            "measure": _Figures(A, None, tuple(measures.values())),
+            "figures": ("residual", *measures),
+        }
+    return solve(
+        "AMP",
+        _MessagePassing(A, threshold, factor),
+        {"x": start, "v": y - A(start)},
+        n_iterations,
+        tolerance,
+        problem={"y": y},
+        progress=progress,
+        keep=_holds_still(A, threshold) and not measures,
+        **noted,
     )
-    noted = {"residual": lambda x: ops.mean(_norm(y - A(x))), **(measures or {})} if history else {}
-    state = (start, y - A(start))
-    return solve("AMP", iteration, state, n_iterations, tolerance, noted, progress)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shrinkage:
+    """An iteration of ISTA's kin: equal to another of the same parts, so that its loop is kept."""
+
+    iteration: Callable
+    A: LinearOperator
+    prox: Callable
+
+    def __call__(self, problem, *state):
+        return self.iteration(
+            *state,
+            y=problem["y"],
+            forward=self.A,
+            backward=lambda r: ops.cast(problem["step"], r.dtype) * self.A.adjoint(r),
+            prox=lambda x: self.prox(x, problem["threshold"]),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _MessagePassing:
+    A: LinearOperator
+    threshold: Callable
+    factor: float
+
+    def __call__(self, problem, x, v):
+        return amp_step(
+            x,
+            v,
+            y=problem["y"],
+            forward=self.A,
+            backward=self.A.adjoint,
+            threshold=self.threshold,
+            factor=self.factor,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Figures:
+    """Objective, if there is a penalty, residual, and further measures of x."""
+
+    A: LinearOperator
+    penalty: Callable | None
+    measures: tuple[Callable, ...]
+
+    def __call__(self, problem, state):
+        x = state["x"]
+        residual = _length(self.A(x) - problem["y"])
+        further = [measure(x) for measure in self.measures]
+        if self.penalty is None:
+            return ops.mean(residual), *further
+        objective = 0.5 * residual**2 + problem["lam"] * self.penalty(x)
+        return ops.mean(objective), ops.mean(residual), *further
+
+
+def _ista(x, **parts):
+    return (ista_step(x, **parts),)
 
 
 def _prepared(y, A, lam, step, start):
+    """The operator, what an iteration is given, and the start."""
+    A = as_operator(A)
     if not lam >= 0:
         raise ValueError(f"`lam` must not be negative. Received: lam={lam}")
     if step is None:
@@ -168,17 +259,14 @@ def _prepared(y, A, lam, step, start):
         step = step_size(norm)
     if not step > 0:
         raise ValueError(f"`step` must be positive. Received: step={step}")
-    return (step, *_start(y, A, start))
-
-
-def _parts(y, A, lam, prox, step):
-    """What the step is made of."""
-    return {
-        "y": y,
-        "forward": A,
-        "backward": lambda residual: step * A.adjoint(residual),
-        "prox": lambda x: prox(x, step * lam),
-    }
+    y, start = _start(y, A, start)
+    real = keras.backend.standardize_dtype(ops.abs(start).dtype)
+    numbers = {"step": step, "threshold": step * lam, "lam": lam}
+    return (
+        A,
+        {"y": y, **{name: ops.convert_to_tensor(n, real) for name, n in numbers.items()}},
+        start,
+    )
 
 
 def _start(y, A, start):
@@ -193,21 +281,28 @@ def _start(y, A, start):
     return ops.cast(y, A(start).dtype), start
 
 
-def _measures(y, A, lam, prox, penalty, history, measures):
+def _noted(A, prox, penalty, history, measures):
+    """What `solve` notes of every iterate, and whether it may keep the loop."""
+    keep = _holds_still(A, prox) and penalty is None and not measures
     if not history:
-        return {}
-    if penalty is None and prox is soft_threshold:
-        penalty = l1_norm
-
-    def objective(x):
-        data = 0.5 * _norm(A(x) - y) ** 2
-        return ops.mean(data if penalty is None else data + lam * penalty(x))
-
+        return {"keep": keep}
+    if penalty is None:
+        penalty = l1_norm if prox is soft_threshold else _nothing
+    measures = measures or {}
     return {
-        "objective": objective,
-        "residual": lambda x: ops.mean(_norm(A(x) - y)),
-        **(measures or {}),
+        "keep": keep,
+        "measure": _Figures(A, penalty, tuple(measures.values())),
+        "figures": ("objective", "residual", *measures),
     }
+
+
+def _holds_still(A, function):
+    """Whether neither can change behind a compiled loop: no weights, no function from outside."""
+    return not A.variables and getattr(function, "__module__", None) == proximal.__name__
+
+
+def _nothing(x):
+    return 0.0
 
 
 def l1_norm(x: Tensor) -> Tensor:
@@ -215,5 +310,5 @@ def l1_norm(x: Tensor) -> Tensor:
     return ops.sum(ops.abs(x), axis=tuple(range(1, len(x.shape))))
 
 
-def _norm(x):
-    return ops.sqrt(ops.sum(ops.square(ops.abs(x)), axis=tuple(range(1, len(x.shape)))))
+def _length(x):
+    return euclidean_length(x, tuple(range(1, len(x.shape))))

@@ -1,4 +1,4 @@
-"""What a solver gives back."""
+"""Result of a solver."""
 
 import dataclasses
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from keras import ops
 
+from keras_imaging.ops.euclidean_length import euclidean_length
 from keras_imaging.typing import Tensor
 
 Map = Callable[[Tensor], Tensor]
@@ -97,7 +98,7 @@ def amp_step(
         y: measurements `(batch, m)`.
         forward: A, with columns of length 1.
         backward: A^T.
-        threshold: `eta(x, t)`, such as `ops.soft_threshold`.
+        threshold: `eta(x, t)`, such as `ops.proximal.soft_threshold`.
         factor: of the threshold.
 
     Returns:
@@ -107,7 +108,7 @@ def amp_step(
         Donoho, Maleki, Montanari, Message-passing algorithms for compressed sensing (2009).
     """
     m = y.shape[-1]
-    spread = ops.sqrt(ops.sum(ops.square(ops.abs(v)), axis=-1, keepdims=True) / m)
+    spread = euclidean_length(v, -1, keepdims=True) / m**0.5
     x = proximal_step(x, backward(v), lambda codes: threshold(codes, factor * spread))
     active = ops.sum(ops.cast(ops.abs(x) > 0, spread.dtype), axis=-1, keepdims=True)
     return x, y - forward(x) + ops.cast(active / m, v.dtype) * v

@@ -1,4 +1,4 @@
-"""FaceGuard's surroundings: keys, marking and reading pictures, the test, the registry.
+"""FaceGuard on pictures: keys, marking and reading, the detection test, the registry.
 
 The networks are `keras_imaging.models.FaceGuardEncoder` and `FaceGuardDecoder`.
 """

@@ -5,7 +5,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_imaging.watermark.embedding import MIN_SIDE, checked_box, extract, least_cover
+from keras_imaging.watermark.embedding import (
+    MIN_SIDE,
+    checked_box,
+    extract,
+    least_cover,
+    rgb_picture,
+)
 from keras_imaging.watermark.region import Box, shrink
 
 # Training shows the networks regions that are up to 0.03 larger or smaller and moved by 0.02 of
@@ -43,6 +49,7 @@ def align(
         >>> picture = keras_imaging.data.sample_image()
         >>> logits = extract(decoder, picture, align(decoder, picture))
     """
+    image = rgb_picture(image)
     box = checked_box(image, box)
     if np.abs(extract(decoder, image, box)).mean() >= _SURE:
         return box

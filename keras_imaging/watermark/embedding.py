@@ -4,21 +4,21 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
+from keras_imaging.inference.pictures import as_picture
 from keras_imaging.models.faceguard import STRENGTH
+from keras_imaging.picture_size import size_text
 from keras_imaging.watermark.region import Box, add_enlarged, shrink
 from keras_imaging.watermark.statistics import check_bits
 
 # Less of a picture carries no mark.
 MIN_SIDE = 32
 
-# Rounding may carry a float image this far out of 0..1.
-_TOLERANCE = 1e-3
-
 
 def embed(
     encoder: Callable,
-    image: np.ndarray,
+    image: ArrayLike,
     bits: np.ndarray,
     strength: float | None = None,
     box: tuple[int, int, int, int] | None = None,
@@ -33,7 +33,8 @@ def embed(
     Args:
         encoder: takes `[images (1, S, S, 3) float32 in 0..1, bits (1, n)]` and returns the residual
             `(1, S, S, 1)` in -1..1; with attributes `image_size` (S) and `message_length` (n).
-        image: `(height, width, 3)` RGB; uint8, uint16, or float in 0..1.
+        image: an array, a Pillow image or a tensor: `(height, width, 3)` RGB; uint8, uint16, or
+            float in 0..1.
         bits: `(n,)` of 0 and 1, as from `watermark_bits`.
         strength: greatest change, as a share of the full range, 0..1; None is the encoder's
             attribute `strength`, or 0.03 where it has none.
@@ -57,6 +58,7 @@ def embed(
         Yang, Liang, He, Cao, Gong, "FaceGuard: Proactive Deepfake Detection", 2021. How the mark is
         brought to any size is ours.
     """
+    image = rgb_picture(image)
     box = checked_box(image, box)
     bits = check_bits(bits, "bits")
     if len(bits) != encoder.message_length:
@@ -76,7 +78,7 @@ def embed(
 
 
 def extract(
-    decoder: Callable, image: np.ndarray, box: tuple[int, int, int, int] | None = None
+    decoder: Callable, image: ArrayLike, box: tuple[int, int, int, int] | None = None
 ) -> np.ndarray:
     """Read the logits of the bits in a picture or a region of it; a bit is logit > 0.
 
@@ -97,6 +99,7 @@ def extract(
         >>> extract(decoder, keras_imaging.data.sample_image()).shape
         (64,)
     """
+    image = rgb_picture(image)
     size = decoder.image_size
     small = shrink(image, checked_box(image, box), (size, size))
     return _run(decoder, small[None])[0]
@@ -126,7 +129,6 @@ def _checked_support(support, size):
 
 def checked_box(image: np.ndarray, box: tuple[int, int, int, int] | None) -> Box:
     """The region as a `Box`, the whole picture for None; ValueError if there is no such region."""
-    _check_image(image)
     height, width = image.shape[:2]
     if box is None:
         box = (0, 0, width, height)
@@ -138,40 +140,38 @@ def checked_box(image: np.ndarray, box: tuple[int, int, int, int] | None) -> Box
     if min(box.width, box.height) < MIN_SIDE:
         raise ValueError(
             f"Expected a region of at least {MIN_SIDE} x {MIN_SIDE} pixels. Received: "
-            f"{box.width} x {box.height}"
+            f"{size_text(box.height, box.width)}"
         )
     # A region twice the picture would be mostly repeated border.
     if max(box.width - 2 * width, box.height - 2 * height) > 0:
         raise ValueError(
-            f"`box` must be at most twice as large as the picture of {width} x {height} pixels. "
+            f"`box` must be at most twice as large as the picture of {size_text(height, width)}. "
             f"Received: {tuple(box)}"
         )
     if least_cover(image, box) < MIN_SIDE:
         raise ValueError(
             f"`box` must cover at least {MIN_SIDE} x {MIN_SIDE} pixels of the picture of "
-            f"{width} x {height}. Received: {tuple(box)}"
+            f"{size_text(height, width)}. Received: {tuple(box)}"
         )
     return box
 
 
-def _check_image(image):
-    if not isinstance(image, np.ndarray):
-        raise ValueError(f"`image` must be a NumPy array. Received: {type(image).__name__}")
+def rgb_picture(image: ArrayLike) -> np.ndarray:
+    """An RGB picture as an array, checked.
+
+    Args:
+        image: as `inference.pictures.as_picture` takes it, of three channels.
+
+    Raises:
+        ValueError: if it is something else.
+    """
+    image = as_picture(image)
     if image.ndim != 3 or image.shape[2] != 3:
-        advice = ""
-        if image.ndim == 2 or image.shape[2:] == (1,):
-            advice = " Repeat a grey channel three times."
-        elif image.shape[2:] == (4,):
+        advice = " Repeat a grey channel three times."
+        if image.shape[2:] == (4,):
             advice = " Split the alpha channel off."
         raise ValueError(
             "Expected one RGB picture of shape (height, width, 3). "
             f"Received: shape {image.shape}.{advice}"
         )
-    if image.dtype.kind == "f":
-        low, high = (image.min(), image.max()) if image.size else (0, 0)
-        if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):
-            raise ValueError(
-                f"Expected float values in 0..1 without NaN. Received values from {low} to {high}."
-            )
-    elif image.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"Expected uint8, uint16 or float values. Received: {image.dtype}")
+    return image

@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 
+from keras_imaging.data.levels import from_unit
 from keras_imaging.watermark.region import Box, shrink
 
 # The detector sees the picture at this many pixels on its longer side.
@@ -39,7 +40,7 @@ def find_faces(image: np.ndarray) -> list[Box]:
         return []
     scale = min(1.0, _SIDE / max(height, width))
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
-    small = np.floor(shrink(image, Box(0, 0, width, height), size) * 255 + 0.5).astype("uint8")
+    small = from_unit(shrink(image, Box(0, 0, width, height), size), "uint8")
     least = max(24, int(_LEAST * min(size)))
     hits = _detector().detect_multi_scale(
         small,

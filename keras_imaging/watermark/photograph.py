@@ -1,5 +1,6 @@
 """Stamp and verify picture files."""
 
+import io
 import os
 import pathlib
 from collections.abc import Callable, Sequence
@@ -7,18 +8,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_imaging.data.encoding import check_writable_as, encode
+from keras_imaging.data.files import partial_path
 from keras_imaging.data.images import colours, read_image
-from keras_imaging.data.metadata import (
-    check_encodable_as,
-    encode_with_metadata,
-    read_metadata,
-)
+from keras_imaging.data.metadata import read_metadata
+from keras_imaging.formats import STAMPABLE, check_suffix
 from keras_imaging.watermark.alignment import align
 from keras_imaging.watermark.embedding import MIN_SIDE, embed, extract, least_cover
 from keras_imaging.watermark.faces import find_faces
 from keras_imaging.watermark.keys import Key, fingerprint, watermark_bits
 from keras_imaging.watermark.region import Box
-from keras_imaging.watermark.registry import Registry, partial_path, place_picture
+from keras_imaging.watermark.registry import Registry, place_picture
 from keras_imaging.watermark.statistics import DEFAULT_ALPHA, MatchResult, match_test
 
 # How to choose the region to stamp; see `stamp_regions`.
@@ -71,7 +71,7 @@ def stamp_file(
     quality: int = 95,
     registry: Registry | None = None,
 ) -> Stamped:
-    """Stamp a picture file with a key's bits; EXIF and colour profile are kept, upright.
+    """Stamp a picture file with a key's bits; its metadata are kept, see `read_metadata`.
 
     Picture, sidecar (if there is a nonce) and row of the registry come into being together, and
     stay so whenever the process dies.
@@ -100,7 +100,7 @@ def stamp_file(
         registry.check_new(fingerprint(key.secret), nonce)
     bits = watermark_bits(key.secret, key.identity, encoder.message_length, nonce)
     image = read_image(source)
-    check_encodable_as(target, image.shape, image.dtype, quality)
+    _check_target(target, image, quality)
     marked = colours(image)
     regions = stamp_regions(marked, box, faces)
     for region in regions.boxes:
@@ -108,7 +108,9 @@ def stamp_file(
     marked = _like(image, marked)
     del image
 
-    content = encode_with_metadata(target, marked, read_metadata(source), quality)
+    content = io.BytesIO()
+    encode(content, target, marked, read_metadata(source), quality)
+    content = content.getvalue()
     if registry is None:
         place_picture(target, content, key, nonce, partial_path(target))
     else:
@@ -212,6 +214,13 @@ def stamp_regions(image: np.ndarray, box: Box | None = None, faces: str = "large
     if faces == "all" or len(found) == 1:
         return Regions(found, [f"face {k}" for k in range(1, len(found) + 1)])
     return Regions(found[:1], ["face 1"], f"{len(found)} faces; the largest was stamped.")
+
+
+def _check_target(target, image, quality):
+    check_suffix(target, STAMPABLE)
+    if not 1 <= quality <= 100:
+        raise ValueError(f"`quality` must be in 1..100. Received: {quality}")
+    check_writable_as(target, image.shape, image.dtype)
 
 
 def _like(image, marked):

@@ -1,4 +1,4 @@
-"""Which pictures were stamped, with which nonces: one SQLite file.
+"""Registry of stamped pictures and their nonces: one SQLite file.
 
 A picture and its row come into being together: a pending row is committed, the picture written
 under another name and renamed into place, the row confirmed. After a crash the next to open the
@@ -15,12 +15,12 @@ import datetime
 import hashlib
 import os
 import pathlib
-import secrets
 import sqlite3
 import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from keras_imaging.data.files import partial_path, put_in_place
 from keras_imaging.watermark.keys import Key
 from keras_imaging.watermark.keys import fingerprint as fingerprint_of
 from keras_imaging.watermark.sidecar import file_digest, propose_sidecar, settle_sidecar
@@ -290,11 +290,6 @@ def _connect_to_read(path, wait):
     return sqlite3.connect(uri, timeout=wait, isolation_level=None, uri=True)
 
 
-def partial_path(picture: pathlib.Path) -> pathlib.Path:
-    """A name for the unfinished file of a picture that no other file has."""
-    return picture.with_name(f".{picture.name}.{secrets.token_hex(4)}.partial")
-
-
 def place_picture(
     picture: pathlib.Path, content: bytes, key: Key, nonce: bytes, partial: pathlib.Path
 ) -> None:
@@ -314,7 +309,7 @@ def place_picture(
             stream.flush()
             os.fsync(stream.fileno())
         propose_sidecar(picture, hashlib.sha256(content).hexdigest(), key, nonce)
-        os.replace(partial, picture)
+        put_in_place(partial, picture)
     finally:
         partial.unlink(missing_ok=True)
         settle_sidecar(picture)

@@ -84,8 +84,10 @@ def file_digest(path: str | os.PathLike) -> str | None:
 
 
 def _proposal_path(picture):
-    path = sidecar_path(picture)
-    return path.with_name(f".{path.name}.proposed")
+    # Found again by the picture's name, but no longer than any other.
+    picture = pathlib.Path(picture)
+    name = hashlib.sha256(os.fsencode(picture.name)).hexdigest()[:16]
+    return picture.with_name(f".{name}.proposed")
 
 
 def _proposed(picture):

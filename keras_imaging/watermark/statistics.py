@@ -1,4 +1,4 @@
-"""Does a picture carry a key's mark? Exact tests, thresholds and their errors.
+"""Detection test of watermarks: exact p-values, thresholds, error rates.
 
 Under "the picture is not derived from one that this key marked" the key's bits are uniform and
 independent of whatever the decoder says, so the number of matches k of n bits is Binomial(n, 1/2)

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -7,6 +8,8 @@ import pytest
 import keras_imaging
 from keras_imaging.cli import app
 from keras_imaging.cli.output import print_json
+from keras_imaging.cli.quiet import quiet_start
+from keras_imaging.models import shipped_weights
 
 
 def test_help_and_version_load_no_keras():
@@ -18,7 +21,7 @@ def test_help_and_version_load_no_keras():
     )
     for option, expected in (("--help", "upscale"), ("--version", keras_imaging.__version__)):
         done = subprocess.run(
-            [sys.executable, "-c", code, option], capture_output=True, text=True, timeout=60
+            [sys.executable, "-c", code, option], capture_output=True, text=True, timeout=400
         )
         assert done.returncode == 0, done.stderr
         assert expected in done.stdout
@@ -71,5 +74,29 @@ def test_weights_are_listed(run, shipped):
     shipped("rdidn_x2", 2)
     code, out, _ = run("weights")
     assert code == 0
-    assert "rdidn_x2" in out and "33.25" in out
+    assert "rdidn_x2" in out and "Set5: psnr 33.25 dB" in out
     assert '"scale": 2' in run("weights", "--json")[1]
+    code, out, _ = run("weights", "rdidn_x2")
+    assert code == 0 and "  model: RDIDN\n" in out and "      ssim: 0.9312\n" in out
+    code, _, err = run("weights", "rdidn_x9")
+    assert code == 2 and "shipped: rdidn_x2" in err
+
+
+def test_a_line_for_each_of_the_weights_in_the_package(run):
+    names = list(shipped_weights())
+    code, out, _ = run("weights")
+    lines = out.splitlines()
+    assert code == 0 and len(lines) == len(names) + 1
+    assert [line.split()[0] for line in lines[:-1]] == names
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize(("level", "seen"), [(None, ""), ("3", ""), ("2", "noise"), ("0", "noise")])
+def test_start_up_noise_is_for_those_who_ask_for_it(monkeypatch, capfd, level, seen):
+    if level is None:
+        monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    else:
+        monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", level)
+    with quiet_start():
+        os.write(2, b"noise")
+    assert capfd.readouterr().err == seen

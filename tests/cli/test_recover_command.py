@@ -96,6 +96,7 @@ def test_bad_problems(run, tmp_path):
         "nan": ({"A": A, "y": Y * np.nan}, "y holds values that are NaN"),
         "complex": ({"A": A, "y": Y * 1j}, "must be real"),
         "nothing": ({"A": A}, "must hold y"),
+        "empty": ({"A": A, "y": Y[:0]}, "y holds no problem"),
         "text": ({"A": A, "y": np.array(["a"])}, "expected numbers"),
     }
     for name, (arrays, message) in problems.items():
@@ -107,16 +108,23 @@ def test_bad_problems(run, tmp_path):
     assert not [name for name in os.listdir() if "codes.npz" in name and name != "codes.npz"]
 
 
+def test_codes_that_are_all_zero(run, tmp_path):
+    np.savez(tmp_path / "zero.npz", A=A, y=0 * Y, x=0 * X)
+    code, out, err = run("recover", "zero.npz")
+    assert code == 0 and "NMSE" not in out
+    assert "warning: x is zero throughout" in err
+
+
 def test_bad_options(run, problem, tmp_path):
     (tmp_path / "text.npz").write_text("no arrays")
     for args, message in (
-        ((problem, "--step", "-1"), "`step` must be positive"),
-        ((problem, "--lam", "-1"), "`lam` must not be negative"),
-        ((problem, "--iterations", "0"), "at least 1"),
+        ((problem, "--step", "-1"), "--step must be positive"),
+        ((problem, "--lam", "-1"), "Invalid value for '--lam'"),
+        ((problem, "--iterations", "0"), "Invalid value for '--iterations'"),
         ((problem, "--solver", "omp"), "is not one of 'fista', 'ista', 'amp'"),
         ((problem, "--weights", "rdidn_small_x2"), "Expected one for sparse_recovery"),
         ((problem, "--weights", "no.weights.h5"), "no.weights.h5"),
-        ((problem, "--out", "codes.txt"), "ends with .npy or .npz"),
+        ((problem, "--out", "codes.txt"), "ends with one of .npy, .npz"),
         ((problem, "--matrix", "text.npz"), "text.npz"),
         (("missing.npz",), "missing.npz"),
         (("text.npz",), "text.npz"),

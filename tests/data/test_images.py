@@ -1,7 +1,9 @@
+import concurrent.futures
 import contextlib
 import os
 import pathlib
 import struct
+import warnings
 import zlib
 
 import numpy as np
@@ -11,11 +13,11 @@ from PIL import Image, ImageOps
 from keras_imaging.data import images
 from keras_imaging.data.images import (
     list_images,
-    read_icc_profile,
     read_image,
     sample_image,
     write_image,
 )
+from keras_imaging.data.levels import from_unit, to_eight_bits, to_unit
 
 
 def picture(*shape, dtype="uint8"):
@@ -128,6 +130,58 @@ def test_transparent_palette_and_transparent_colour(tmp_path):
     assert result[0, 0, 3] == 255
 
 
+@pytest.mark.parametrize("shape", [(4, 4), (4, 4, 3)])
+def test_transparent_colour_of_sixteen_bits(tmp_path, shape):
+    # Two that agree in their first bytes.
+    array = picture(*shape, dtype="uint16") & 0xFF00
+    array[0, 0] = array[1, 2] + 1
+    key = struct.pack(f">{array[1, 2].size}H", *np.atleast_1d(array[1, 2]))
+    path = tmp_path / "a.png"
+    path.write_bytes(png(array, chunk(b"tRNS", key)))
+    result = read_image(path)
+    assert (result.shape, result.dtype) == ((4, 4, 4), np.uint16)
+    transparent = np.zeros((4, 4), bool)
+    transparent[1, 2] = True
+    np.testing.assert_array_equal(result[..., 3], np.where(transparent, 0, 65535))
+    np.testing.assert_array_equal(result[..., :3], np.broadcast_to(np.atleast_3d(array), (4, 4, 3)))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_transparent_grey_of_few_bits(tmp_path, bits):
+    row = sum(level << (8 - bits) - bits * level for level in range(2))
+    header = struct.pack(">IIBBBBB", 2, 1, bits, 0, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"tRNS", struct.pack(">H", 1))
+    body += chunk(b"IDAT", zlib.compress(bytes([0, row]))) + chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    level = 255 // (2**bits - 1)
+    result = read_image(tmp_path / "a.png")
+    np.testing.assert_array_equal(result[0], [[0, 0, 0, 255], [level, level, level, 0]])
+
+
+@pytest.mark.parametrize("format", ["GIF", "PNG", "TIFF", "WEBP"])
+def test_first_of_several_pictures(tmp_path, format):
+    path = tmp_path / "a"
+    red, blue = (Image.new("RGB", (8, 8), name) for name in ("red", "blue"))
+    red.save(path, format, save_all=True, append_images=[blue], lossless=True)
+    with pytest.warns(UserWarning, match="'[^']*a' holds several pictures; the first is taken"):
+        result = read_image(path)
+    assert (result == [255, 0, 0]).all()
+    red.save(path, format, lossless=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_image(path)
+
+
+def test_threads_leave_no_filter_behind(tmp_path):
+    paths = [tmp_path / f"{number}.png" for number in range(8)]
+    for path in paths:
+        write_image(path, picture(30, 30, 3))
+    before = list(warnings.filters)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(read_image, 40 * paths))
+    assert list(warnings.filters) == before
+
+
 def test_other_modes(tmp_path):
     grey_alpha = picture(5, 6, 2)
     (tmp_path / "la.png").write_bytes(png(grey_alpha))
@@ -147,17 +201,6 @@ def test_jpeg_stays_close(tmp_path):
     array = sample_image()
     write_image(tmp_path / "a.jpg", array)
     assert np.abs(read_image(tmp_path / "a.jpg").astype(int) - array).mean() < 2
-
-
-def test_colour_profile_is_kept(tmp_path):
-    profile = b"a profile of some length" * 20
-    for suffix in (".jpg", ".png", ".tif"):
-        write_image(tmp_path / f"a{suffix}", picture(8, 8, 3), profile)
-        assert read_icc_profile(tmp_path / f"a{suffix}") == profile
-    write_image(tmp_path / "a.png", picture(8, 8, 3, dtype="uint16"), profile)
-    assert read_icc_profile(tmp_path / "a.png") == profile
-    Image.new("CMYK", (8, 8)).save(tmp_path / "a.jpg", icc_profile=profile)
-    assert read_icc_profile(tmp_path / "a.jpg") is None
 
 
 BROKEN = {
@@ -205,7 +248,9 @@ def test_pixel_limit_is_ours_and_pillow_keeps_its_own(tmp_path, monkeypatch):
     before = Image.MAX_IMAGE_PIXELS
     write_image(tmp_path / "a.png", picture(20, 20))
     monkeypatch.setattr(images, "MAX_PIXELS", 399)
-    with pytest.raises(ValueError, match=r"a\.png.*20 x 20 pixels; the limit is 399"):
+    with pytest.raises(
+        ValueError, match=r"a\.png.*20 x 20 pixels \(width x height\); the limit is 399"
+    ):
         read_image(tmp_path / "a.png")
     monkeypatch.setattr(images, "MAX_PIXELS", 400)
     assert read_image(tmp_path / "a.png").shape == (20, 20)
@@ -269,3 +314,11 @@ def test_sample_image():
     assert sample.dtype == np.uint8
     notice = pathlib.Path(images.__file__).parent / "samples" / "README.txt"
     assert "public domain" in notice.read_text()
+
+
+def test_sixteen_bits_become_eight_by_rounding_half_up():
+    levels = np.arange(65536, dtype="uint16")
+    # 257 levels of 16 bits belong to each of 8 but the first and last.
+    expected = (levels.astype("int64") + 128) // 257
+    np.testing.assert_array_equal(to_eight_bits(levels), expected)
+    np.testing.assert_array_equal(from_unit(to_unit(levels), "uint16"), levels)

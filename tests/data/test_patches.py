@@ -118,5 +118,5 @@ def test_no_images():
 
 
 def test_a_patch_larger_than_every_image_names_both():
-    with pytest.raises(ValueError, match=r"patch_size=32 at scale 2.*largest image is 40 x 50"):
+    with pytest.raises(ValueError, match=r"patch_size=32 at scale 2.*largest image is 50 x 40"):
         PatchSampler(pictures((20, 60), (40, 50)), 2, patch_size=32, batch_size=1)

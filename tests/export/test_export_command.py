@@ -31,7 +31,7 @@ def test_litert_with_calibration(run, tmp_path):
     write_image(folder / "colour.png", np.uint16(65535 * picture(20, 30, 3)))
     (folder / "text.png").write_text("no picture")
     arguments = ("--quantization", "int8", "--height", 16, "--width", 18)
-    result = run("tiny.keras", *arguments, "--calibration", folder, "--json")
+    result = run("--weights", "tiny.keras", *arguments, "--calibration", folder, "--json")
     assert result.exit_code == 1
     assert "Skipped" in result.stderr and "text.png" in result.stderr
     report = json.loads(result.stdout)
@@ -43,23 +43,22 @@ def test_litert_with_calibration(run, tmp_path):
     assert LiteRTModel("tiny_int8.tflite").input_shape == (1, 16, 18, 1)
 
     before = (tmp_path / "tiny_int8.tflite").read_bytes()
-    again = run("tiny.keras", *arguments)
+    again = run("--weights", "tiny.keras", *arguments)
     assert isinstance(again.exception, ValueError)
     assert "exists; give --overwrite" in str(again.exception)
     assert (tmp_path / "tiny_int8.tflite").read_bytes() == before
 
 
 def test_saved_model(run, tmp_path):
-    result = run("tiny.keras", "--format", "saved_model", "--out", "served")
+    result = run("--weights", "tiny.keras", "--format", "saved_model", "--out", "served")
     assert result.exit_code == 0
     assert "keras-imaging serve served" in result.stdout
     assert set(tf.saved_model.load("served").signatures) == {"serving_default", "encoded"}
 
-    again = run("tiny.keras", "--format", "saved_model", "--out", "served")
+    again = run("--weights", "tiny.keras", "--format", "saved_model", "--out", "served")
     assert "exists; give --overwrite" in str(again.exception)
-    replaced = run(
-        "tiny.keras", "--format", "saved_model", "--out", "served", "--overwrite", "--json"
-    )
+    saved = ("--weights", "tiny.keras", "--format", "saved_model", "--out", "served")
+    replaced = run(*saved, "--overwrite", "--json")
     assert replaced.exit_code == 0
     result = json.loads(replaced.stdout)
     assert result["size_bytes"] > 10_000
@@ -70,7 +69,7 @@ def test_saved_model(run, tmp_path):
     ("arguments", "message"),
     [
         (("no.keras",), "There is no file 'no.keras'"),
-        (("rdidn_x7",), "Unknown preset 'rdidn_x7'"),
+        (("rdidn_x7",), "There is no network 'rdidn_x7'"),
         (("tiny.keras", "--calibration", "."), "--calibration is for --quantization int8"),
         (("tiny.keras", "--quantization", "int8", "--calibration", "."), "There is no picture"),
         (("tiny.keras", "--format", "saved_model", "--height", 8), "--height: only for --format"),
@@ -79,20 +78,20 @@ def test_saved_model(run, tmp_path):
     ],
 )
 def test_bad_arguments(run, arguments, message):
-    result = run(*arguments)
+    result = run("--weights", *arguments)
     assert isinstance(result.exception, ValueError)
     assert message in str(result.exception)
 
 
 def test_other_networks(run):
     LISTA(random_dictionary(8, 16), num_layers=2).save("lista.keras")
-    result = run("lista.keras", "--quantization", "float16", "--json")
+    result = run("--weights", "lista.keras", "--quantization", "float16", "--json")
     report = json.loads(result.stdout)
     assert report["path"] == "lista_float16.tflite"
     assert report["input_shape"] == [1, 8]
     assert report["images"] == 4
     assert report["rms_error"] < 1e-3
-    result = run("lista.keras", "--format", "saved_model", "--json")
+    result = run("--weights", "lista.keras", "--format", "saved_model", "--json")
     report = json.loads(result.stdout)
     assert report["signatures"] == ["serving_default"]
     assert (report["inputs"], report["outputs"]) == (["measurements"], ["output_0"])
@@ -100,4 +99,4 @@ def test_other_networks(run):
         (("--height", 8), "--height, --width: lista.keras takes inputs of fixed shape"),
         (("--quantization", "int16x8", "--calibration", "."), "does not take pictures"),
     ):
-        assert message in str(run("lista.keras", *arguments, "--overwrite").exception)
+        assert message in str(run("--weights", "lista.keras", *arguments, "--overwrite").exception)

@@ -156,7 +156,7 @@ def test_a_file_that_cannot_hold_the_weights_is_noticed(model, tmp_path, monkeyp
         ({"io_dtype": "uint8"}, "Only files with quantization='int8'"),
         ({"input_shape": (8, 8, 3)}, r"`input_shape` must be \(height, width, 1\)"),
         ({"input_shape": (8, 0, 1)}, "positive sides or None"),
-        ({"model": "rdidn_x5"}, "Unknown preset 'rdidn_x5'"),
+        ({"model": "rdidn_x5"}, "There is no network 'rdidn_x5'"),
         ({"model": "no.keras"}, "There is no file 'no.keras'"),
         ({"quantization": "int8", "calibration": []}, "at least one array in `calibration`"),
         (

@@ -2,11 +2,13 @@
 
 import collections
 import io
+import warnings
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from harness import disturb_weights
 from PIL import Image
 from small import picture
 from test_folding import with_statistics
@@ -16,8 +18,9 @@ from keras_imaging.data.sensing import gaussian_measurement_matrix
 from keras_imaging.data.sparse import random_dictionary
 from keras_imaging.export import litert, to_litert, to_saved_model, verify
 from keras_imaging.export.inputs import call, input_shapes
+from keras_imaging.export.quantization import _quiet_quantizer
 from keras_imaging.export.runtime import LiteRTModel, operators
-from keras_imaging.export.samples import inputs_of_pictures, sample_inputs
+from keras_imaging.export.samples import sample_inputs
 from keras_imaging.layers import FFCBNAct, SpectralTransform
 from keras_imaging.models import (
     ALISTA,
@@ -73,9 +76,23 @@ def test_vectors_are_verified(lista, lista_file):
 
 def test_int16x8_of_sparse_codes(tmp_path):
     model = LISTA(A, num_layers=4, coupled=True)
-    path = to_litert(model, tmp_path / "a.tflite", "int16x8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # Of NumPy to TensorFlow; Python shows it to nobody.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        path = to_litert(model, tmp_path / "a.tflite", "int16x8")
     sample = sample_inputs(model, input_shapes(model))[-1]
     assert snr(call(model, sample)[0], LiteRTModel(path).run(sample)[0]) > 30
+
+
+def test_the_quantizer_shows_no_bars(capsys):
+    from litert_quantizer.utils import progress_utils
+
+    bar = progress_utils.ProgressBar
+    with _quiet_quantizer(), progress_utils.ProgressBar(1000, "Calibration:") as shown:
+        shown.update_single_step()
+    assert capsys.readouterr().err == ""
+    assert progress_utils.ProgressBar is bar
 
 
 def test_saved_model_of_several_outputs(lista, tmp_path):
@@ -131,8 +148,7 @@ def test_bits_survive_in_int8_files_as_in_keras(guards, tmp_path):
         LiteRTModel(to_litert(model, tmp_path / f"{model.name}.tflite", "int8")) for model in guards
     ]
     assert list(files[0].input_shapes.values()) == [(1, 8), (1, 32, 32, 3)]
-    faces = [picture(32, 32, 3, seed=seed) for seed in range(8)]
-    samples = inputs_of_pictures(encoder, input_shapes(encoder), faces)
+    samples = encoder.inputs_of([raw(32, seed) for seed in range(8)])
     by_keras = np.stack([read(call, decoder, mark(call, encoder, x)) for x in samples])
     by_files = np.stack([read(run, files[1], mark(run, files[0], x)) for x in samples])
     clear = np.abs(by_keras) > 0.1 * np.abs(by_keras).std()
@@ -143,7 +159,7 @@ def test_bits_survive_in_int8_files_as_in_keras(guards, tmp_path):
 @pytest.mark.parametrize("mode", ["dynamic", "int8"])
 def test_shipped_decoder_is_measured_on_stamped_pictures(mode, tmp_path):
     decoder = FaceGuardDecoder.from_preset("faceguard_decoder_nano")
-    samples = inputs_of_pictures(decoder, input_shapes(decoder), [picture(128, 128, 3)])
+    samples = decoder.inputs_of([raw(128)])
     # Unmarked, its logits are near zero: no quantization keeps those.
     assert np.abs(call(decoder, samples[0])[0]).mean() > 3
     file = LiteRTModel(to_litert(decoder, tmp_path / "a.tflite", mode))
@@ -153,14 +169,17 @@ def test_shipped_decoder_is_measured_on_stamped_pictures(mode, tmp_path):
 
 def test_own_decoders_are_measured_on_what_is_given(guards, tmp_path):
     _, decoder = guards
-    shapes = input_shapes(decoder)
-    shown = [picture(32, 32, 3, seed=seed) for seed in range(3)]
-    for given, sample in zip(shown, inputs_of_pictures(decoder, shapes, shown), strict=True):
-        np.testing.assert_array_equal(sample["image"][0], given)
+    shown = [raw(32, seed) for seed in range(3)]
+    for given, sample in zip(shown, decoder.inputs_of(shown), strict=True):
+        np.testing.assert_array_equal(sample["image"][0], given / np.float32(255))
     with pytest.raises(ValueError, match="finite"):
         to_litert(
             decoder, tmp_path / "a.tflite", "dynamic", calibration=[np.full((32, 32, 3), np.nan)]
         )
+
+
+def raw(side, seed=0):
+    return np.uint8(255 * picture(side, side, 3, seed=seed) + 0.5)
 
 
 def run(file, batch):
@@ -181,7 +200,7 @@ def read(run, decoder, sample):
 
 def test_several_inputs(guards, tmp_path):
     encoder, _ = guards
-    sample = inputs_of_pictures(encoder, input_shapes(encoder), [picture(32, 32, 3)])[0]
+    sample = encoder.inputs_of([raw(32)])[0]
     loaded = tf.saved_model.load(to_saved_model(encoder, tmp_path / "net"))
     two = {name: tf.constant(np.concatenate([x, x])) for name, x in sample.items()}
     result = loaded.signatures["serving_default"](**two)["output_0"]
@@ -205,6 +224,21 @@ def test_lama(tmp_path):
     assert "MUL" not in {name for name, _ in operators(path)}
     with pytest.raises(ValueError, match="Fourier transforms on phones need a fixed size"):
         to_litert(model, tmp_path / "b.tflite")
+
+
+def test_harmonic_lama(tmp_path):
+    """The multigrid converts to builtin operators, and computes the same."""
+    model = with_statistics(LaMaGenerator(width=4, num_downsamples=1, num_blocks=1, harmonic=True))
+    disturb_weights(model)
+    path = to_litert(model, tmp_path / "a.tflite", input_shape=(16, 24, 4))
+    names = {name for name, _ in operators(path)}
+    assert not any(name.startswith("Flex") or name == "CUSTOM" for name in names)
+    inputs = np.random.default_rng(0).random((1, 16, 24, 4)).astype("float32")
+    inputs[..., 3] = 0
+    inputs[:, 3:11, 5:20, 3] = 1
+    inputs[..., :3] *= 1 - inputs[..., 3:]
+    (result,) = LiteRTModel(path).run({"picture_and_mask": inputs})
+    np.testing.assert_allclose(result, np.asarray(model(inputs)), atol=1e-4)
 
 
 @pytest.fixture(scope="module")

@@ -69,6 +69,21 @@ def test_alpha_is_enlarged_by_bicubic(luma, loaded):
     np.testing.assert_array_equal(grey_alpha[..., 1], result[..., 3])
 
 
+@pytest.mark.parametrize("shape", [(70, 80), (9, 80, 3)])
+def test_flat_pictures_stay_flat(loaded, shape):
+    for value in (0, 130, 255):
+        (result,) = send(loaded, encode(np.full(shape, value, "uint8"), "PNG"))
+        assert (result == value).all()
+
+
+def test_hidden_colours_do_not_show(luma, loaded):
+    rgba = np.full((20, 30, 4), 255, "uint8")
+    rgba[:, 15:] = 0
+    (result,) = send(loaded, encode(rgba, "PNG"))
+    assert (result[..., :3][result[..., 3] > 0] == 255).all()
+    assert np.abs(result.astype(int) - upscale(luma, rgba, tile=None)).max() <= 1
+
+
 def test_pictures_of_a_batch_may_differ(loaded):
     small, large = send(loaded, encode(colours(), "PNG"), encode(colours(20, 21), "PNG"))
     assert (small.shape, large.shape) == ((26, 36, 3), (40, 42, 3))

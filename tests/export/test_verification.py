@@ -7,7 +7,6 @@ from rich.console import Console
 from small import picture, tiny
 
 from keras_imaging.export import to_litert, verify
-from keras_imaging.export.samples import sample_pictures
 from keras_imaging.metrics import psnr
 
 
@@ -86,9 +85,9 @@ def test_fixed_size_is_asked_for(tmp_path):
 
 
 def test_sample_pictures_belong_together(model):
-    small, truth = sample_pictures(model)
+    small, truth = model.sample_pair()
     assert (small.shape, truth.shape) == ((192, 192, 1), (384, 384, 1))
-    assert psnr(small.repeat(2, 0).repeat(2, 1), truth, max_val=1) > 22
-    small, truth = sample_pictures(model, 31, 250)
+    assert psnr(small.repeat(2, 0).repeat(2, 1), truth) > 22
+    small, truth = model.sample_pair(31, 250)
     assert (small.shape, truth.shape) == ((31, 250, 1), (62, 500, 1))
-    assert psnr(small.repeat(2, 0).repeat(2, 1), truth, max_val=1) > 22
+    assert psnr(small.repeat(2, 0).repeat(2, 1), truth) > 22

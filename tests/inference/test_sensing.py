@@ -48,6 +48,26 @@ def test_alpha_stays():
     assert (result[..., :3] != image[..., :3]).any()
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_flat_picture_stays_flat_where_patches_do_not_fill_it(dtype):
+    for value in (0, 77, np.iinfo(dtype).max):
+        image = np.full((10, 7, 3), value, dtype)
+        np.testing.assert_array_equal(sense(image, least_squares, PHI), image)
+
+
+def test_hidden_colours_do_not_show():
+    image = np.full((8, 8, 4), 255, "uint8")
+    image[:, 3:] = 0
+    result = sense(image, least_squares, PHI)
+    assert (result[:, :3] == 255).all()
+
+
+def test_small_pictures_cost_whole_patches():
+    assert measurement_rate(PHI, "measured", (8, 12)) == 9 / 16
+    assert measurement_rate(PHI, "measured", (1, 1)) == 9
+    assert measurement_rate(PHI, "oracle", (5, 3)) == 2 * 8 / 15
+
+
 def test_sparse_recovery_fits_the_measurements():
     D = random_dictionary(16, 32)
     y = np.random.default_rng(2).normal(size=(5, 8)).astype("float32")

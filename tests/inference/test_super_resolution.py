@@ -6,6 +6,7 @@ import pytest
 
 from keras_imaging.data import sample_image
 from keras_imaging.inference import enlarge, ensemble, upscale
+from keras_imaging.inference.pictures import from_unit
 from keras_imaging.inference.tiles import pieces
 from keras_imaging.models import IDN, IMDN, RDIDN
 from keras_imaging.ops import imresize
@@ -91,8 +92,10 @@ def test_default_overlap_holds_for_the_full_depth(model_class):
 def test_three_channels_tiled():
     model = lively(RDIDN(2, channels=3, **TINY, upsample_filters=4))
     image = colours(50, 60, 3)
+    np.testing.assert_allclose(
+        enlarge(model, image), model.predict_on_batch(image[None])[0], atol=1e-6
+    )
     whole = upscale(model, image, tile=None)
-    np.testing.assert_allclose(whole, model.predict_on_batch(image[None])[0].clip(0, 1), atol=1e-6)
     tiled = upscale(model, image, tile=40, overlap=TINY_REACH)
     np.testing.assert_allclose(tiled, whole, atol=2e-6)
 
@@ -125,35 +128,33 @@ def test_values_are_clipped_and_rounded_half_up():
     assert overshoot.min() < -5 and overshoot.max() > 260
     np.testing.assert_array_equal(result, np.floor(overshoot.clip(0, 255) + 0.5))
 
-    class Half(Bicubic):
-        def __call__(self, batch):
-            return np.full((1, 4, 4, 1), 2.5 / 255)
-
-    assert (upscale(Half(), np.zeros((2, 2), "uint8")) == 3).all()
+    np.testing.assert_array_equal(from_unit(np.array([2.5, 3.49, 300]) / 255, "uint8"), [3, 3, 255])
 
 
 def test_every_call_has_the_same_shape():
     model = Bicubic()
     calls = []
     upscale(model, colours(130, 71), tile=32, overlap=4, progress=lambda *c: calls.append(c))
-    assert set(model.shapes) == {(1, 32, 32, 1)}
-    assert len(model.shapes) == 6 * 3
+    # The flat sheets come first.
+    assert model.shapes[:5] == [(1, 9, 9, 1)] * 5
+    assert set(model.shapes[5:]) == {(1, 32, 32, 1)}
+    assert len(model.shapes) == 5 + 6 * 3
     assert calls == [(i, 18) for i in range(1, 19)]
 
 
 @pytest.mark.tensorflow
-def test_network_is_traced_once():
+def test_network_is_traced_for_flat_sheets_and_for_tiles():
     model = RDIDN(2, **TINY, upsample_filters=4)
     for size in ((70, 53), (100, 41), (64, 64)):
         upscale(model, colours(*size), tile=40, overlap=8)
-    assert model.predict_function.experimental_get_tracing_count() == 1
+    assert model.predict_function.experimental_get_tracing_count() == 2
 
 
 def test_memory_does_not_grow_with_the_picture():
     def extra(side):
         image = np.zeros((side, side, 3), "uint8")
         tracemalloc.start()
-        result = upscale(Bicubic(), image, tile=96, overlap=8)
+        result = upscale(Bicubic(), image, tile=160, overlap=8)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak - result.nbytes
@@ -174,8 +175,10 @@ def test_self_ensemble_is_the_mean_of_eight():
             turned.append(result[:, ::-1] if flip else result)
     expected = np.mean(turned, axis=0)
     assert np.abs(expected - turned[0]).max() > 1e-3
-    np.testing.assert_allclose(upscale(model, image, self_ensemble=True), expected, atol=1e-6)
     np.testing.assert_allclose(ensemble(model)(image[..., None])[..., 0], expected, atol=1e-6)
+    whole = enlarge(model, image[..., None], self_ensemble=True)[..., 0]
+    np.testing.assert_allclose(whole, expected, atol=1e-6)
+    expected = upscale(model, image, self_ensemble=True, tile=None)
     tiled = upscale(model, image, self_ensemble=True, tile=23, overlap=TINY_REACH)
     np.testing.assert_allclose(tiled, expected, atol=2e-6)
 
@@ -194,7 +197,7 @@ def test_network_of_luma_and_bicubic_chroma():
     from skimage.color import rgb2ycbcr, ycbcr2rgb
 
     ycbcr = rgb2ycbcr(image)
-    luma = model.predict_on_batch((ycbcr[None, ..., :1] / 255).astype("float32"))[0] * 255
+    luma = upscale(model, (ycbcr[..., :1] / 255).astype("float32")) * 255
     expected = ycbcr2rgb(np.concatenate([luma, imresize(ycbcr[..., 1:], 2)], axis=-1))
     difference = upscale(model, image) - np.floor(expected.clip(0, 1) * 255 + 0.5)
     assert np.mean(difference != 0) < 0.001
@@ -207,7 +210,7 @@ def test_model_with_a_fixed_input_is_given_tiles_of_that_size():
     whole = upscale(model, image, tile=None)
     tiled = upscale(edge, image, tile=500, overlap=TINY_REACH)
     np.testing.assert_allclose(tiled, whole, atol=5e-6)
-    with pytest.raises(ValueError, match=r"exactly 40 x 48 pixels.*30 x 90"):
+    with pytest.raises(ValueError, match=r"exactly 48 x 40 pixels \(width x height\).*90 x 30"):
         upscale(edge, colours(30, 90), overlap=TINY_REACH)
     with pytest.raises(ValueError, match="less than half the model's input"):
         upscale(edge, image)
@@ -216,6 +219,55 @@ def test_model_with_a_fixed_input_is_given_tiles_of_that_size():
 def test_imdn_runs():
     model = IMDN(2, filters=16, num_blocks=1)
     assert upscale(model, sample_image()[:20, :30]).shape == (40, 60, 3)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_flat_picture_stays_flat(channels):
+    model = lively(RDIDN(2, channels=channels, **TINY, upsample_filters=4))
+    flat = np.full((1, 30, 30, channels), 0.7, "float32")
+    assert np.ptp(model.predict_on_batch(flat)) > 0.01
+    for value, dtype in ((0, "uint8"), (255, "uint8"), (65535, "uint16"), (40000, "uint16")):
+        for shape in ((45, 33), (45, 33, 3)):
+            result = upscale(model, np.full(shape, value, dtype), tile=30, overlap=TINY_REACH)
+            np.testing.assert_array_equal(result, np.full((90, 66, *shape[2:]), value, dtype))
+    colour = np.full((20, 30, 3), [10, 20000, 65535], "uint16")
+    np.testing.assert_array_equal(upscale(model, colour), colour.repeat(2, 0).repeat(2, 1))
+
+
+def test_flat_areas_of_other_pictures_stay_flat():
+    # Far from an edge, and at a border, black and white are those of flat pictures.
+    model = lively(RDIDN(2, **TINY, upsample_filters=4))
+    image = np.zeros((40, 80), "uint8")
+    image[:, 40:] = 255
+    result = upscale(model, image, tile=30, overlap=TINY_REACH)
+    assert (result[:, : 80 - 2 * TINY_REACH] == 0).all()
+    assert (result[:, 80 + 2 * TINY_REACH :] == 255).all()
+
+
+def test_the_global_attention_of_imdn_does_not_matter_to_a_flat_picture():
+    model = lively_imdn()
+    image = np.full((50, 40, 3), 200, "uint8")
+    assert (upscale(model, image, tile=30, overlap=8) == 200).all()
+
+
+def lively_imdn():
+    model = IMDN(2, filters=16, num_blocks=1)
+    bias = [w for w in model.weights if w.path.endswith("bias")]
+    for weight in bias:
+        weight.assign(np.random.default_rng(0).normal(0, 0.05, weight.shape))
+    return model
+
+
+def test_hidden_colours_do_not_show():
+    # A white disc on transparent pixels whose colour is black, laid over white.
+    row, column = np.ogrid[-20:20, -20:20]
+    alpha = (np.hypot(row, column) < 12).astype("uint8") * 255
+    image = np.dstack([alpha, alpha, alpha, alpha])
+    for model in (Bicubic(channels=1), Bicubic(channels=3)):
+        result = upscale(model, image, tile=24, overlap=4).astype("float64")
+        share = result[..., 3:] / 255
+        over_white = result[..., :3] * share + 255 * (1 - share)
+        assert over_white.min() == 255
 
 
 def test_one_pixel():

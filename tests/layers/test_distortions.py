@@ -1,10 +1,10 @@
 import keras
 import numpy as np
 import pytest
-from harness import BACKEND, noise, to_numpy
+from harness import BACKEND, check_layer, noise, to_numpy
 from scipy import ndimage
 
-from keras_imaging.layers.distortions.base import Compose, RandomChoice
+from keras_imaging.layers.distortions.base import Compose, Distortion, RandomChoice
 from keras_imaging.layers.distortions.benign import (
     JPEG,
     ColorJitter,
@@ -46,6 +46,41 @@ def test_active_in_training_and_serialisable(layer):
     twin = type(layer).from_config(layer.get_config())
     first, second = (to_numpy(each(IMAGES, training=True)) for each in (fresh, twin))
     np.testing.assert_array_equal(first, second)
+
+
+# Away from 0 and 1, where a clip has no slope.
+SMALL = noise(2, 8, 9, 3, low=0.2, high=0.8)
+ACTIVE = {"always": True, "seed": 1}
+
+
+@pytest.mark.parametrize(
+    ("layer_class", "arguments"),
+    [
+        (GaussianBlur, {"sigma": (0.5, 1.0)}),
+        (ResizeRoundTrip, {"scale": (0.5, 0.9)}),
+        (CropResize, {"keep": (0.8, 0.9), "shift": 0.1}),
+        (GaussianNoise, {"stddev": 0.02}),
+        (ColorJitter, {}),
+        # As it is outside of training.
+        (Distortion, {"always": False}),
+    ],
+)
+def test_harness(layer_class, arguments):
+    check_layer(layer_class, {**ACTIVE, **arguments}, SMALL, dynamic=False)
+
+
+@pytest.mark.parametrize("layer_class", [JPEG, Quantize8, Screenshot])
+def test_harness_of_straight_gradients(layer_class):
+    check_layer(layer_class, ACTIVE, SMALL, dynamic=False, smooth=False)
+
+
+@pytest.mark.parametrize("layer_class", [RandomChoice, Compose])
+def test_harness_of_several(layer_class):
+    def arguments(dtype):
+        parts = [GaussianBlur(0.7, seed=2, dtype=dtype), GaussianNoise(0.02, seed=3, dtype=dtype)]
+        return {"layers": parts, **ACTIVE}
+
+    check_layer(layer_class, arguments, SMALL, dynamic=False)
 
 
 def test_draws_differ_between_calls_and_images():

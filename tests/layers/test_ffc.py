@@ -29,6 +29,31 @@ def test_conv_harness():
     check_layer(FFCConv2D, arguments, noise(2, 8, 9, 6), edge=True, mixed_tolerance=0.05)
 
 
+PAIR = noise(2, 5, 6, 4), noise(2, 5, 6, 4)[::-1].copy()
+
+
+@pytest.mark.parametrize(
+    ("layer_class", "arguments"),
+    [
+        (FFC, {"filters": 8, "kernel_size": 3, "gated": True, **REFLECT}),
+        (FFCBNAct, {"filters": 8, "kernel_size": 1, "strides": 2, "activation": None, **PLAIN}),
+        (FFCSqueezeExcite, {"reduction": 4}),
+        (FFCMerge, {}),
+    ],
+)
+def test_harness_of_pairs(layer_class, arguments):
+    check_layer(layer_class, arguments, PAIR)
+
+
+def test_split_harness():
+    check_layer(FFCSplit, {"ratio": 0.25}, noise(2, 3, 4, 8))
+
+
+def test_three_dimensional_harness():
+    volumes = noise(1, 3, 4, 5, 2), noise(1, 3, 4, 5, 2)
+    check_layer(FFC3D, {"filters": 4, "kernel_size": 1, **PLAIN}, volumes)
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [

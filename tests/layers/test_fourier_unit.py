@@ -15,6 +15,10 @@ def test_harness():
     check_layer(FourierUnit, arguments, noise(2, 6, 7, 24))
 
 
+def test_local_harness():
+    check_layer(LocalFourierUnit, {"filters": 2}, noise(2, 5, 6, 4))
+
+
 @pytest.mark.parametrize("method", ["fft", "matmul"])
 @pytest.mark.parametrize(
     ("name", "filters", "arguments"),

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from harness import noise, to_numpy
+from harness import check_layer, noise, to_numpy
 
 from keras_imaging.layers.distortions.deepfakes import (
     FIXED_REGION,
@@ -15,6 +15,20 @@ from keras_imaging.layers.distortions.deepfakes import (
 
 IMAGES = noise(3, 48, 48, 3, low=0.0, high=1.0)
 CLASSES = [FaceSwap, FaceRegenerate, FaceReenact, FaceInpaint]
+
+
+@pytest.mark.parametrize(
+    "layer_class", [FaceRegenerate, FaceReenact, FaceInpaint, GlobalReencode, FaceSwap]
+)
+def test_harness(layer_class):
+    # A swap passes no gradient through the colours that it matches.
+    check_layer(
+        layer_class,
+        {"always": True, "seed": 1},
+        noise(2, 8, 9, 3, low=0.2, high=0.8),
+        dynamic=False,
+        smooth=layer_class is not FaceSwap,
+    )
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)

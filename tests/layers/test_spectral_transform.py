@@ -1,10 +1,15 @@
 import ffc_golden
 import numpy as np
 import pytest
-from harness import close, noise, to_numpy
+from harness import check_layer, close, noise, to_numpy
 
 from keras_imaging.layers import SpectralTransform
 from keras_imaging.models.converters.torch_ffc import spectral_transform_entries
+
+
+def test_harness():
+    arguments = {"filters": 4, "strides": 2, "use_lfu": False}
+    check_layer(SpectralTransform, arguments, noise(2, 5, 6, 4))
 
 
 @pytest.mark.parametrize("strides", [1, 2])

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from harness import noise, to_numpy
+from harness import check_fitting, check_model, noise, to_numpy
 
 from keras_imaging.layers.distortions.benign import JPEG, GaussianBlur
 from keras_imaging.layers.distortions.deepfakes import FaceSwap, GlobalReencode
@@ -20,13 +20,17 @@ BITS = RNG.integers(0, 2, (4, 8)).astype("float32")
 BATCH = {"image": IMAGES, "bits": BITS}
 
 
+def parts():
+    return {
+        "encoder": FaceGuardEncoder(8, 32, 4),
+        "decoder": FaceGuardDecoder(8, 32, 8),
+        "distortions": [JPEG(75, name="jpeg")],
+        "manipulations": [FaceSwap(name="swap")],
+    }
+
+
 def small(**kwargs):
-    return FaceGuard(
-        FaceGuardEncoder(8, 32, 4),
-        FaceGuardDecoder(8, 32, 8),
-        **{"distortions": [JPEG(75, name="jpeg")], "manipulations": [FaceSwap(name="swap")]},
-        **kwargs,
-    )
+    return FaceGuard(**parts(), **kwargs)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +50,23 @@ def test_parameter_counts(size, bits, widths, encoder, decoder):
     ):
         trainable = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
         assert (trainable, model.count_params()) == counts
+
+
+def test_encoder_harness():
+    arguments = {"message_length": 5, "image_size": 32, "width": 2}
+    inputs = {"image": noise(2, 32, 32, 3, low=0.0), "bits": noise(2, 5, low=0.0)}
+    # Keras enlarges in float32, also what is float64.
+    check_model(FaceGuardEncoder, arguments, inputs, dynamic=False, smooth=False)
+
+
+def test_decoder_harness():
+    arguments = {"message_length": 5, "image_size": 32, "width": 4}
+    check_model(FaceGuardDecoder, arguments, noise(2, 32, 32, 3, low=0.0), dynamic=False)
+
+
+def test_fitting_harness():
+    # XLA takes minutes for the many branches; JAX knows nothing else.
+    check_fitting(FaceGuard, parts(), (BATCH, None), keras.backend.backend() == "jax")
 
 
 def test_residual_stays_in_the_face():

@@ -54,7 +54,16 @@ def test_published_parameter_counts(bits, encoder, decoder):
 
 def test_harness():
     arguments = {"message_length": 5, "filters": 4, "num_blocks": 1}
-    check_model(HiDDeNDecoder, arguments, noise(2, 8, 9, 3), dynamic=False)
+    check_model(HiDDeNDecoder, arguments, noise(2, 8, 9, 3))
+
+
+def test_encoder_harness():
+    arguments = {"message_length": 5, "filters": 4, "num_blocks": 1}
+    check_model(HiDDeNEncoder, arguments, {"image": noise(2, 8, 9, 3), "bits": noise(2, 5)})
+
+
+def test_discriminator_harness():
+    check_model(HiDDeNDiscriminator, {"filters": 4, "num_blocks": 1}, noise(2, 8, 9, 3))
 
 
 @pytest.mark.parametrize(

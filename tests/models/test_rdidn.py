@@ -92,9 +92,7 @@ def test_golden_float64(scale):
     image = golden.channels_last(arrays["x"]).astype("float64")
     model = RDIDN(scale, **GOLDEN, dtype="float64")
     golden.fill_rdidn(model, arrays)
-    # TensorFlow's LeakyReLU rounds its slope to float32.
-    tolerance = 1e-7 if BACKEND == "tensorflow" else 1e-12
-    close(to_numpy(model(image)), golden.channels_last(arrays["y64"]), tolerance)
+    close(to_numpy(model(image)), golden.channels_last(arrays["y64"]), 1e-12)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

@@ -22,8 +22,14 @@ CARDS = models.shipped_weights()
 PHOTOGRAPHS = [("astronaut", 0, 128), ("chelsea", 24, 120), ("coffee", 60, 180)]
 SIDE = 192
 
-# Decibels above bicubic interpolation, on the mean of these pieces.
-MARGIN = 1.2
+# Decibels above bicubic interpolation, on the mean of these pieces: 0.1 less than was found.
+MARGINS = {
+    "rdidn_x2": 2.86,
+    "rdidn_x3": 2.58,
+    "rdidn_x4": 2.39,
+    "rdidn_small_x2": 2.23,
+    "idn_small_x2": 1.60,
+}
 
 
 def photographs():
@@ -66,7 +72,7 @@ def test_better_than_bicubic(name):
         ours = keras.ops.convert_to_numpy(model(low[None, ..., None].astype("float32")))[0, ..., 0]
         ours, bicubic = (np.clip(255 * x, 0, 255) for x in (ours, imresize(low, scale)))
         gains.append(psnr(ours, image, scale) - psnr(bicubic, image, scale))
-    assert np.mean(gains) >= MARGIN, f"gains in dB: {np.round(gains, 2)}"
+    assert np.mean(gains) >= MARGINS.get(name, 1.2), f"gains in dB: {np.round(gains, 2)}"
     assert min(gains) > 0
 
 

@@ -1,5 +1,6 @@
 import ffc_golden
 import golden
+import keras
 import numpy as np
 import pytest
 from harness import to_numpy
@@ -51,3 +52,14 @@ def test_weights_of_another_network_are_refused_whole(model, state, change, mess
         load_torch_weights(model, state)
     for weight, old in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, old)
+
+
+def test_running_statistics_are_those_of_keras(model):
+    """What docs/ffc.md says of training further: the variance of a batch is divided by n."""
+    norm = keras.layers.BatchNormalization.from_config(model.get_layer("stem_norm").get_config())
+    x = np.random.default_rng(0).normal(size=(2, 3, 4, 16)).astype("float32")
+    norm(x, training=True)
+    kept = 0.9 + 0.1 * x.var(axis=(0, 1, 2))
+    np.testing.assert_allclose(to_numpy(norm.moving_variance), kept, rtol=1e-5)
+    unbiased = 0.9 + 0.1 * x.var(axis=(0, 1, 2)) * 24 / 23
+    assert np.abs(kept / unbiased - 1).min() > 1e-3

@@ -54,6 +54,8 @@ def test_a_whole_checkpoint_and_back(model, state):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        # The spectral last layer, which has no counterpart here.
+        (lambda s: s.update({"model.14.ffc.convl2l.weight": np.zeros((3, 8, 7, 7))}), "unknown"),
         (lambda s: s.pop("model.14.bias"), r"lacks \['model.14.bias'\]"),
         (lambda s: s.update({"model.20.bias": np.zeros(3)}), r"unknown \['model.20.bias'\]"),
         (lambda s: s.update({"model.7.weight": np.zeros((16, 32, 3, 3))}), "`model.7.weight`"),
@@ -66,3 +68,11 @@ def test_weights_of_another_network_are_refused_whole(model, state, change, mess
         load_torch_weights(model, state)
     for weight, old in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, old)
+
+
+def test_harmonic_networks_are_not_the_published_ones():
+    model = LaMaGenerator(width=4, num_downsamples=1, num_blocks=1, harmonic=True)
+    with pytest.raises(ValueError, match="harmonic=False"):
+        torch_state_dict(model)
+    with pytest.raises(ValueError, match="harmonic=False"):
+        load_torch_weights(model, {})

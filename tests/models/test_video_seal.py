@@ -4,10 +4,10 @@ import golden
 import keras
 import numpy as np
 import pytest
-from harness import BACKEND, close, disturb_weights, loss_and_gradients, noise, to_numpy
+from harness import BACKEND, check_model, close, disturb_weights, noise, to_numpy
 
 from keras_imaging.models.converters.torch_video_seal import load_torch_weights, torch_state_dict
-from keras_imaging.models.video_seal import BitEmbedding, ReflectionPadding, VideoSealUNet
+from keras_imaging.models.video_seal import VideoSealUNet
 
 # Narrow, and with an end of its own: RGB in, luma out.
 SMALL = {
@@ -108,21 +108,11 @@ def test_published_parameter_counts(preset, trainable, buffers, monkeypatch):
     assert model.count_params() - sum(sizes) == buffers
 
 
-def test_message_is_a_sum_of_rows():
-    layer = BitEmbedding(4)
-    result = to_numpy(layer(BITS))
-    table = to_numpy(layer.table)
-    assert table.shape == (10, 4)
-    rows = 2 * np.arange(5) + BITS.astype(int)
-    np.testing.assert_allclose(result, table[rows].sum(axis=1), rtol=1e-5, atol=1e-5)
-    assert layer.compute_output_shape((2, 5)) == result.shape
-
-
-def test_border_is_mirrored():
-    layer = ReflectionPadding()
-    expected = np.pad(IMAGES, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
-    np.testing.assert_array_equal(to_numpy(layer(IMAGES)), expected)
-    assert layer.compute_output_shape((None, None, 6, 3)) == (None, None, 8, 3)
+def test_harness():
+    # Wider: normalizing each pixel over four channels would magnify the rounding. Sizes are
+    # multiples of the stride, so "any size" is tested below.
+    arguments = {**SMALL, "z_channels": 8, "multipliers": (1, 2)}
+    check_model(VideoSealUNet, arguments, {"image": IMAGES, "bits": BITS}, dynamic=False)
 
 
 def test_any_size_with_and_without_a_fixed_one(small):
@@ -150,44 +140,6 @@ def test_every_bit_changes_the_residual(small):
     residual = to_numpy(small([IMAGES[:1].repeat(6, axis=0), bits]))
     assert np.abs(residual).max() <= 1
     assert np.abs(residual[1:] - residual[0]).max(axis=(1, 2, 3)).min() > 1e-4
-
-
-def test_files(small, tmp_path):
-    expected = to_numpy(small([IMAGES, BITS]))
-    small.save(tmp_path / "encoder.keras")
-    loaded = keras.saving.load_model(tmp_path / "encoder.keras")
-    assert loaded.get_config() == small.get_config()
-    np.testing.assert_array_equal(to_numpy(loaded([IMAGES, BITS])), expected)
-    path = str(tmp_path / "encoder.weights.h5")
-    small.save_weights(path)
-    again = VideoSealUNet(**SMALL, weights=path)
-    np.testing.assert_array_equal(to_numpy(again([IMAGES, BITS])), expected)
-
-
-def test_mixed_precision():
-    # Wider: normalizing each pixel over four channels would magnify the rounding.
-    arguments = {**SMALL, "z_channels": 8}
-    model = VideoSealUNet(**arguments)
-    disturb_weights(model)
-    low = VideoSealUNet(**arguments, dtype="mixed_bfloat16")
-    low.set_weights(model.get_weights())
-    result = low([IMAGES, BITS])
-    assert keras.backend.standardize_dtype(result.dtype) == "float32"
-    close(to_numpy(result), to_numpy(model([IMAGES, BITS])), 0.03)
-
-
-def test_every_weight_and_both_inputs_have_gradients(small):
-    _, gradients, (image, bits) = loss_and_gradients(small, [IMAGES, BITS])
-    for variable, gradient in zip(small.trainable_variables, gradients, strict=True):
-        assert np.isfinite(gradient).all() and np.any(gradient), variable.path
-    assert np.any(image) and np.any(bits)
-
-
-def test_compiled(small):
-    expected = to_numpy(small([IMAGES, BITS]))
-    # torch.compile takes minutes and is not what jit_compile means elsewhere.
-    small.compile(jit_compile=BACKEND != "torch")
-    close(small.predict_on_batch({"image": IMAGES, "bits": BITS}), expected)
 
 
 @pytest.mark.parametrize(

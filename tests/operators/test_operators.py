@@ -14,6 +14,7 @@ from keras_imaging.operators import (
     MaskedFourier,
     Matrix,
     Sampling,
+    Stack,
     gaussian_kernel,
     power_iteration,
 )
@@ -177,6 +178,8 @@ def test_bad_arguments():
         (lambda: Matrix(np.ones(3)), r"two axes.*\(3,\)"),
         (lambda: Matrix(np.array([[np.nan, 1.0]])), "1 values that are NaN"),
         (lambda: MaskedFourier(np.full((2, 2), 0.5)), "0 and 1"),
+        (lambda: MaskedFourier(np.ones(4)), r"\(batch, height, width\).*\(4,\)"),
+        (lambda: MaskedFourier(np.ones((2, 2)), fft_method="dct"), "'dct'"),
         (lambda: MaskedFourier(np.ones((1, 4)), (3, 5)), "does not fit"),
         (lambda: Convolution(np.ones((3, 3)), (2, 5, 1)), "larger than the repeating image"),
         (lambda: Convolution(np.ones((3, 3)), (5, 5, 1), "reflect"), "'reflect'"),
@@ -203,3 +206,126 @@ def test_bad_inputs():
         operator.adjoint(np.ones((2, 6)))
     with pytest.raises(ValueError, match=r"`x` must be real.*complex64"):
         operator(np.ones((2, 6), "complex64"))
+
+
+def small_stack(dtype="float32"):
+    return Stack(Convolution(KERNEL, (4, 6, 1), dtype=dtype), FiniteDifference((4, 6, 1), dtype))
+
+
+def test_sums_differences_and_the_normal_operator():
+    A, B = Matrix(COMPLEX), Matrix(REAL.astype("complex64"))
+    x = draw(A, A.input_shape, 1)
+    for operator, matrix in (
+        (A + B, COMPLEX + REAL),
+        (A - B, COMPLEX - REAL),
+        (-A, -COMPLEX),
+        (A.normal, COMPLEX.conj().T @ COMPLEX),
+        (A.normal + 0.5 * Identity((6,), "complex64"), COMPLEX.conj().T @ COMPLEX + np.eye(6) / 2),
+    ):
+        np.testing.assert_allclose(to_numpy(operator(x)), x @ matrix.T, atol=1e-4)
+        y = draw(operator, operator.output_shape, 2)
+        np.testing.assert_allclose(to_numpy(operator.adjoint(y)), y @ matrix.conj(), atol=1e-4)
+        assert operator.norm() == pytest.approx(np.linalg.norm(matrix, 2), rel=1e-3)
+
+
+def test_stack():
+    stack = small_stack()
+    x = draw(stack, stack.input_shape, 1)
+    y = [draw(stack, shape, 2 + i) for i, shape in enumerate(stack.output_shape)]
+    image = [to_numpy(part) for part in stack(x)]
+    assert [part.shape[1:] for part in image] == stack.output_shape
+    np.testing.assert_allclose(image[1], to_numpy(stack.operators[1](x)), atol=1e-6)
+    for adjoint in (stack.adjoint(y), stack.H(y), (stack @ Identity((4, 6, 1))).adjoint(y)):
+        left = sum(np.vdot(a, b) for a, b in zip(y, image, strict=True))
+        assert left == pytest.approx(np.vdot(to_numpy(adjoint), x), rel=1e-4)
+    matrix = np.vstack([dense(part) for part in stack.operators])
+    norm = np.linalg.norm(matrix, 2)
+    assert stack.norm() == pytest.approx(norm, rel=1e-4)
+    assert (0.5 * stack).norm() == pytest.approx(norm / 2, rel=1e-4)
+    assert power_iteration(stack.H) == pytest.approx(norm, rel=1e-4)
+    normal = to_numpy(stack.normal(x)).reshape(2, -1)
+    np.testing.assert_allclose(normal, x.reshape(2, -1) @ matrix.T @ matrix, atol=1e-3)
+    with pytest.raises(ValueError, match="`y` must be a list of 2 tensors"):
+        stack.adjoint(x)
+    with pytest.raises(ValueError, match=r"`y\[1\]` must be of shape"):
+        stack.adjoint([y[0], y[0]])
+    with pytest.raises(ValueError, match="one input shape and dtype"):
+        Stack(Identity((3,)), Identity((4,)))
+    with pytest.raises(ValueError, match="A \\+ B needs operators of equal shapes"):
+        Identity((3,)) + Identity((4,))
+    with pytest.raises(ValueError, match="operator of one tensor"):
+        stack.H.resolvent(y, 1.0)
+
+
+RESOLVENTS = {
+    "identity": lambda: Identity((3, 2)),
+    "sampling": lambda: Sampling(mask(4, 5), dtype="complex64"),
+    "fourier": lambda: MaskedFourier(mask(4, 5)),
+    "circular_even": lambda: Convolution(KERNEL, (4, 6, 2)),
+    "circular_odd": lambda: Convolution(KERNEL, (5, 7, 1)),
+    "scaled": lambda: (0.5 - 2j) * MaskedFourier(mask(4, 3)),
+    "by_conjugate_gradients": lambda: Matrix(COMPLEX),
+    "of_a_stack": small_stack,
+}
+
+
+@pytest.mark.parametrize("name", RESOLVENTS)
+def test_resolvent(name):
+    """x + t A^H A x = b, of data of every size and a t for each sample."""
+    operator = RESOLVENTS[name]()
+    b = draw(operator, operator.input_shape, 1) * np.float32(1e-15)
+    t = np.array([0.7, 3.0], "float32").reshape((2,) + (1,) * (b.ndim - 1))
+    x = operator.resolvent(b, t)
+    applied = to_numpy(x) + t * to_numpy(operator.normal(x))
+    np.testing.assert_allclose(applied, b, rtol=0, atol=2e-5 * np.abs(b).max())
+    assert np.linalg.norm(to_numpy(x)[1]) < np.linalg.norm(b[1])
+    zero = operator.resolvent(0 * b, 2.0)
+    assert not to_numpy(zero).any()
+    with pytest.raises(ValueError, match="t=-1"):
+        operator.resolvent(b, -1)
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "float32"])
+@pytest.mark.parametrize("kind", ["array", "tensor", "variable"])
+def test_fourier_masks_one_a_sample_with_coils(kind, dtype):
+    masks = mask(2, 1, 5)
+    masks[1] = 1 - masks[0]
+    made = {
+        "array": lambda: masks,
+        "tensor": lambda: keras.ops.convert_to_tensor(masks),
+        "variable": lambda: keras.Variable(masks),
+    }[kind]()
+    operator = MaskedFourier(made, (3, 4, 5), dtype, fft_method="matmul")
+    single = [MaskedFourier(one, (4, 5), dtype, fft_method="fft") for one in masks]
+    x = draw(operator, operator.input_shape, 1)
+    result, back = to_numpy(operator(x)), to_numpy(operator.adjoint(x))
+    for i in range(2):
+        np.testing.assert_allclose(result[i], to_numpy(single[i](x[i])), atol=1e-5)
+        np.testing.assert_allclose(back[i], to_numpy(single[i].adjoint(x[i])), atol=1e-5)
+    assert operator.norm() == 1
+    assert len(operator.variables) == (kind == "variable")
+    # Of any size, as networks are.
+    free = MaskedFourier(made, (None, None, None), dtype)
+    np.testing.assert_allclose(to_numpy(free(x)), result, atol=1e-5)
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="JAX has double precision only where it is asked for")
+def test_double_precision_is_kept():
+    matrix = RNG.normal(size=(4, 6)) + 1j * RNG.normal(size=(4, 6))
+    for operator in (
+        Matrix(matrix),
+        (0.1 - 0.3j) * Matrix(matrix),
+        Matrix(matrix) @ Matrix(matrix).H,
+        Matrix(matrix) + (1 / 3) * Matrix(matrix),
+        MaskedFourier(mask(4, 6), dtype="complex128"),
+        MaskedFourier(mask(4, 6), dtype="float64"),
+        Convolution(KERNEL, (4, 6, 1), dtype="float64"),
+        FiniteDifference((4, 6, 1), "complex128"),
+    ):
+        x, y = draw(operator, operator.input_shape, 1), draw(operator, operator.output_shape, 2)
+        forward, adjoint = to_numpy(operator(x)), to_numpy(operator.adjoint(y))
+        assert forward.dtype == adjoint.dtype == np.dtype(operator.dtype)
+        np.testing.assert_allclose(np.vdot(y, forward), np.vdot(adjoint, x), rtol=1e-12)
+        b = to_numpy(operator.resolvent(x, 0.7, n_iterations=100, tolerance=1e-13))
+        applied = b + 0.7 * to_numpy(operator.normal(b))
+        np.testing.assert_allclose(applied, x, atol=1e-12)

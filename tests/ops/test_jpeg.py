@@ -41,6 +41,18 @@ def test_libjpeg_gives_the_same_picture(size, subsampling):
         assert np.abs(theirs - image).mean() > 2 * error.mean()
 
 
+@pytest.mark.parametrize("subsampling", ["444", "420"])
+def test_noise_is_as_close_as_the_docstring_says(subsampling):
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (64, 64, 3)).astype("uint8")
+    extreme = (255 * rng.integers(0, 2, (64, 64, 3))).astype("uint8")
+    for image, most in ((noise, 1.7), (extreme, 2.5)):
+        for quality in (25, 50, 75, 90):
+            ours = to_numpy(jpeg_round_trip(image[None] / np.float32(255), quality, subsampling))
+            theirs = np.asarray(Image.open(pillow(image, quality, subsampling)), "float32")
+            assert np.abs(255 * ours[0] - theirs).mean() < most
+
+
 @pytest.mark.parametrize("quality", [1, 10, 49, 50, 75, 95, 100])
 def test_tables_are_libjpegs(quality):
     file = Image.open(pillow(FACE, quality, "420"))

@@ -27,8 +27,8 @@ def start(out, strategy, environment=None, script=SCRIPT, **fields):
     return process
 
 
-def start_workers(out, **fields):
-    """Begin to train with two workers on this machine."""
+def start_workers(out, of_second=None, **fields):
+    """Begin to train with two workers on this machine; `of_second` are fields of that one alone."""
     with socket.socket() as first, socket.socket() as second:
         for taken in (first, second):
             taken.bind(("127.0.0.1", 0))
@@ -38,7 +38,10 @@ def start_workers(out, **fields):
         task = {"type": "worker", "index": index}
         return {"TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": task})}
 
-    return [start(out, "multi_worker", config(index), **fields) for index in (0, 1)]
+    return [
+        start(out, "multi_worker", config(index), **fields, **own)
+        for index, own in enumerate(({}, of_second or {}))
+    ]
 
 
 def finish(*processes):
@@ -49,6 +52,14 @@ def finish(*processes):
             assert code == 0, f"exit code {code}:\n{process.log.read_text()[-3000:]}"
     finally:
         stop(*processes)
+
+
+def failure(process):
+    """Wait until it fails; what it said last."""
+    code = process.wait(LIMIT)
+    said = process.log.read_text()[-3000:]
+    assert code > 0, f"exit code {code}:\n{said}"
+    return said
 
 
 def stop(*processes):

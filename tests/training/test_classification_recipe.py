@@ -10,7 +10,7 @@ import pytest
 from keras_imaging.cli import main
 from keras_imaging.data import write_image
 from keras_imaging.models import FFCResNet
-from keras_imaging.training import ClassificationRecipe, labelled_pictures, train
+from keras_imaging.training import FFCResNetRecipe, labelled_pictures, train
 from keras_imaging.training.optimizer import AveragedSGD
 
 pytestmark = pytest.mark.tensorflow
@@ -39,7 +39,7 @@ def preset(monkeypatch):
 
 
 def recipe(**fields):
-    return ClassificationRecipe(**{**FIELDS, **fields})
+    return FFCResNetRecipe(**{**FIELDS, **fields})
 
 
 def examples():

@@ -5,7 +5,8 @@ import pytest
 
 from keras_imaging.layers.message_layout import message_places
 from keras_imaging.models import FaceGuardDecoder, FaceGuardEncoder
-from keras_imaging.training import FaceGuardRecipe, faceguard_start
+from keras_imaging.training import FaceGuardRecipe
+from keras_imaging.training.recipes import faceguard_start
 from keras_imaging.training.recipes.faceguard_start import start_from
 
 RNG = np.random.default_rng(0)
@@ -74,7 +75,9 @@ def test_recipe_starts_from_a_run(tmp_path):
     }
     for name, network in pair.items():
         network.save_weights(tmp_path / f"{name}.weights.h5")
-        (tmp_path / f"{name}.json").write_text(json.dumps({"config": network.get_config()}))
+        (tmp_path / f"{name}.json").write_text(
+            json.dumps({"model": type(network).__name__, "config": network.get_config()})
+        )
     recipe = FaceGuardRecipe(init=str(tmp_path), begin=0.5, strength=(0.1, 0.05), seed=7)
     model = recipe.build_model()
     assert model.encoder.strength == 0.05

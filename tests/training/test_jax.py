@@ -1,7 +1,9 @@
 """The same recipe on JAX, with no TensorFlow."""
 
 import json
+import math
 
+import numpy as np
 import processes
 import pytest
 import tiny
@@ -31,6 +33,9 @@ def test_jax_without_tensorflow_makes_the_same_losses(tmp_path):
         processes.finish(process)
     assert tiny.losses(out) == pytest.approx([r["loss"] for r in result.history], rel=1e-4)
     assert not (out / "tensorboard").exists()
+    finite, *others = json.loads((out / "watched.json").read_text())
+    assert math.isfinite(finite)
+    assert np.isnan(others).all()
     versions = json.loads((out / "model.json").read_text())["versions"]
     assert "jax" in versions
     assert "tensorflow" not in versions

@@ -64,7 +64,7 @@ def assert_same_end(result, reference):
 
 def test_sigkill_at_a_random_moment(tmp_path, reference):
     out = tmp_path / "run"
-    process = processes.start(out, "one", seconds_per_step=0.3)
+    process = processes.start(out, "one", seconds_per_step=0.3, halt_at=10)
     try:
         processes.wait_for_checkpoints(out, 1, process)
         time.sleep(random.uniform(0, 1.5))

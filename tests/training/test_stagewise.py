@@ -8,7 +8,7 @@ import pytest
 
 from keras_imaging.data import random_dictionary
 from keras_imaging.training import SparseRecoveryRecipe, train_stagewise
-from keras_imaging.training.stagewise import stages
+from keras_imaging.training.stagewise import _Watch, stages
 
 pytestmark = [
     pytest.mark.tensorflow,
@@ -123,6 +123,25 @@ def test_the_best_weights_stay(tmp_path):
     )
 
 
+class SeesNothing(SparseRecoveryRecipe):
+    """Its figure improves whatever the weights are."""
+
+    def score(self, estimate, targets):
+        return -1.0
+
+
+def test_best_weights_are_finite():
+    run = SeesNothing(network="alista", num_layers=1)
+    model = run.build_model(A)
+    watch = _Watch(run, stages(model, run)[0], recipe().build_sampler(A, seed=7).batch(0))
+    watch.set_model(run.stage_model(model, 0))
+    watch.look(0)
+    watch.best = 0.0
+    model.unfolded[0].threshold.theta.assign(np.nan)
+    with pytest.raises(FloatingPointError, match="a weight is not finite after 10 steps"):
+        watch.look(10)
+
+
 def test_two_devices_equal_one(tmp_path):
     """In a process of its own, which has two logical CPUs."""
     code = """
@@ -138,7 +157,7 @@ for strategy in ("one", "mirrored"):
     folder = os.path.dirname(__file__)
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-W", "ignore", "-c", code, folder, str(tmp_path)]
-    subprocess.run(command, check=True, env=environment, timeout=300)
+    subprocess.run(command, check=True, env=environment, timeout=400)
     one, two = (
         json.loads((tmp_path / name / "model.json").read_text()) for name in ("one", "mirrored")
     )

@@ -48,14 +48,23 @@ def test_overflow_in_one_replica_makes_all_skip(mirrored):
     assert first[0] < 1.0
 
 
+def test_replicas_draw_other_numbers(mirrored):
+    first, second = json.loads((mirrored / "masks.json").read_text())
+    assert {*first, *second} == {0.0, 2.0}
+    assert first != second
+
+
 def test_two_workers_equal_one_even_if_one_is_killed(tmp_path, reference):
     out = tmp_path / "run"
-    chief, other = processes.start_workers(out, seconds_per_step=0.5)
+    chief, other = processes.start_workers(out, of_second={"halt_at": 6})
     try:
         processes.wait_for_checkpoints(out, 1, chief)
+        processes.stop(other)
+        said = processes.failure(chief)
     finally:
         processes.stop(other, chief)
-    assert not (out / "model.json").exists()
+    assert "ConnectionError: Another worker stopped or cannot be reached. Start all" in said
+    assert checkpoint.read(out)[1]["step"] == 4
     processes.finish(*processes.start_workers(out))
     assert_same_run(out, reference)
 

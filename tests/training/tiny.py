@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_imaging.models import RDIDN
 from keras_imaging.training import SuperResolutionRecipe, train
+from keras_imaging.training.weight_watch import watch_weights
 
 RDIDN.presets["rdidn_tiny_x2"] = {
     "scale": 2,
@@ -66,9 +67,42 @@ def figures(model):
     return {"mean_weight": float(np.mean([np.abs(w).mean() for w in model.get_weights()]))}
 
 
+class HasAHiddenWeight(keras.layers.Layer):
+    """What is not finite in one of its weights does not reach the output."""
+
+    def build(self, input_shape):
+        self.shown = self.add_weight(shape=(1,), initializer="ones", name="shown")
+        self.hidden = self.add_weight(shape=(3,), initializer="ones", name="hidden")
+
+    def call(self, inputs):
+        hidden = keras.ops.convert_to_tensor(self.hidden)
+        hidden = keras.ops.where(keras.ops.isfinite(hidden), hidden, 0.0)
+        return inputs * self.shown + hidden
+
+
+def watched_losses():
+    """Losses of a watched model: of finite weights, with one NaN, and with one infinity."""
+    model = keras.Sequential([HasAHiddenWeight()])
+    model.compile("sgd", "mse", jit_compile=False)
+    watch_weights(model)
+    x = np.ones((4, 3), "float32")
+    losses = []
+    for value in (1.0, np.nan, np.inf):
+        if losses:
+            model.layers[0].hidden.assign([1.0, value, 1.0])
+        losses.append(float(model.train_on_batch(x, x, return_dict=True)["loss"]))
+    return losses
+
+
 def main(out, strategy, fields):
-    """Train, slowly if `fields` has "seconds_per_step"."""
-    pause = fields.pop("seconds_per_step", 0)
+    """Train; with "seconds_per_step" slowly, with "halt_at" to the end of that step and no more."""
+    pause, last = fields.pop("seconds_per_step", 0), fields.pop("halt_at", None)
+
+    def progress(step, loss):
+        time.sleep(pause)
+        while step == last:
+            time.sleep(1)
+
     if strategy == "mirrored":
         import tensorflow as tf
 
@@ -82,7 +116,7 @@ def main(out, strategy, fields):
         out,
         strategy=strategy,
         validate=figures,
-        progress=lambda step, loss: time.sleep(pause),
+        progress=progress,
         callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)],
     )
 

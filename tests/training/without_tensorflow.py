@@ -1,7 +1,11 @@
-"""Script: train where TensorFlow cannot be imported; arguments as those of tiny.py."""
+"""Script: train where TensorFlow cannot be imported; arguments as those of tiny.py.
+
+Then it writes `watched.json`, the losses of `tiny.watched_losses`.
+"""
 
 import importlib.abc
 import json
+import pathlib
 import sys
 
 
@@ -17,5 +21,7 @@ if __name__ == "__main__":
     sys.meta_path.insert(0, Refuse())
     import tiny
 
-    tiny.main(sys.argv[1], sys.argv[2], json.loads(sys.argv[3]))
+    out = pathlib.Path(sys.argv[1])
+    tiny.main(out, sys.argv[2], json.loads(sys.argv[3]))
+    (out / "watched.json").write_text(json.dumps(tiny.watched_losses()))
     assert "tensorflow" not in sys.modules

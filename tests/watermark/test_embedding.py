@@ -1,6 +1,7 @@
 import io
 import tracemalloc
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -124,13 +125,13 @@ def test_with_the_networks():
         ({"image": IMAGE[..., :1]}, "grey"),
         ({"image": IMAGE[..., :2]}, r"\(384, 384, 2\)"),
         ({"image": np.dstack([IMAGE, IMAGE[..., 0]])}, "alpha"),
-        ({"image": IMAGE[None]}, "one RGB picture"),
+        ({"image": IMAGE[None]}, r"\(1, 384, 384, 3\)"),
         ({"image": IMAGE.astype("int32")}, "int32"),
         ({"image": IMAGE.astype("float32")}, r"0\.\.1"),
         ({"image": np.full((64, 64, 3), np.nan)}, "NaN"),
         ({"image": IMAGE[:1, :1]}, "at least 32 x 32 pixels. Received: 1 x 1"),
-        ({"image": IMAGE[:0]}, "32 x 32"),
-        ({"image": IMAGE.tolist()}, "NumPy"),
+        ({"image": IMAGE[:0]}, r"\(0, 384, 3\)"),
+        ({"image": IMAGE.tolist()}, "list of shape .* and int64"),
         ({"box": (0, 0, 31, 100)}, "Received: 31 x 100"),
         ({"box": (100, 100, 50, 50)}, "32 x 32"),
         ({"box": (370, 0, 470, 100)}, "cover"),
@@ -142,3 +143,14 @@ def test_with_the_networks():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         embed(Encoder(), **{"image": IMAGE, "bits": CODE, **arguments})
+
+
+def test_anything_that_is_an_rgb_picture():
+    image = IMAGE[:64, :64]
+    expected = embed(Encoder(), image, CODE)
+    np.testing.assert_array_equal(embed(Encoder(), Image.fromarray(image), CODE), expected)
+    unit = (image / 255).astype("float32")
+    tensor = keras.ops.convert_to_tensor(unit)
+    expected = embed(Encoder(), unit, CODE)
+    np.testing.assert_allclose(embed(Encoder(), tensor, CODE), expected, atol=1e-6)
+    np.testing.assert_allclose(embed(Encoder(), unit.tolist(), CODE), expected, atol=1e-6)

@@ -140,7 +140,7 @@ def run(board, board_folder, guards, picture, tmp_path_factory):
             ["node", str(pathlib.Path(__file__).with_name("page.mjs")), str(folder / "job.json")],
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=400,
         )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout), folder / "out"

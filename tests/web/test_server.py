@@ -44,7 +44,7 @@ def get(page, node_modules, tmp_path):
         assert server.server_address[0] == "127.0.0.1"
 
         def fetch(path):
-            connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=400)
             connection.request("GET", path)
             answer = connection.getresponse()
             body = answer.read()

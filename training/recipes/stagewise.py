@@ -1,4 +1,4 @@
-"""What recipes of stage-wise training share."""
+"""Base of recipes of stage-wise training."""
 
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar

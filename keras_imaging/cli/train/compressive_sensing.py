@@ -7,6 +7,7 @@ import typer
 
 from keras_imaging.cli import options
 from keras_imaging.cli.quiet import quiet_start
+from keras_imaging.cli.refusals import check_file
 from keras_imaging.cli.train.recipe_options import (
     DataLicence,
     Devices,
@@ -14,7 +15,7 @@ from keras_imaging.cli.train.recipe_options import (
     Strategy,
     with_recipe_options,
 )
-from keras_imaging.cli.train.run import Pictures, name_of, notes_of, report
+from keras_imaging.cli.train.run import Pictures, check_run, name_of, notes_of, report
 from keras_imaging.training.recipes.compressive_sensing import CompressiveSensingRecipe
 
 _PATCH = 16
@@ -49,6 +50,8 @@ def train_compressive_sensing(
     Writes a checkpoint after each stage, log.csv, and at the end model.weights.h5 and model.json.
     Pictures that cannot be read are named and skipped; the exit code is then 1.
     """
+    check_run(out, data)
+    check_file(dictionary)
     recipe = CompressiveSensingRecipe(**recipe_fields)
     with quiet_start():
         import numpy as np

@@ -13,7 +13,7 @@ from keras_imaging.cli.train.recipe_options import (
     Strategy,
     with_recipe_options,
 )
-from keras_imaging.cli.train.run import Pictures, name_of, notes_of, train_and_report
+from keras_imaging.cli.train.run import Pictures, check_run, name_of, notes_of, train_and_report
 from keras_imaging.training.recipes.faceguard import FaceGuardRecipe
 
 
@@ -38,6 +38,7 @@ def train_faceguard(
     Writes checkpoints, log.csv, TensorBoard events, and at the end weights and a card of each.
     Pictures that cannot be read are named and skipped; the exit code is then 1.
     """
+    check_run(out, data, photographs)
     recipe = FaceGuardRecipe(**recipe_fields)
     pictures = Pictures()
     name, sources = name_of(data), {"portraits": pictures.rgb(data)}

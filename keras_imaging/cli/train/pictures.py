@@ -1,4 +1,4 @@
-"""The command that trains on pictures alone, for any recipe of such a network."""
+"""Train commands for recipes whose only data are pictures."""
 
 import pathlib
 from typing import Annotated
@@ -13,7 +13,14 @@ from keras_imaging.cli.train.recipe_options import (
     Strategy,
     with_recipe_options,
 )
-from keras_imaging.cli.train.run import Pictures, name_of, notes_of, train_and_report, validation_on
+from keras_imaging.cli.train.run import (
+    Pictures,
+    check_run,
+    name_of,
+    notes_of,
+    train_and_report,
+    validation_on,
+)
 
 
 def pictures_command(recipe_class: type, purpose: str, rgb: bool = True):
@@ -41,6 +48,7 @@ def pictures_command(recipe_class: type, purpose: str, rgb: bool = True):
         as_json: options.Json = False,
         **recipe_fields,
     ) -> None:
+        check_run(out, data, validation)
         recipe = recipe_class(**recipe_fields)
         pictures = Pictures()
         notes, validate = notes_of(data_licence), None

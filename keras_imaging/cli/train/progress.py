@@ -1,4 +1,4 @@
-"""How a training run shows where it stands."""
+"""Progress bar of a training run."""
 
 import contextlib
 import time

@@ -9,6 +9,7 @@ import typer
 
 from keras_imaging.cli.output import print_json
 from keras_imaging.cli.quiet import quiet_start
+from keras_imaging.cli.refusals import check_data
 
 
 class Pictures:
@@ -36,6 +37,18 @@ class Pictures:
         """Name a file that cannot be read, and go on."""
         self.skipped.append(reason)
         typer.echo(f"Skipped: {reason}", err=True)
+
+
+def check_run(out: pathlib.Path, *sources: str | pathlib.Path | None) -> None:
+    """Refuse, before anything is loaded, a run that cannot be written or has no data.
+
+    Raises:
+        ValueError: if `out` is a file, or one of the sources is not there.
+    """
+    if out.is_file():
+        raise ValueError(f"{str(out)!r} is a file; give the name of a folder for the run.")
+    for source in sources:
+        check_data(source)
 
 
 def name_of(source: str | pathlib.Path) -> str:

@@ -8,8 +8,9 @@ import typer
 
 from keras_imaging.cli import options
 from keras_imaging.cli.quiet import quiet_start
+from keras_imaging.cli.refusals import check_file
 from keras_imaging.cli.train.recipe_options import Devices, RunFolder, Strategy, with_recipe_options
-from keras_imaging.cli.train.run import notes_of, report
+from keras_imaging.cli.train.run import check_run, notes_of, report
 from keras_imaging.training.recipes.sparse_recovery import SparseRecoveryRecipe
 
 
@@ -32,6 +33,8 @@ def train_sparse_recovery(
 
     Writes a checkpoint after each stage, log.csv, and at the end model.weights.h5 and model.json.
     """
+    check_run(out)
+    check_file(matrix)
     recipe = SparseRecoveryRecipe(**recipe_fields)
     with quiet_start():
         from keras_imaging import training

@@ -14,7 +14,14 @@ from keras_imaging.cli.train.recipe_options import (
     Strategy,
     with_recipe_options,
 )
-from keras_imaging.cli.train.run import Pictures, name_of, notes_of, train_and_report, validation_on
+from keras_imaging.cli.train.run import (
+    Pictures,
+    check_run,
+    name_of,
+    notes_of,
+    train_and_report,
+    validation_on,
+)
 from keras_imaging.training.recipes.super_resolution import SuperResolutionRecipe
 
 
@@ -44,6 +51,7 @@ def super_resolution_command(method: str):
         as_json: options.Json = False,
         **recipe_fields,
     ) -> None:
+        check_run(out, data, validation)
         recipe = SuperResolutionRecipe(
             preset=preset or f"{method}_{'small_' if small else ''}x{scale}", **recipe_fields
         )

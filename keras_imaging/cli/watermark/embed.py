@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from keras_imaging.cli import options
-from keras_imaging.cli.output import check_outputs, print_json, progress_bar
-from keras_imaging.cli.picture_files import targets_of
+from keras_imaging.cli.output import check_outputs, give_report
+from keras_imaging.cli.picture_files import possible, targets_of, work_on
 from keras_imaging.cli.quiet import quiet_start
+from keras_imaging.cli.refusals import check_source, check_targets
 from keras_imaging.cli.watermark.inputs import (
     KEY_FILE,
     PAIR,
@@ -24,6 +25,7 @@ from keras_imaging.cli.watermark.inputs import (
     Region,
     RegistryFile,
     box_of,
+    check_key,
     key_of,
     networks_of,
     nonce_of_text,
@@ -31,6 +33,7 @@ from keras_imaging.cli.watermark.inputs import (
     pictures_of,
 )
 from keras_imaging.cli.watermark.output import stamped_item, tell_stamped
+from keras_imaging.formats import STAMPABLE
 
 
 class Format(enum.StrEnum):
@@ -85,25 +88,35 @@ def embed_marks(
     """Stamp pictures.
 
     Writes PICTURE_stamped.png beside the picture, or the folder FOLDER_stamped, unless --out says
-    otherwise; upright, with EXIF and colour profile. Files of a folder that cannot be read are
+    otherwise; upright, with its metadata. Files of a folder that cannot be read are
     named and skipped. The exit code is 1 if some were, or if a mark does not read back; 2 after an
     error.
     """
-    if source is not None and not source.exists():
-        raise ValueError(f"There is no file or folder {str(source)!r}.")
-    region = box_of(box)
+    check_source(source)
+    if source is not None:
+        check_key(key)
     nonce_of = _nonces(nonce, registry, source)
+    alone = source is None or not source.is_dir()
     with contextlib.ExitStack() as stack:
         if source is None:
             sample = resources.files("keras_imaging.data") / "samples" / "astronaut.png"
             jobs = [(stack.enter_context(resources.as_file(sample)), out or SAMPLE)]
         else:
             jobs = _jobs(source, out, format, own_files(key, registry))
+        skipped = {}
+        if alone:
+            check_targets([jobs[0][1]], overwrite, STAMPABLE)
+        else:
+            jobs, skipped = possible(jobs, overwrite)
+        region = box_of(box)
         with quiet_start():
             from keras_imaging.watermark.sidecar import sidecar_path
-        targets = [target for _, target in jobs]
         # A sidecar may be that of a picture which was moved away.
-        check_outputs([*targets, *map(sidecar_path, targets)], overwrite)
+        if alone:
+            check_outputs([sidecar_path(jobs[0][1])], overwrite)
+        else:
+            jobs, others = possible(jobs, overwrite, sidecar_path)
+            skipped.update(others)
         if source is None:
             _sample_key(key)
         secret = key_of(key, identity, force)
@@ -120,39 +133,19 @@ def embed_marks(
             "quality": quality,
             "registry": store,
         }
-        alone = source is None or not source.is_dir()
-        written, skipped, stopped = [], {}, None
-        progress = stack.enter_context(progress_bar("stamping"))
-        for done, (path, target) in enumerate(jobs, start=1):
+
+        def stamp(path, target):
             own = nonce_of()
-            try:
-                stamped = stamp_file(networks, path, target, secret, own, **settings)
-            except ValueError as error:
-                if alone:
-                    raise
-                skipped[path.name] = str(error)
-            # The disk is full, or the registry held: what is written is to be told all the same.
-            except Exception as error:
-                if alone:
-                    raise
-                stopped = error
-                break
-            else:
-                written.append(stamped_item(path, stamped, own, quality))
-            progress(done, len(jobs))
-    report = {"identity": secret.identity, "weights": weights, "written": written}
-    if skipped:
-        report["skipped"] = skipped
-    if stopped is not None:
-        report["stopped"] = {"file": path.name, "reason": str(stopped)}
-    if as_json:
-        print_json(report)
-    else:
-        tell_stamped(report)
-    if stopped is not None:
-        typer.echo(f"Stopped at {path.name}, after {done - 1} of {len(jobs)} files.", err=True)
-        raise stopped
-    if skipped or not all(item["reads_back"] for item in written):
+            stamped = stamp_file(networks, path, target, secret, own, **settings)
+            return stamped_item(path, stamped, own, quality)
+
+        if alone:
+            report = {"written": [stamp(*jobs[0])]}
+        else:
+            report = work_on(jobs, skipped, stamp, "stamping")
+    report = {"identity": secret.identity, "weights": weights, **report}
+    give_report(report, as_json, tell_stamped)
+    if not all(item["reads_back"] for item in report["written"]):
         raise typer.Exit(1)
 
 
@@ -169,9 +162,13 @@ def _sample_key(path):
 def _nonces(option, registry, source):
     """A function that gives each picture its nonce."""
     if option == "random" or (option is None and registry is not None):
-        with quiet_start():
+
+        def random():
             from keras_imaging.watermark.sidecar import new_nonce
-        return new_nonce
+
+            return new_nonce()
+
+        return random
     if option is None:
         return lambda: b""
     nonce = nonce_of_text(option)

@@ -56,6 +56,15 @@ def networks_of(weights):
     return load(weights, "encoder", "watermark"), load(weights, "decoder", "watermark")
 
 
+def check_key(path):
+    """Refuse a key file that is not there, before anything is loaded."""
+    if not path.is_file():
+        raise ValueError(
+            f"Cannot read the key file {str(path)!r}: there is none. `keras-imaging watermark "
+            "keygen` makes one."
+        )
+
+
 def key_of(path, identity, force):
     """The key in a file, for another identity if one is given."""
     with quiet_start():
@@ -68,14 +77,15 @@ def box_of(text):
     """The region that --box says."""
     if text is None:
         return None
-    with quiet_start():
-        from keras_imaging.watermark.region import Box
     try:
-        return Box(*(int(side) for side in text.split(",")))
-    except (TypeError, ValueError):
+        left, top, right, bottom = (int(side) for side in text.split(","))
+    except ValueError:
         raise ValueError(
             f"Expected --box as LEFT,TOP,RIGHT,BOTTOM in whole pixels. Received: {text!r}"
         ) from None
+    with quiet_start():
+        from keras_imaging.watermark.region import Box
+    return Box(left, top, right, bottom)
 
 
 def nonce_of_text(text):

@@ -1,4 +1,4 @@
-"""How `keras-imaging watermark` tells what it did and found."""
+"""Reports of `keras-imaging watermark`."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def verified_item(path: pathlib.Path, found: Verified, remark: str) -> dict:
 
 
 def tell_stamped(report: dict) -> None:
-    """A line for each stamped picture; remarks and skipped files on stderr."""
+    """A line for each stamped picture; remarks on stderr."""
     for item in report["written"]:
         where = ", ".join(region["region"] for region in item["regions"])
         typer.echo(
@@ -72,12 +72,6 @@ def tell_stamped(report: dict) -> None:
                 "or --quality, or another region.",
                 err=True,
             )
-    skipped = report.get("skipped", {})
-    if skipped:
-        total = len(report["written"]) + len(skipped)
-        typer.echo(f"Skipped {len(skipped)} of {total} files:", err=True)
-        for name, reason in skipped.items():
-            typer.echo(f"  {_named(name, reason)}", err=True)
 
 
 def tell_verified(report: dict) -> None:

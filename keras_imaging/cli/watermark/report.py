@@ -7,6 +7,7 @@ import typer
 
 from keras_imaging.cli import options
 from keras_imaging.cli.output import print_json, progress_bar
+from keras_imaging.cli.refusals import check_folder
 from keras_imaging.cli.watermark.inputs import (
     KEY_FILE,
     PAIR,
@@ -16,6 +17,7 @@ from keras_imaging.cli.watermark.inputs import (
     KeyFile,
     Pair,
     candidate_nonces,
+    check_key,
     key_of,
     networks_of,
 )
@@ -64,6 +66,9 @@ def score_folders(
     names = [folder.resolve().name for folder in folders]
     if len(set(names)) < len(names) or "unmarked" in names[: len(benign) + len(malicious or [])]:
         raise ValueError(f"Expected folders of different names. Received: {', '.join(names)}")
+    for folder in folders:
+        check_folder(folder)
+    check_key(key)
     secret = key_of(key, identity, force)
     networks = networks_of(weights)
     from keras_imaging.data.images import list_images

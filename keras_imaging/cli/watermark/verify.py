@@ -7,6 +7,7 @@ import typer
 
 from keras_imaging.cli import options
 from keras_imaging.cli.output import print_json, progress_bar
+from keras_imaging.cli.refusals import check_source
 from keras_imaging.cli.watermark.inputs import (
     KEY_FILE,
     PAIR,
@@ -21,6 +22,7 @@ from keras_imaging.cli.watermark.inputs import (
     RegistryFile,
     box_of,
     candidate_nonces,
+    check_key,
     key_of,
     networks_of,
     nonce_of_text,
@@ -72,8 +74,8 @@ def verify_marks(
             f"Give a picture; or run `keras-imaging watermark embed`, which makes {SAMPLE}."
         )
     source = source or SAMPLE
-    if not source.exists():
-        raise ValueError(f"There is no file or folder {str(source)!r}.")
+    check_source(source)
+    check_key(key)
     if registry is not None and not registry.is_file():
         raise ValueError(f"There is no registry {str(registry)!r}.")
     region, given = box_of(box), None if nonce is None else nonce_of_text(nonce)

@@ -4,17 +4,21 @@ from collections.abc import Callable, Sequence
 
 import keras
 
+from keras_imaging.layers.full_precision import FullPrecisionLayer
 from keras_imaging.typing import Tensor
 
 Operation = Callable[[Tensor], Tensor]
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
-class Distortion(keras.layers.Layer):
+class Distortion(FullPrecisionLayer):
     """A random change of a picture that keeps its size: what every distortion shares.
 
     A subclass writes `draw`, which returns the change itself as a function, so that all random
     numbers are drawn outside of the branch that `RandomChoice` takes.
+
+    Pictures stay in full precision under mixed precision, where Keras' layers answer in the lower
+    one: bfloat16 rounds a sample by up to half a step of 8 bits, and a mark is a few such steps.
 
     Args:
         always: change pictures also outside of training.

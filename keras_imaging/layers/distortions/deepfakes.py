@@ -337,8 +337,8 @@ class FaceInpaint(_Manipulation):
     def _renderer(self, images, donors, mask):
         ops = keras.ops
         height, width = images.shape[1:3]
-        u = np.linspace(-1, 1, width, dtype="float32")[None, None, :]
-        v = np.linspace(-1, 1, height, dtype="float32")[None, :, None]
+        u = ops.linspace(-1.0, 1.0, width, dtype=images.dtype)[None, None, :]
+        v = ops.linspace(-1.0, 1.0, height, dtype=images.dtype)[None, :, None]
         # The first part to fill is drawn, each of the others with probability one half.
         first = ops.floor(self._uniform(images, (0.0, 2.9999)))
         boxes = 0.0

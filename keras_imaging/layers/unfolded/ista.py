@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_imaging.layers.conv_synthesis import filter_shape_and_values
 from keras_imaging.layers.linear_map import LinearMap, Scale, shape_and_values
 from keras_imaging.layers.threshold import SoftThreshold, SupportSelectionThreshold
 from keras_imaging.layers.unfolded.base import UnfoldedLayer
@@ -25,8 +26,8 @@ class UnfoldedISTALayer(UnfoldedLayer):
         y = ops.cast(y, self.variable_dtype)
         return ista_step(x, y, self.forward_map, self.backward_map, self.threshold)
 
-    def _parts(self):
-        return (self.threshold,)
+    def _parts(self, input_shape):
+        return [(self.threshold, self.compute_output_shape(input_shape))]
 
     def _make_threshold(self, percent, initial, coordinatewise=False, clamp=False):
         options = {"dtype": self.variable_dtype, "name": "threshold"}
@@ -63,7 +64,15 @@ class LISTACPLayer(UnfoldedISTALayer):
         `(batch, n)`.
 
     Raises:
-        ValueError: on an unusable A, or a W of another shape than A^T.
+        ValueError: on an unusable A, a W of another shape than A^T, or a percentage outside
+            0 ... 100.
+
+    Example:
+        >>> y = np.ones((2, 3), "float32")
+        >>> layer = LISTACPLayer(np.eye(3, 5) + 1, percent=20.0)
+        >>> x = layer(y)
+        >>> tuple(layer([y, x]).shape)
+        (2, 5)
 
     Reference:
         Chen et al. (NeurIPS 2018), equations 11 and 13.
@@ -95,8 +104,11 @@ class LISTACPLayer(UnfoldedISTALayer):
     def _make_backward(self, W):
         return self._as_map(W, trainable=True, shape=(self.n, self.m), name="weight")
 
-    def _parts(self):
-        return (self.forward_map, self.backward_map, self.threshold)
+    def _parts(self, input_shape):
+        return [*self._maps(), *super()._parts(input_shape)]
+
+    def _maps(self):
+        return [(self.forward_map, (None, self.n)), (self.backward_map, (None, self.m))]
 
     def compute_output_shape(self, input_shape):
         y_shape = input_shape[0] if isinstance(input_shape, list) else input_shape
@@ -133,6 +145,15 @@ class ALISTALayer(LISTACPLayer):
     Output shape:
         `(batch, n)`.
 
+    Raises:
+        ValueError: on an unusable A, a W of another shape than A, or a percentage outside
+            0 ... 100.
+
+    Example:
+        >>> A = np.eye(3, 5) + 1
+        >>> tuple(ALISTALayer(A, A)(np.ones((2, 3), "float32")).shape)
+        (2, 5)
+
     Reference:
         Liu et al., ALISTA (ICLR 2019), equations 5 (TiLISTA) and 15 (ALISTA).
     """
@@ -149,8 +170,10 @@ class ALISTALayer(LISTACPLayer):
         self.step_size = Scale(self.initial_alpha, dtype=self.variable_dtype, name="step_size")
         return lambda residual: self.weight(self.step_size(residual))
 
-    def _parts(self):
-        return (self.forward_map, self.weight, self.step_size, self.threshold)
+    def _maps(self):
+        residual = (None, self.m)
+        parts = (self.weight, residual), (self.step_size, residual)
+        return [(self.forward_map, (None, self.n)), *parts]
 
     def get_config(self):
         return {
@@ -179,6 +202,14 @@ class LISTALayer(UnfoldedISTALayer):
     Output shape:
         `(batch, n)`.
 
+    Raises:
+        ValueError: if W is not square or holds NaN, or on a percentage outside 0 ... 100.
+
+    Example:
+        >>> b, x = np.ones((2, 5), "float32"), np.zeros((2, 5), "float32")
+        >>> tuple(LISTALayer(np.eye(5))([b, x]).shape)
+        (2, 5)
+
     Reference:
         Gregor and LeCun (ICML 2010), algorithm 3.
     """
@@ -194,14 +225,16 @@ class LISTALayer(UnfoldedISTALayer):
         super().__init__(**kwargs)
         self.weight = self._as_map(W, trainable=True, name="weight")
         self.n = self.weight.shape[0]
+        if self.weight.shape != (self.n, self.n):
+            raise ValueError(f"W must be square. Received shape {self.weight.shape}.")
         self.initial_threshold, self.percent = threshold, percent
         self.coordinate_thresholds = coordinate_thresholds
         self.threshold = self._make_threshold(
             percent, threshold, coordinate_thresholds, clamp=percent is None
         )
 
-    def _parts(self):
-        return (self.weight, self.threshold)
+    def _parts(self, input_shape):
+        return [(self.weight, (None, self.n)), *super()._parts(input_shape)]
 
     def forward_map(self, x):
         return x - self.weight(x)
@@ -242,6 +275,15 @@ class ConvLISTALayer(UnfoldedISTALayer):
     Output shape:
         that of the feature maps.
 
+    Raises:
+        ValueError: on filters of another rank or with NaN, a W of another shape, or a percentage
+            outside 0 ... 100.
+
+    Example:
+        >>> layer = ConvLISTALayer(np.ones((3, 3, 4)))
+        >>> tuple(layer(np.ones((1, 8, 9, 1), "float32")).shape)
+        (1, 10, 11, 4)
+
     Reference:
         Liu et al., ALISTA (ICLR 2019), section 4 and its code.
     """
@@ -256,11 +298,8 @@ class ConvLISTALayer(UnfoldedISTALayer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        given = not (isinstance(filters, tuple | list) and np.ndim(filters) == 1)
-        self.filter_shape = tuple(np.shape(filters) if given else filters)
-        values = np.asarray(filters, "float32") if given else np.zeros(self.filter_shape, "float32")
-        if values.ndim != 3 or values.shape[0] != values.shape[1]:
-            raise ValueError(f"`filters` must be (size, size, M). Received shape {values.shape}.")
+        self.filter_shape, values = filter_shape_and_values(filters)
+        values = np.zeros(self.filter_shape, "float32") if values is None else values
         W = alpha * values[::-1, ::-1] if W is None else np.asarray(W, "float32")
         if W.shape != values.shape:
             raise ValueError(f"W must be of shape {values.shape}. Received: {W.shape}")
