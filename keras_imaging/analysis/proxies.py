@@ -35,7 +35,7 @@ def naswot(model: keras.Model, inputs: np.ndarray) -> float:
     tensors = _relus(model)
     if not tensors:
         raise ValueError(f"The model {model.name!r} has no ReLU.")
-    outputs = keras.Model(model.inputs, tensors)(inputs, training=False)
+    outputs = keras.Model(model.inputs[0], tensors)(inputs, training=False)
     kernel = 0.0
     for output in outputs if isinstance(outputs, list | tuple) else [outputs]:
         codes = keras.ops.convert_to_numpy(output).reshape(len(inputs), -1) > 0
@@ -93,7 +93,7 @@ def zen_score(
         operation, index, _ = features._keras_history
         features = operation._inbound_nodes[index].input_tensors[0]
     norms = _normalizations(model)
-    part = keras.Model(model.inputs, features)
+    part = keras.Model(model.inputs[0], features)
     shape = tuple(1 if n is None else n for n in model.inputs[0].shape[1:])
     rng = np.random.default_rng(seed)
     scores = []
@@ -182,7 +182,7 @@ def _descent(model, inputs, labels, loss):
 
     The difference that a step at rate 1 makes would lose small gradients beside large weights.
     """
-    twin = keras.Model(model.inputs, model.outputs[0])
+    twin = keras.Model(model.inputs[0], model.outputs[0])
     twin.compile(_GradientInPlace(1.0, name="gradient_in_place"), loss=loss, jit_compile=False)
     labels = np.zeros((len(inputs), 1), "float32") if labels is None else np.asarray(labels)
     twin.train_on_batch(inputs, labels)
@@ -225,7 +225,7 @@ def _without_normalizations(model) -> Iterator[None]:
             for name, value in _NEUTRAL.items():
                 variable = getattr(norm, name)
                 if variable is not None:
-                    variable.assign(keras.ops.full_like(variable, value))
+                    variable.assign(np.full(variable.shape, value, variable.dtype))
         yield
     finally:
         for norm, value in zip(norms, trained, strict=True):
