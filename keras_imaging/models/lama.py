@@ -314,6 +314,7 @@ def _double(x, filters, name, policy):
 LaMaGenerator.presets = {
     "lama_tiny": {"width": 8, "num_downsamples": 2, "num_blocks": 2},
     "lama_small": {"width": 16, "num_blocks": 4, "harmonic": True},
+    "lama_small_published": {"width": 16, "num_blocks": 4},
     "lama_fourier": {"width": 64, "num_blocks": 9},
     "big_lama": {"width": 64, "num_blocks": 18},
 }
