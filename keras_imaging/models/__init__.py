@@ -25,6 +25,8 @@ from keras_imaging.models.rdidn import RDIDN
 from keras_imaging.models.resnet_rs import ResNetRS
 from keras_imaging.models.resnet_rs_3d import ResNetRS3D
 from keras_imaging.models.video_seal import VideoSealUNet
+from keras_imaging.models.volo import VOLO
+from keras_imaging.models.volo_training import VOLOTraining
 
 __all__ = [
     "ALISTA",
@@ -32,6 +34,7 @@ __all__ = [
     "IMDN",
     "LISTA",
     "RDIDN",
+    "VOLO",
     "CPNet",
     "CompressiveSensing",
     "ConvLISTA",
@@ -50,6 +53,7 @@ __all__ = [
     "PatchDiscriminator",
     "ResNetRS",
     "ResNetRS3D",
+    "VOLOTraining",
     "VideoSealUNet",
     "card_of",
     "load",
