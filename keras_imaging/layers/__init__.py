@@ -1,6 +1,11 @@
 """Keras layers, one idea a file."""
 
 from keras_imaging.layers.bit_embedding import BitEmbedding
+from keras_imaging.layers.class_attention import (
+    ClassAttention,
+    ClassAttentionBlock,
+    ClassToken,
+)
 from keras_imaging.layers.complex_conv_block import ComplexConvBlock
 from keras_imaging.layers.composed_map import ComposedMap
 from keras_imaging.layers.conv_bn_relu import ConvBNReLU
@@ -38,10 +43,14 @@ from keras_imaging.layers.interpolation import InterpolationUpsample
 from keras_imaging.layers.leaky_relu import LeakyReLU
 from keras_imaging.layers.linear_map import LinearMap
 from keras_imaging.layers.local_fourier_unit import LocalFourierUnit
+from keras_imaging.layers.mix_token import MixToken
 from keras_imaging.layers.multi_distillation import (
     ContrastAwareChannelAttention,
     InformationMultiDistillationBlock,
 )
+from keras_imaging.layers.outlook_attention import OutlookAttention
+from keras_imaging.layers.outlooker import Outlooker
+from keras_imaging.layers.position_embedding import PositionEmbedding2D
 from keras_imaging.layers.real_spectral_norm import RealSpectralNormalization
 from keras_imaging.layers.reflection_padding import ReflectionPadding
 from keras_imaging.layers.repeat_at_pixels import RepeatAtPixels
@@ -49,6 +58,7 @@ from keras_imaging.layers.spectral_transform import SpectralTransform
 from keras_imaging.layers.squeeze_excite import SqueezeExcite
 from keras_imaging.layers.support import SupportPrior
 from keras_imaging.layers.threshold import SoftThreshold, SupportSelectionThreshold
+from keras_imaging.layers.transformer_block import TransformerBlock
 from keras_imaging.layers.unfolded import (
     ALISTALayer,
     ConvLISTALayer,
@@ -70,6 +80,9 @@ __all__ = [
     "ALISTALayer",
     "BitEmbedding",
     "CPLayer",
+    "ClassAttention",
+    "ClassAttentionBlock",
+    "ClassToken",
     "ColorJitter",
     "ComplexConvBlock",
     "Compose",
@@ -106,7 +119,11 @@ __all__ = [
     "LeakyReLU",
     "LinearMap",
     "LocalFourierUnit",
+    "MixToken",
+    "OutlookAttention",
+    "Outlooker",
     "PDHGLayer",
+    "PositionEmbedding2D",
     "PrimalDualLayer",
     "PrimalDualStart",
     "Quantize8",
@@ -122,6 +139,7 @@ __all__ = [
     "SubPixelUpsample",
     "SupportPrior",
     "SupportSelectionThreshold",
+    "TransformerBlock",
     "TransposedUpsample",
     "VideoMaxPooling",
 ]

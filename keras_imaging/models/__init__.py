@@ -30,6 +30,8 @@ from keras_imaging.models.rdidn import RDIDN
 from keras_imaging.models.resnet_rs import ResNetRS
 from keras_imaging.models.resnet_rs_3d import ResNetRS3D
 from keras_imaging.models.video_seal import VideoSealUNet
+from keras_imaging.models.volo import VOLO
+from keras_imaging.models.volo_training import VOLOTraining
 
 __all__ = [
     "ALISTA",
@@ -37,6 +39,7 @@ __all__ = [
     "IMDN",
     "LISTA",
     "RDIDN",
+    "VOLO",
     "CPNet",
     "CompressiveSensing",
     "ConvLISTA",
@@ -59,6 +62,7 @@ __all__ = [
     "ResNetRS",
     "ResNetRS3D",
     "SimpleCNN",
+    "VOLOTraining",
     "VideoSealUNet",
     "card_of",
     "load",
