@@ -46,10 +46,11 @@ def classify(
         ValueError: on a picture of a wrong type or size, or if there are other names than classes.
 
     Example:
-        >>> model = keras_imaging.models.load("runs/pets")
-        >>> [guesses] = classify(["cat.jpg"], model, class_names=["cat", "dog"])
-        >>> guesses[0].name
-        'cat'
+        >>> model = keras_imaging.models.FFCResNet(10, width=16, stem="small", classes=2)
+        >>> picture = np.zeros((40, 50, 3), "uint8")
+        >>> [guesses] = classify([picture], model, image_size=32, class_names=["cat", "dog"])
+        >>> len(guesses), guesses[0].probability >= 0.5
+        (2, True)
     """
     if top < 1:
         raise ValueError(f"`top` must be at least 1. Received: top={top}")

@@ -147,14 +147,23 @@ class RealSpectralNormalization(keras.layers.Wrapper):
         return self.target / sigma
 
     def get_config(self):
+        layer = keras.saving.serialize_keras_object(self.layer)
+        # The same before and after it is built: this layer builds it.
+        layer.pop("build_config", None)
         return {
             **super().get_config(),
+            "layer": layer,
             "image_size": self.image_size,
             "target": self.target,
             "power_iterations": self.power_iterations,
             "mode": self.mode,
             "seed": self.seed,
         }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        # Keras' wrapper takes the layer out of the dictionary that it is given.
+        return super().from_config(dict(config), custom_objects)
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")

@@ -38,7 +38,7 @@ def harmonic_fill(images: Tensor, masks: Tensor, cycles: int = 5, levels: int = 
     Example:
         >>> mask = np.zeros((1, 5, 5, 1), "float32")
         >>> mask[:, 1:4, 1:4] = 1
-        >>> ramp = np.ones((1, 5, 1, 1), "float32") * np.arange(5, dtype="float32")[:, None]
+        >>> ramp = np.ones((1, 5, 1, 1), "float32") * np.linspace(0, 1, 5, dtype="float32")[:, None]
         >>> bool(np.allclose(harmonic_fill(ramp * (1 - mask), mask), ramp, atol=1e-3))
         True
 

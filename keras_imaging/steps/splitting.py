@@ -12,7 +12,9 @@ Map = Callable[[Tensor], Tensor]
 
 
 def drs_step(z: Tensor, prox_f: Map, prox_g: Map) -> tuple[Tensor, Tensor, Tensor]:
-    """v = prox_f(z);  x = prox_g(2 v - z);  z+ = z + x - v
+    """One iteration of Douglas-Rachford splitting.
+
+    v = prox_f(z);  x = prox_g(2 v - z);  z+ = z + x - v
 
     Args:
         z: the variable that converges; x and v come to agree.
@@ -31,7 +33,9 @@ def drs_step(z: Tensor, prox_f: Map, prox_g: Map) -> tuple[Tensor, Tensor, Tenso
 
 
 def admm_step(y: Tensor, u: Tensor, first: Map, second: Map) -> tuple[Tensor, Tensor, Tensor]:
-    """x+ = first(y - u);  y+ = second(x+ + u);  u+ = u + x+ - y+
+    """One iteration of ADMM in its scaled form.
+
+    x+ = first(y - u);  y+ = second(x+ + u);  u+ = u + x+ - y+
 
     Args:
         y: the second variable.

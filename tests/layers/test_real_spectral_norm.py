@@ -4,7 +4,7 @@ import golden
 import keras
 import numpy as np
 import pytest
-from harness import BACKEND, to_numpy
+from harness import BACKEND, check_layer, noise, to_numpy
 
 from keras_imaging.constraints import SpectralNorm
 from keras_imaging.layers import RealSpectralNormalization
@@ -45,6 +45,14 @@ def _gradient(layer, x, cotangent):
     y = layer(keras.ops.convert_to_tensor(x), training=True)
     keras.ops.sum(y * cotangent).backward()
     return to_numpy(layer.layer.kernel.value.grad), to_numpy(y.detach())
+
+
+def test_harness():
+    def arguments(dtype):
+        conv = keras.layers.Conv2D(3, 3, padding="same", use_bias=False, dtype=dtype)
+        return {"layer": conv, "image_size": (6, 5), "power_iterations": 2}
+
+    check_layer(RealSpectralNormalization, arguments, noise(2, 6, 5, 2))
 
 
 @pytest.mark.parametrize("name", ["c8to8", "c8to1"])

@@ -17,6 +17,10 @@ def test_harness(norm):
     check_model(DnCNN, {**TINY, "spectral_norm": norm}, PICTURES, edge=norm == "real")
 
 
+def test_harness_of_four_layers():
+    check_model(SimpleCNN, {**TINY, "spectral_norm": "real"}, PICTURES)
+
+
 def test_harness_of_the_denoiser():
     network = {"network": "SimpleCNN", **TINY, "spectral_norm": "real"}
     check_model(Denoiser, {"network": network}, PICTURES, edge=True)
