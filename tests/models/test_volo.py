@@ -163,6 +163,8 @@ def test_another_size(of_torch):
     with pytest.raises(ValueError, match="take 96 or 112 for 100"):
         model.with_size((64, 100))
     with pytest.raises(ValueError, match="`with_size` gives a network"):
+        model.dense_logits(picture)
+    with pytest.raises(ValueError, match="shape"):
         model(picture)
 
 
