@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import volo_golden
 from harness import check_model, close, disturb_weights, noise, to_numpy
+from volo_golden import SMALL, TINY
 
 from keras_imaging.data.classification import standardized
 from keras_imaging.layers.outlooker import ATTENTIONS
@@ -11,26 +12,6 @@ from keras_imaging.models import VOLO
 from keras_imaging.models.converters import torch_volo
 from keras_imaging.models.converters.torch_state import fill
 from keras_imaging.models.volo import _patches, _stem
-
-# As the tiny network of the goldens.
-TINY = {
-    "blocks": (1, 1, 1, 1),
-    "widths": (24, 48),
-    "num_heads": (2, 4),
-    "stem_filters": 8,
-    "classes": 10,
-    "image_size": 64,
-}
-SMALL = {
-    "blocks": (1, 1, 0, 0),
-    "widths": (4, 8),
-    "num_heads": (2, 2),
-    "mlp_ratio": 2,
-    "stem_filters": 2,
-    "patch_size": 4,
-    "classes": 3,
-    "image_size": (8, 16),
-}
 
 
 def test_harness():
@@ -182,6 +163,8 @@ def test_another_size(of_torch):
     with pytest.raises(ValueError, match="take 96 or 112 for 100"):
         model.with_size((64, 100))
     with pytest.raises(ValueError, match="`with_size` gives a network"):
+        model.dense_logits(picture)
+    with pytest.raises(ValueError, match="shape"):
         model(picture)
 
 

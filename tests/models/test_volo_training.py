@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import volo_golden
 from harness import check_fitting, close, noise, to_numpy
-from test_volo import SMALL, TINY
+from volo_golden import SMALL, TINY
 
 from keras_imaging.losses import TokenLabelLoss
 from keras_imaging.models import VOLO, VOLOTraining

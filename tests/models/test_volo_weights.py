@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import volo_golden
 from harness import disturb_weights, to_numpy
-from test_volo import TINY
+from volo_golden import TINY
 
 from keras_imaging.layers.position_embedding import resize_position_embedding
 from keras_imaging.models import VOLO
