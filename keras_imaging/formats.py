@@ -30,6 +30,7 @@ def check_suffix(path: str | os.PathLike, suffixes: tuple[str, ...] = WRITABLE) 
     """Raise ValueError unless a file name ends with one of the suffixes, in any case."""
     if pathlib.Path(path).suffix.lower() not in suffixes:
         raise ValueError(
-            f"Expected a file name that ends with one of {', '.join(suffixes)}. "
+            f"Expected a file name that ends with {'one of ' if len(suffixes) > 1 else ''}"
+            f"{', '.join(suffixes)}. "
             f"Received: {str(path)!r}"
         )

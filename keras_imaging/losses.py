@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_imaging.metrics import gaussian_window, ssim_map
+from keras_imaging.ops.batch_partners import PAIRINGS, batch_partners
 from keras_imaging.ops.fourier import fft2c
 from keras_imaging.ops.separable import apply_separable
 from keras_imaging.typing import Tensor
@@ -129,6 +130,118 @@ def held_out_kspace_error(target: Tensor, image: Tensor) -> Tensor:
     error = keras.ops.sum(keras.ops.square(mask * fft2c(image) - samples), axis=axes)
     size = keras.ops.sum(keras.ops.square(samples), axis=axes)
     return error / keras.ops.maximum(size, keras.config.epsilon() ** 2)
+
+
+@keras.saving.register_keras_serializable(package="keras_imaging")
+class TokenLabelLoss(keras.losses.Loss):
+    """Cross-entropy of a picture's label, and of a label for every token.
+
+        class_weight H(t, z_0) + dense_weight mean_n H(t_n, z_n)
+        H(t, z) = -sum_c t_c log softmax(z)_c
+
+    Where tokens were exchanged (`layers.MixToken`), t becomes l t + (1 - l) (t of the partner),
+    with 1 - l the part of the tokens in the box. Labels of tokens need no mixing: their logits are
+    put back to their pictures before.
+
+    Args:
+        dense_weight: of the tokens, 0 or more.
+        class_weight: of the picture, 0 or more.
+        ground_truth: mix the true label into the teacher's: half of each where both name the same
+            class, else a tenth of the true one, as the published code has it.
+        pairing: of the exchange, see `MixToken`.
+        name: name of the loss.
+
+    Input shape:
+        `y_true`: labels, or a pair of them and of boxes `(batch, 4)` as `MixToken` takes. Labels
+        are `(batch, classes, 2 + tokens)`, in this order: the true label, smoothed or not, the
+        teacher's for the picture, and the teacher's for the tokens, row by row; or `(batch,
+        classes)`, one for the picture and all its tokens. `y_pred`: a pair of logits,
+        `(batch, classes)` and `(batch, tokens, classes)`.
+    Raises:
+        ValueError: if an argument is out of its range, or labels and logits are of other classes or
+            tokens.
+    Example:
+        >>> labels = np.eye(2, dtype="float32")
+        >>> logits = np.zeros((2, 2), "float32"), np.zeros((2, 9, 2), "float32")
+        >>> round(float(TokenLabelLoss(dense_weight=0.5)(labels, logits)), 4)
+        1.0397
+    Reference:
+        Jiang et al., "All Tokens Matter: Token Labeling for Training Better Vision Transformers",
+        NeurIPS 2021, and its code.
+    """
+
+    def __init__(
+        self,
+        dense_weight: float = 0.5,
+        class_weight: float = 1.0,
+        ground_truth: bool = False,
+        pairing: str = "neighbours",
+        name: str = "token_label_loss",
+    ):
+        super().__init__(name=name)
+        for argument, weight in (("dense_weight", dense_weight), ("class_weight", class_weight)):
+            if weight < 0:
+                raise ValueError(f"`{argument}` must be 0 or more. Received: {argument}={weight}")
+        if pairing not in PAIRINGS:
+            raise ValueError(f"`pairing` must be one of {PAIRINGS}. Received: pairing={pairing!r}")
+        self.dense_weight = dense_weight
+        self.class_weight = class_weight
+        self.ground_truth = ground_truth
+        self.pairing = pairing
+
+    def call(self, y_true: Tensor | tuple[Tensor, Tensor], y_pred: tuple[Tensor, Tensor]) -> Tensor:
+        ops = keras.ops
+        labels, boxes = y_true if isinstance(y_true, (tuple, list)) else (y_true, None)
+        of_picture, of_tokens = y_pred
+        tokens = of_tokens.shape[1]
+        _check_token_labels(labels.shape, of_picture.shape, of_tokens.shape)
+        if len(labels.shape) == 2:
+            label, token_labels = labels, labels[:, None]
+        else:
+            label, token_labels = labels[..., 1], ops.transpose(labels[..., 2:], (0, 2, 1))
+            if self.ground_truth:
+                truth = labels[..., 0]
+                agree = ops.equal(ops.argmax(label, axis=-1), ops.argmax(truth, axis=-1))
+                teacher = 0.9 - 0.4 * ops.cast(agree, label.dtype)[:, None]
+                label = teacher * label + (1 - teacher) * truth
+        if boxes is not None:
+            boxes = ops.cast(boxes, label.dtype)
+            area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+            mixed = (area / tokens)[:, None]
+            label = (1 - mixed) * label + mixed * batch_partners(label, self.pairing)
+        loss = self.class_weight * _cross_entropy(label, of_picture)
+        if self.dense_weight:
+            dense = ops.mean(_cross_entropy(token_labels, of_tokens), axis=1)
+            loss = loss + self.dense_weight * dense
+        return loss
+
+    def get_config(self):
+        return {
+            "dense_weight": self.dense_weight,
+            "class_weight": self.class_weight,
+            "ground_truth": self.ground_truth,
+            "pairing": self.pairing,
+            "name": self.name,
+        }
+
+
+def _check_token_labels(labels, of_picture, of_tokens):
+    classes, tokens = of_picture[-1], of_tokens[1]
+    if len(labels) not in (2, 3) or labels[1] != classes or of_tokens[-1] != classes:
+        raise ValueError(
+            f"Expected labels (batch, {classes}) or (batch, {classes}, 2 + {tokens}) for logits of "
+            f"{classes} classes and {tokens} tokens. Received labels of shape {tuple(labels)} and "
+            f"logits of shapes {tuple(of_picture)} and {tuple(of_tokens)}."
+        )
+    if len(labels) == 3 and labels[2] != 2 + tokens:
+        raise ValueError(
+            f"Expected labels for {tokens} tokens, (batch, {classes}, 2 + {tokens}). Received "
+            f"{labels[2] - 2} labels of tokens in shape {tuple(labels)}."
+        )
+
+
+def _cross_entropy(labels, logits):
+    return -keras.ops.sum(labels * keras.ops.log_softmax(logits, axis=-1), axis=-1)
 
 
 def _common_shape(a, b):

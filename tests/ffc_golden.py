@@ -4,7 +4,7 @@ import golden
 import numpy as np
 from harness import to_numpy
 
-from keras_imaging.models.converters import torch_ffc
+from keras_imaging.models.converters import torch_state
 
 
 def state(arrays):
@@ -28,7 +28,7 @@ def check(name, layer, entries, tolerance=1e-5):
     inputs = images(arrays, "x", "x_l", "x_g")
     layer(inputs)
     entries = list(entries(layer))
-    torch_ffc.fill(entries, state(arrays))
+    torch_state.fill(entries, state(arrays))
     expected = images(arrays, "out", "out_l", "out_g")
     outputs = layer(inputs)
     if not isinstance(expected, tuple):
@@ -36,5 +36,5 @@ def check(name, layer, entries, tolerance=1e-5):
     for actual, wanted in zip(outputs, expected, strict=True):
         error = np.abs(to_numpy(actual) - wanted).max() / np.abs(wanted).max()
         assert error < tolerance
-    for entry_name, value in torch_ffc.state_of(entries).items():
+    for entry_name, value in torch_state.state_of(entries).items():
         np.testing.assert_array_equal(value, state(arrays)[entry_name])

@@ -3,13 +3,18 @@
 import keras
 from keras import ops
 
+DECAYED = ("all", "kernels")
+
 
 class _Averaging:
     """Part of an optimizer: it keeps an exponential moving average of the weights.
 
-    Keras' `use_ema` starts from the weights after the first step and holds on to them for about
-    1 / (1 - decay) steps. Here the decay is min(ema_momentum, (1 + t) / (10 + t)), so the average
-    is useful from the first hundred steps on.
+    It begins from the initial weights. After step t = 1, 2, ...
+
+        average = d average + (1 - d) weight,  d = min(ema_momentum, (1 + t) / (10 + t))
+
+    so it is useful from the first hundred steps on. Keras' `use_ema` starts from the weights after
+    the first step and holds on to them for about 1 / (1 - decay) steps.
 
     Keras clips each replica's share of the gradient, here the sum over all replicas is clipped: the
     same global batch makes the same step however many devices compute it.
@@ -18,6 +23,13 @@ class _Averaging:
     def __init__(self, *args, ema_momentum: float = 0.999, **kwargs):
         kwargs["use_ema"] = True
         super().__init__(*args, ema_momentum=ema_momentum, **kwargs)
+
+    def build(self, variables):
+        first = not self.built
+        super().build(variables)
+        if first:
+            for variable, average in zip(variables, self.averages, strict=True):
+                average.assign(variable)
 
     @property
     def averages(self) -> list:
@@ -37,7 +49,7 @@ class _Averaging:
         return grads_and_vars  # summed before they were clipped
 
     def _update_model_variables_moving_average(self, trainable_variables):
-        step = ops.cast(self.iterations, "float32")
+        step = ops.cast(self.iterations, "float32") + 1.0
         decay = ops.minimum(self.ema_momentum, (1.0 + step) / (10.0 + step))
         for variable, average in zip(trainable_variables, self.averages, strict=True):
             keep = ops.cast(decay, variable.dtype)
@@ -55,17 +67,42 @@ class AveragedSGD(_Averaging, keras.optimizers.SGD):
 
     The `weight_decay` of Keras is decoupled from the gradient; `l2` is what the protocols of
     classifiers call weight decay: l2 times the weights is added to the gradient, after clipping.
+
+    Args:
+        *args: of `keras.optimizers.SGD`.
+        l2: coefficient of the penalty.
+        decayed: which variables it is on: `"all"`, or `"kernels"` (neither biases nor
+            normalizations).
+        **kwargs: of `keras.optimizers.SGD`, and `ema_momentum`.
+
+    Raises:
+        ValueError: if `decayed` is neither.
     """
 
-    def __init__(self, *args, l2: float = 0.0, **kwargs):
+    def __init__(self, *args, l2: float = 0.0, decayed: str = "all", **kwargs):
         super().__init__(*args, **kwargs)
+        check_decayed(decayed)
         self.l2 = l2
+        self.decayed = decayed
+
+    def build(self, variables):
+        super().build(variables)
+        # By their keys: a step sees the backend's own variables.
+        self._kernels = {self._var_key(v) for v in variables if v.name == "kernel"}
 
     def update_step(self, gradient, variable, learning_rate):
-        super().update_step(gradient + self.l2 * variable, variable, learning_rate)
+        if self.decayed == "all" or self._var_key(variable) in self._kernels:
+            gradient = gradient + self.l2 * variable
+        super().update_step(gradient, variable, learning_rate)
 
     def get_config(self):
-        return {**super().get_config(), "l2": self.l2}
+        return {**super().get_config(), "l2": self.l2, "decayed": self.decayed}
+
+
+def check_decayed(decayed: str) -> None:
+    """Raise ValueError unless `decayed` is one of `DECAYED`."""
+    if decayed not in DECAYED:
+        raise ValueError(f"`decayed` must be one of {DECAYED}. Received: decayed={decayed!r}")
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")

@@ -51,6 +51,7 @@ class Run(keras.callbacks.Callback):
         self._recipe = dataclasses.asdict(recipe)
         self._defaults = dataclasses.asdict(type(recipe)())
         self._trained = model
+        self._statistics = getattr(model, "statistics_average", None)
         self._out = out
         self._writes = writes
         self._validate = validate
@@ -67,7 +68,9 @@ class Run(keras.callbacks.Callback):
 
     @property
     def _variables(self):
-        return [*self._trained.variables, *self._trained.optimizer.variables]
+        trained = [*self._trained.variables, *self._trained.optimizer.variables]
+        # Last: checkpoints from before statistics were averaged end before them.
+        return [*trained, *(self._statistics.variables if self._statistics else ())]
 
     def resume(self) -> None:
         """Continue from the newest whole checkpoint, if there is one.
@@ -89,8 +92,15 @@ class Run(keras.callbacks.Callback):
             return
         arrays, state = found
         self._check_recipe(state["recipe"])
-        checkpoint.restore(self._variables, arrays, self._out)
+        variables = self._variables
+        missing = len(variables) - len(arrays)
+        of_statistics = len(self._statistics.variables) if self._statistics else 0
+        if missing and missing == of_statistics:
+            variables = variables[:-missing]
+        checkpoint.restore(variables, arrays, self._out)
         self.step = state["step"]
+        if len(variables) < len(self._variables):
+            self._statistics.begin(self.step)
         self.history = state["history"]
         self.seconds = state["seconds"]
 
@@ -178,10 +188,11 @@ class Run(keras.callbacks.Callback):
         optimizer = getattr(self._trained.optimizer, "inner_optimizer", self._trained.optimizer)
         trained = map(id, self._trained.trainable_variables)
         average = dict(zip(trained, optimizer.averages, strict=True))
+        average.update(self._statistics.averages if self._statistics else {})
         for name, network in self._networks.items():
             twins = self._averaged[name].variables
             for target, variable in zip(twins, network.variables, strict=True):
-                # What is not trained, such as the statistics of a batch normalisation, is as it is.
+                # What is neither trained nor a batch's statistic is as it is.
                 value = average.get(id(variable), variable)
                 target.assign(keras.ops.convert_to_numpy(value))
         return self._averaged

@@ -13,7 +13,15 @@ from keras_imaging.training.feed import feed
 from keras_imaging.training.multi_worker import check_same_step, mended_fit
 from keras_imaging.training.optimizer import LossScaleOptimizer
 from keras_imaging.training.run import Run
-from keras_imaging.training.strategy import is_chief, make_strategy, rows_per_replica, scope
+from keras_imaging.training.schedule import make_schedule
+from keras_imaging.training.statistics import average_statistics
+from keras_imaging.training.strategy import (
+    draw_by_replica,
+    is_chief,
+    make_strategy,
+    rows_per_replica,
+    scope,
+)
 from keras_imaging.training.weight_watch import watch_weights
 
 
@@ -137,17 +145,8 @@ def compiled(recipe, strategy=None) -> keras.Model:
         **recipe.compile_arguments(),
     )
     optimizer.build(model.trainable_variables)
+    average_statistics(model, recipe.ema)
+    if strategy is not None:
+        draw_by_replica(model)
     watch_weights(model)
     return model
-
-
-def make_schedule(recipe) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Linear warm-up, then cosine decay."""
-    warmup = max(1, round(recipe.warmup * recipe.steps))
-    return keras.optimizers.schedules.CosineDecay(
-        0.0,
-        max(1, recipe.steps - warmup),
-        alpha=recipe.final_learning_rate / recipe.learning_rate,
-        warmup_target=recipe.learning_rate,
-        warmup_steps=warmup,
-    )

@@ -8,6 +8,9 @@ import keras
 
 STRATEGIES = ("auto", "one", "mirrored", "multi_worker", "tpu")
 
+# Between the seeds of two replicas.
+_SEEDS_APART = 1_000_003
+
 
 def make_strategy(name: str = "auto"):
     """The tf.distribute strategy called `name`, or None to train on one device.
@@ -78,6 +81,33 @@ def _tpu(tf):
 def scope(strategy):
     """`strategy.scope()`, or nothing."""
     return strategy.scope() if strategy is not None else contextlib.nullcontext()
+
+
+def draw_by_replica(model: keras.Model) -> None:
+    """Let the random layers of a model draw other numbers in every replica of a strategy.
+
+    Keras keeps equal seeds in all of them, so that their rows would be dropped, cut and disturbed
+    alike. The first replica, and one device alone, draw as before.
+
+    Args:
+        model: built within the strategy's scope.
+    """
+    import tensorflow as tf
+
+    def other(generator):
+        draw = generator.next
+
+        def next(ordered=True):
+            seed = draw(ordered)
+            context = tf.distribute.get_replica_context()
+            number = 0 if context is None else context.replica_id_in_sync_group
+            return seed + tf.stack([_SEEDS_APART * tf.cast(number, seed.dtype), 0])
+
+        generator.next = next
+
+    for layer in model._flatten_layers():
+        for generator in layer._seed_generators:
+            other(generator)
 
 
 def rows_per_replica(batch_size: int, strategy) -> int:

@@ -26,7 +26,7 @@ class LowerBound:
 
 
 def welch_bound(inputs: int, units: int) -> float:
-    """Smallest root mean square of the inner products of `units` unit vectors in `inputs` dimensions.
+    """Smallest root mean square of inner products of `units` unit vectors in `inputs` dimensions.
 
     sqrt((units / inputs - 1) / (units - 1)), 0 where they can be orthogonal
 
@@ -126,7 +126,7 @@ def _nonzero(graph, count):
 
 
 def _least(sizes, edges, rows, ranks, tolerance):
-    """min over masses of sum_t (sum of masses in t)^2 / rank_t, those of a block summing to its size.
+    """Least sum over rows t of (sum of masses in t)^2 / rank_t; those of a block sum to its size.
 
     Pairwise exact steps: from the block's row of steepest slope to that of the least.
     """

@@ -51,7 +51,7 @@ def kendall(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def partial_spearman(x: np.ndarray, y: np.ndarray, given: np.ndarray) -> float:
-    """Correlation of the ranks of x and y with the part removed that the ranks of `given` explain."""
+    """Correlation of the ranks of x and y less what the ranks of `given` explain of them."""
     x, y, given = map(ranks, (x, y, given))
     basis = np.stack([np.ones_like(given), given], axis=1)
     x, y = (v - basis @ np.linalg.lstsq(basis, v, rcond=None)[0] for v in (x, y))

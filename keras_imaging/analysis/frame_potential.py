@@ -50,8 +50,8 @@ class FramePotentialResult:
         spread: standard deviation over the draws of random weights; of a minimum, the largest F of
             a start less the least; None of given weights.
         draws: F of every draw, or of every start of the search, by name.
-        layers: a dictionary for each block: `name`, `channels`, `positions`, and the parts of FP - K
-            and N that lie within it (`within`, `nonzero`) and between it and later blocks
+        layers: a dictionary for each block: `name`, `channels`, `positions`, and the parts of
+            FP - K and N that lie within it (`within`, `nonzero`) and between it and later blocks
             (`between`, `nonzero_between`).
         remarks: what was replaced.
         direction: how values compare.
@@ -119,8 +119,10 @@ class FramePotentialResult:
         yield "parameters", f"{self.parameters:,}"
         if self.macs is not None:
             yield "multiplications", f"{self.macs:,}"
-        constraint = f", constraint {self.constraint}" if self.weights == "minimum" else ""
-        yield "computed", f"form {self.form}, count {self.count}, padding {self.padding}{constraint}"
+        how = f"form {self.form}, count {self.count}, padding {self.padding}"
+        if self.weights == "minimum":
+            how += f", constraint {self.constraint}"
+        yield "computed", how
         for remark in self.remarks:
             yield "remark", remark
 

@@ -72,9 +72,7 @@ class Gram:
         names: of the blocks.
     """
 
-    def __init__(
-        self, columns: list[Columns], pairs: list[Pair], values: Values, names: list[str]
-    ):
+    def __init__(self, columns: list[Columns], pairs: list[Pair], values: Values, names: list[str]):
         self._columns, self._pairs, self._values = columns, pairs, values
         self._norms = column_norms(columns, values, names)
         self._uses = Counter(
@@ -184,7 +182,7 @@ def _key(term: Term, pair: Pair):
 
 
 def memory_needed(columns: list[Columns], pairs: list[Pair]) -> int:
-    """Bytes that `Gram` needs at most, about: all kernels, and three copies of its largest block."""
+    """Bytes that `Gram` needs, about: all kernels, and three copies of its largest block."""
     kernels = {}
     stack = [entry.kernel for group in columns for entry in group.entries]
     while stack:

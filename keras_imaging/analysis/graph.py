@@ -1,6 +1,7 @@
 """A network as a dictionary: its activations as atoms, and the linear maps between them."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 
 import keras
@@ -74,11 +75,10 @@ class FrameGraph:
                 self.block(source).name
                 for source in sorted({piece.source for piece in block.maps.pieces})
             )
-            lines.append(
-                f"  {block.name}: {block.channels} channels"
-                + (f", stride {block.grid.stride}" if block.grid.stride not in (None, (1, 1)) else "")
-                + (f", from {sources}" if number >= 0 else "")
-            )
+            line = f"  {block.name}: {block.channels} channels"
+            if block.grid.stride not in (None, (1, 1)):
+                line += f", stride {block.grid.stride}"
+            lines.append(line + (f", from {sources}" if number >= 0 else ""))
         return "\n".join(lines)
 
 
@@ -153,12 +153,12 @@ def chain_graph(widths: list[int]) -> FrameGraph:
     grid = Grid(None, (1, 1))
     source = Block("input", widths[0], grid, LinearMaps(widths[0], grid, ()))
     blocks = []
-    for number, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
+    for number, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
         layer = DenseShape(f"layer {number + 1}")
         kernel = layer.kernel_of(inputs, outputs)
         maps = LinearMaps.source(number - 1, inputs, grid).convolved(kernel, None, (0, 0), (1, 1))
         blocks.append(Block(layer.name, outputs, grid, maps))
-    products = sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+    products = sum(a * b for a, b in itertools.pairwise(widths))
     size = products + sum(widths[1:]), products
     return FrameGraph("-".join(map(str, widths)), source, tuple(blocks), (), *size, False)
 

@@ -105,10 +105,7 @@ class _Walk:
                 "Expected an input (batch, units) or (batch, height, width, channels) of known "
                 f"units or channels. Received: {traced.name!r} with shape {shape}"
             )
-        if len(shape) == 2:
-            grid = Grid(None, (1, 1))
-        else:
-            grid = Grid((1, 1), tuple(shape[1:3]))
+        grid = Grid(None, (1, 1)) if len(shape) == 2 else Grid((1, 1), tuple(shape[1:3]))
         source = maps.source(-1, shape[-1], grid)
         self.input = Block("input", shape[-1], grid, dataclasses.replace(source, pieces=()))
         self._tensors = {traced.input: source}
@@ -123,6 +120,8 @@ class _Walk:
                 results = [self._block(step, maps)]
         elif step.activation is not None:
             results = [self._unknown(step)]
+        if len(results) != len(step.outputs):
+            raise ValueError(f"Layer {step} gives {len(step.outputs)} tensors, which is not known.")
         self._tensors.update(zip(step.outputs, results, strict=True))
 
     def _block(self, step, maps):
@@ -140,8 +139,7 @@ class _Walk:
             handler = next((h for kind, h in _LAYERS if isinstance(step.layer, kind)), None)
         else:
             handler = _OPERATIONS.get(step.kind)
-        linear = step.kind == "Activation" or step.kind in IDENTITIES
-        if linear or (handler is None and step.activation is not None):
+        if step.kind in IDENTITIES or step.is_activation:
             return [inputs[0]]
         if handler is None:
             return [self._unknown(step)]
@@ -279,10 +277,11 @@ class _Walk:
         out = self._size(step, size, strides, layer.padding, x)
         if getattr(self.maps, "bounded", False) and self._reaches_out(x, size, strides, layer, out):
             raise ValueError(
-                f"Layer {step} takes means over fewer units at the border: pad by a layer before, or "
-                "choose sides that its windows fill."
+                f"Layer {step} takes means over fewer units at the border: pad by a layer before, "
+                "or choose sides that its windows fill."
             )
-        return self._conv(x, kernel, strides, _first(x.grid.size, size, strides, layer.padding), out)
+        first = _first(x.grid.size, size, strides, layer.padding)
+        return self._conv(x, kernel, strides, first, out)
 
     @staticmethod
     def _reaches_out(x, size, strides, layer, out):

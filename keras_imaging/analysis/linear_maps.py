@@ -223,7 +223,8 @@ class LinearMaps:
                 )
                 columns = columns[: len(old)]
                 pieces.append(dataclasses.replace(piece, columns=columns))
-        return dataclasses.replace(terms[0], channels=terms[0].channels * count, pieces=tuple(pieces))
+        channels = terms[0].channels * count
+        return dataclasses.replace(terms[0], channels=channels, pieces=tuple(pieces))
 
 
 def _slice(channels: range) -> slice:

@@ -79,10 +79,10 @@ class Matrices:
 
     def part(self, channels: range) -> "Matrices":
         chosen = slice(channels.start, channels.stop)
-        pieces = {
-            source: piece.reshape(len(piece), -1, self.channels)[..., chosen].reshape(len(piece), -1)
-            for source, piece in self.pieces.items()
-        }
+        pieces = {}
+        for source, piece in self.pieces.items():
+            part = piece.reshape(len(piece), -1, self.channels)[..., chosen]
+            pieces[source] = part.reshape(len(piece), -1)
         return dataclasses.replace(self, channels=len(channels), pieces=pieces)
 
     def _replaced(self, pieces):
@@ -102,7 +102,7 @@ class Matrices:
 
     @staticmethod
     def interleaved(terms: list["Matrices"]) -> "Matrices":
-        return _joined(terms, lambda parts: np.stack(parts, axis=-1).reshape(*parts[0].shape[:2], -1))
+        return _joined(terms, lambda parts: np.stack(parts, axis=-1))
 
 
 def _joined(terms, join):
@@ -142,8 +142,9 @@ class _Explicit:
         units = grid.size[0] * grid.size[1] * channels
         if 8 * units**2 > self._limit:
             raise ValueError(
-                f"A matrix of {units} x {units} needs {8 * units**2 / 1e9:.2f} GB, above max_memory "
-                f"of {self._limit / 1e9:.2f} GB. Use padding='interior', or a smaller input."
+                f"A matrix of {units} x {units} needs {8 * units**2 / 1e9:.2f} GB, above "
+                f"max_memory of {self._limit / 1e9:.2f} GB. Use padding='interior', or a smaller "
+                "input."
             )
         return Matrices(channels, grid, self._values, {number: np.eye(units)})
 

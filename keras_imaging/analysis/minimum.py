@@ -94,7 +94,8 @@ def minimize_frame_potential(
 
     if starts < 1 or max_iterations < 1:
         raise ValueError(
-            f"`starts` and `max_iterations` must be at least 1. Received: {starts}, {max_iterations}"
+            "`starts` and `max_iterations` must be at least 1. Received: "
+            f"starts={starts}, max_iterations={max_iterations}"
         )
     form = resolve_form(graph, form)
     constraint = resolve_constraint(constraint, form)
@@ -211,7 +212,7 @@ class _Problem:
         sizes = [int(np.prod(w.shape)) for w in weights.values()]
         sizes += [columns[n].channels for n in self._angled]
         if isinstance(constraint, int | float):
-            sizes += [w.shape[_output_axis(w)] for w in weights.values()]
+            sizes += [int(np.prod(_units_shape(w))) for w in weights.values()]
         self._ends = np.cumsum([0, *sizes])
 
     def _find_angled(self):
@@ -266,9 +267,7 @@ class _Problem:
                     angle = rng.uniform(0, np.pi / 2, channels)
                 parts.append(angle)
             if isinstance(self._constraint, int | float):
-                parts += [
-                    np.full(w.shape[_output_axis(w)], np.pi / 3) for w in self._weights.values()
-                ]
+                parts += [np.full(_units_shape(w), np.pi / 3) for w in self._weights.values()]
             yield name, np.concatenate([np.ravel(p) for p in parts])
 
     def _switched_off(self, bound):
@@ -289,7 +288,7 @@ class _Problem:
                 if entry.row not in off or not isinstance(weight, Weight):
                     continue
                 rows = self._columns[entry.row].channels
-                if weight.shape[-2] != rows or _output_axis(weight) == -2:
+                if weight.shape[-2] != rows or _is_depthwise(weight):
                     continue
                 filled = np.arange(rows) >= rows - off[entry.row]
                 level = (weight.shape[-1] - off.get(group.block, 0) + filled.sum()) / rows
@@ -309,7 +308,8 @@ class _Problem:
     def state(self, x, keep=False) -> _State:
         arrays, angles, bounds = self._parts(x)
         arrays = self._constrained(arrays, bounds)
-        values = Values(lambda weight: arrays[weight.key])
+        # Scales of normalizations are left out.
+        values = Values(lambda w: arrays[w.key] if w.key in arrays else np.ones(w.shape))
         factors = [
             self._factors(group, values, angles.get(number))
             for number, group in enumerate(self._columns)
@@ -334,7 +334,7 @@ class _Problem:
             norm = _output_norm(array, weight)
             limit = 1.0
             if bounds:
-                limit = self._constraint * _along(np.sin(bounds[number]) ** 2, weight)
+                limit = self._constraint * np.sin(bounds[number].reshape(_units_shape(weight))) ** 2
             result[key] = array / norm * limit
         return result
 
@@ -464,9 +464,9 @@ class _Problem:
         along = (gradient * unit).sum(axes, keepdims=True)
         limit, tail = 1.0, np.zeros(0)
         if bounds:
-            angle = bounds[number]
-            limit = self._constraint * _along(np.sin(angle) ** 2, weight)
-            tail = np.ravel(along) * self._constraint * np.sin(2 * angle)
+            angle = bounds[number].reshape(_units_shape(weight))
+            limit = self._constraint * np.sin(angle) ** 2
+            tail = along * self._constraint * np.sin(2 * angle)
         return (gradient - along * unit) / norm * limit, tail
 
 
@@ -498,30 +498,24 @@ def _slice(channels: range) -> slice:
     return slice(channels.start, channels.stop, channels.step)
 
 
-def _output_axis(weight: Weight) -> int:
-    return -2 if "depthwise" in weight.name or _is_depthwise(weight) else -1
-
-
-def _is_depthwise(weight):
-    return type(weight.layer).__name__ == "DepthwiseConv2D"
+def _is_depthwise(weight: Weight) -> bool:
+    kind = type(weight.layer).__name__
+    return weight.name == "depthwise_kernel" or kind == "DepthwiseConv2D"
 
 
 def _inner_axes(weight):
     """Axes over which the incoming weights of a unit lie."""
-    if _output_axis(weight) == -2:
-        return (0, 1)
-    return tuple(range(len(weight.shape) - 1))
+    return (0, 1) if _is_depthwise(weight) else tuple(range(len(weight.shape) - 1))
 
 
 def _output_norm(array, weight):
     return np.sqrt(np.square(array).sum(_inner_axes(weight), keepdims=True)) + 1e-300
 
 
-def _along(vector, weight):
-    shape = np.ones(len(weight.shape), int)
-    axis = _output_axis(weight)
-    shape[axis] = weight.shape[axis]
-    return vector.reshape(shape)
+def _units_shape(weight):
+    """Shape of a number for each unit, to be broadcast against the weight."""
+    inner = _inner_axes(weight)
+    return tuple(1 if axis in inner else n for axis, n in enumerate(weight.shape))
 
 
 def _tight(weight, rng):
@@ -531,7 +525,7 @@ def _tight(weight, rng):
     height, width = weight.shape[:2]
     kernel = 1e-3 * rng.normal(size=weight.shape)
     kernel[height // 2, width // 2] += (
-        1.0 if _output_axis(weight) == -2 else harmonic_frame(*weight.shape[2:])
+        1.0 if _is_depthwise(weight) else harmonic_frame(*weight.shape[2:])
     )
     return kernel
 

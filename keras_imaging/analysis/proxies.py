@@ -1,7 +1,7 @@
 """Other scores of untrained networks, to compare the frame potential with.
 
-`parameters` and `macs` look at the architecture; `naswot`, `zen_score`, `synflow` and `grad_norm` at
-a model with its weights, and leave them as they were.
+`parameters` and `macs` look at the architecture; `naswot`, `zen_score`, `synflow` and `grad_norm`
+at a model with its weights, and leave them as they were.
 """
 
 import contextlib
@@ -12,6 +12,9 @@ import numpy as np
 
 from keras_imaging.analysis.sizes import macs, parameters
 from keras_imaging.analysis.tracing import check_model, trace
+
+# Of a normalization that does nothing.
+_NEUTRAL = {"gamma": 1, "beta": 0, "moving_mean": 0, "moving_variance": 1}
 
 
 def naswot(model: keras.Model, inputs: np.ndarray) -> float:
@@ -32,7 +35,7 @@ def naswot(model: keras.Model, inputs: np.ndarray) -> float:
     tensors = _relus(model)
     if not tensors:
         raise ValueError(f"The model {model.name!r} has no ReLU.")
-    outputs = keras.Model(model.inputs, tensors)(inputs, training=False)
+    outputs = keras.Model(model.inputs[0], tensors)(inputs, training=False)
     kernel = 0.0
     for output in outputs if isinstance(outputs, list | tuple) else [outputs]:
         codes = keras.ops.convert_to_numpy(output).reshape(len(inputs), -1) > 0
@@ -66,7 +69,7 @@ def _relus(model):
 def zen_score(
     model: keras.Model, batch_size: int = 16, repeats: int = 8, step: float = 0.01, seed: int = 0
 ) -> float:
-    """How much the last features move with the input, corrected for normalizations; higher is better.
+    """How much the last features move with the input; higher is better.
 
     log mean |f(x) - f(x + step e)| + sum over normalizations of log sqrt(mean variance)
 
@@ -85,12 +88,12 @@ def zen_score(
     """
     check_model(model)
     steps = trace(model).steps
-    features = model.output
+    features = model.outputs[0]
     if steps and steps[-1].may_be_head:
         operation, index, _ = features._keras_history
         features = operation._inbound_nodes[index].input_tensors[0]
     norms = _normalizations(model)
-    part = keras.Model(model.inputs, features)
+    part = keras.Model(model.inputs[0], features)
     shape = tuple(1 if n is None else n for n in model.inputs[0].shape[1:])
     rng = np.random.default_rng(seed)
     scores = []
@@ -106,9 +109,9 @@ def zen_score(
             second = keras.ops.convert_to_numpy(
                 _batch_statistics(part, norms, x + np.float32(step) * e)
             )
-            change = np.abs(first.astype("float64") - second).sum(
-                tuple(range(1, first.ndim))
-            ).mean()
+            change = (
+                np.abs(first.astype("float64") - second).sum(tuple(range(1, first.ndim))).mean()
+            )
             log = np.log(change + 1e-300)
             scores.append(log + 0.5 * sum(np.log(np.asarray(variances, "float64") + 1e-5)))
     return float(np.mean(scores))
@@ -129,7 +132,8 @@ def _batch_statistics(model, norms, x):
 def synflow(model: keras.Model) -> float:
     """Sum of |w dR/dw|, R the sum of outputs for an input of ones and all weights made positive.
 
-    Higher is better. Normalizations are left out. Its gradient is taken by one step of an optimizer, on every backend.
+    Higher is better. Normalizations are left out. Its gradient is taken by one step of an
+    optimizer, on every backend.
 
     Args:
         model: a functional or sequential model.
@@ -178,8 +182,8 @@ def _descent(model, inputs, labels, loss):
 
     The difference that a step at rate 1 makes would lose small gradients beside large weights.
     """
-    twin = keras.Model(model.inputs, model.outputs[0])
-    twin.compile(_GradientInPlace(1.0), loss=loss, jit_compile=False)
+    twin = keras.Model(model.inputs[0], model.outputs[0])
+    twin.compile(_GradientInPlace(1.0, name="gradient_in_place"), loss=loss, jit_compile=False)
     labels = np.zeros((len(inputs), 1), "float32") if labels is None else np.asarray(labels)
     twin.train_on_batch(inputs, labels)
     return [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
@@ -218,10 +222,10 @@ def _without_normalizations(model) -> Iterator[None]:
     try:
         for norm in norms:
             norm.trainable = False
-            for name, value in (("gamma", 1), ("beta", 0), ("moving_mean", 0), ("moving_variance", 1)):
+            for name, value in _NEUTRAL.items():
                 variable = getattr(norm, name)
                 if variable is not None:
-                    variable.assign(keras.ops.full_like(variable, value))
+                    variable.assign(np.full(variable.shape, value, variable.dtype))
         yield
     finally:
         for norm, value in zip(norms, trained, strict=True):

@@ -122,13 +122,17 @@ class Ranking:
 def _scatter(axes, x, y, names, label, logarithmic):
     axes.scatter(x, y, s=30)
     if len(names) <= 40:
+        middle = sorted(x)[len(x) // 2]
         for name, *point in zip(names, x, y, strict=True):
+            # Labels point inwards.
+            right = point[0] >= middle
             axes.annotate(
                 pathlib.Path(name).stem,
                 point,
                 fontsize=8,
-                xytext=(4, 4),
+                xytext=(-5 if right else 5, 5),
                 textcoords="offset points",
+                horizontalalignment="right" if right else "left",
             )
     if logarithmic:
         axes.set_xscale("log")

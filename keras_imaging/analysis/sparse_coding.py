@@ -65,9 +65,7 @@ class _Window(LinearOperator):
     """Padding with zeros, and cropping."""
 
     def __init__(self, before, first, after):
-        self._pads = [
-            (-f, m + f - n) for f, n, m in zip(first, before[:2], after[:2], strict=True)
-        ]
+        self._pads = [(-f, m + f - n) for f, n, m in zip(first, before[:2], after[:2], strict=True)]
         super().__init__(before, after)
 
     def _forward(self, x):
@@ -140,7 +138,10 @@ class Operators:
         constant = None
         if self.constant is not None:
             before = self.constant
-            constant = lambda: operator._forward(before())
+
+            def constant():
+                return operator._forward(before())
+
         channels = operator.output_shape[-1]
         return Operators(channels, grid, self.values, pieces, constant)
 
@@ -189,7 +190,10 @@ class Operators:
                 pieces[source] = [*pieces.get(source, []), *paths]
         constant = None
         if constants:
-            constant = lambda: sum(c() for c in constants[1:]) + constants[0]()
+
+            def constant():
+                return sum((c() for c in constants[1:]), constants[0]())
+
         return dataclasses.replace(terms[0], pieces=pieces, constant=constant)
 
     @staticmethod
@@ -276,12 +280,12 @@ class SparseCoding(keras.layers.Layer):
 
     The codes w_1 ... w_l, none negative, are those of least
 
-        1/2 ||x - sum_j L_jx^T w_j||^2 + sum over t of 1/2 ||w_t - sum_j L_jt^T w_j||^2 - sum_j b_j^T w_j
+        1/2 ||x - sum_j L_jx^T w_j||^2 + sum_t 1/2 ||w_t - sum_j L_jt^T w_j||^2 - sum_j b_j^T w_j
 
     with L_jt the linear map from block t to block j of the network and b_j its bias. The first
     iteration takes the blocks in order, each as a proximal step from zero towards the codes before
-    it: that is the network's own pass. The others are proximal gradient steps of all blocks at once,
-    of size 1 / ||B||^2, in which the sum never grows.
+    it: that is the network's own pass. The others are proximal gradient steps of all blocks at
+    once, of size 1 / ||B||^2, in which the sum never grows.
 
     Args:
         model: a network with ReLUs, see `deep_frame_graph`, without max pooling, of known size.
@@ -322,9 +326,7 @@ class SparseCoding(keras.layers.Layer):
         self._code_blocks = blocks
         self._targets = sorted({s for block in blocks for s in block.maps.pieces})
         source = next(
-            path.input_shape
-            for block in blocks
-            for path in block.maps.pieces.get(-1, [])
+            path.input_shape for block in blocks for path in block.maps.pieces.get(-1, [])
         )
         self.code_shapes = [block.maps.shape for block in blocks]
         self.row_shapes = [source if t == -1 else self.code_shapes[t] for t in self._targets]

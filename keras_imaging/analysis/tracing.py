@@ -7,14 +7,54 @@ import keras
 
 # Functions of one element at a time: layers, and operations of keras.ops.
 ELEMENTWISE = frozenset(
-    "ReLU LeakyReLU PReLU ELU Relu Relu6 LeakyRelu Elu Selu Silu Gelu Celu Mish Sigmoid Tanh Softplus "
-    "Softsign SoftShrink HardShrink Threshold SquarePlus SparsePlus SparseSigmoid LogSigmoid "
-    "HardSigmoid HardSilu HardTanh TanhShrink Abs Absolute Square Clip SoftThreshold".split()
+    (
+        "ReLU",
+        "LeakyReLU",
+        "PReLU",
+        "ELU",
+        "Relu",
+        "Relu6",
+        "LeakyRelu",
+        "Elu",
+        "Selu",
+        "Silu",
+        "Gelu",
+        "Celu",
+        "Mish",
+        "Sigmoid",
+        "Tanh",
+        "Softplus",
+        "Softsign",
+        "SoftShrink",
+        "HardShrink",
+        "Threshold",
+        "SquarePlus",
+        "SparsePlus",
+        "SparseSigmoid",
+        "LogSigmoid",
+        "HardSigmoid",
+        "HardSilu",
+        "HardTanh",
+        "TanhShrink",
+        "Abs",
+        "Absolute",
+        "Square",
+        "Clip",
+        "SoftThreshold",
+    )
 )
 # Layers that are the identity at inference.
 IDENTITIES = frozenset(
-    "Dropout SpatialDropout2D GaussianDropout GaussianNoise AlphaDropout Identity "
-    "ActivityRegularization StopGradient".split()
+    (
+        "Dropout",
+        "SpatialDropout2D",
+        "GaussianDropout",
+        "GaussianNoise",
+        "AlphaDropout",
+        "Identity",
+        "ActivityRegularization",
+        "StopGradient",
+    )
 )
 PRODUCTS = frozenset({"Multiply"})
 _NOT_ELEMENTWISE = frozenset({"softmax", "log_softmax", "sparsemax", "glu"})
@@ -32,6 +72,7 @@ class Step:
         outputs: numbers of those that it gives.
         arguments: the other arguments of the call, by name or place.
         input_shapes, output_shapes: with the batch.
+        scope: names of the model or the layer inside which it was found.
     """
 
     layer: object
@@ -40,6 +81,7 @@ class Step:
     arguments: dict
     input_shapes: tuple[tuple, ...]
     output_shapes: tuple[tuple, ...]
+    scope: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -48,8 +90,9 @@ class Step:
 
     @property
     def name(self) -> str:
-        """Name of the layer."""
-        return self.layer.name
+        """Name of the layer, after those of what it lies in."""
+        own = () if self.scope[-1:] == (self.layer.name,) else (self.layer.name,)
+        return "/".join([*self.scope, *own])
 
     def __str__(self):
         return f"{self.name!r} ({self.kind})"
@@ -67,6 +110,11 @@ class Step:
         if isinstance(function, str):
             return function
         return getattr(function, "__name__", type(function).__name__).lower()
+
+    @property
+    def is_activation(self) -> bool:
+        """Whether it does nothing but apply its nonlinear function, or none."""
+        return self.kind in ELEMENTWISE or self.kind in ("Activation", "Softmax", "LogSoftmax")
 
     @property
     def is_elementwise(self) -> bool:
@@ -156,6 +204,7 @@ def _is_graph(model):
 class _Tracer:
     def __init__(self):
         self._numbers, self._tensors, self._same = {}, [], {}
+        self._scope = ()
 
     def number(self, tensor) -> int:
         key = id(tensor)
@@ -201,7 +250,9 @@ class _Tracer:
             raise ValueError(f"The inputs or outputs of {name!r} do not fit its graph.")
         for inner, outer in zip(inputs, arguments, strict=True):
             self._alias(inner, outer)
+        self._scope = (*self._scope, name)
         yield from self.steps(inputs, outputs)
+        self._scope = self._scope[:-1]
         for inner, outer in zip(outputs, results, strict=True):
             self._alias(outer, inner)
 
@@ -218,6 +269,7 @@ class _Tracer:
             arguments,
             tuple(tuple(t.shape) for t in node.input_tensors),
             tuple(tuple(t.shape) for t in node.outputs),
+            self._scope,
         )
 
 

@@ -9,6 +9,7 @@ import typer
 from keras_imaging.cli import options
 from keras_imaging.cli.output import check_outputs, print_json, progress_bar
 from keras_imaging.cli.quiet import quiet_start
+from keras_imaging.cli.refusals import check_file
 
 
 def analyze(
@@ -71,6 +72,7 @@ def analyze(
     F needs no data and no training. What it says of test errors, and when not to use it, stands in
     docs/frame_potential.md. Networks that cannot be scored are named; the exit code is then 1.
     """
+    check_file(scores)
     check_outputs([path for path in (csv_file, plot) if path is not None], overwrite)
     candidates = _candidates(models)
     with quiet_start():
@@ -138,7 +140,8 @@ def _read_scores(path, candidates):
             # The first row may name the columns.
             if number:
                 raise ValueError(
-                    f"Row {number + 1} of {str(path)!r} must be a name and a number. Received: {row}"
+                    f"Row {number + 1} of {str(path)!r} must be a name and a number. Received: "
+                    f"{row}"
                 ) from None
     result, missing = {}, []
     for name in candidates:

@@ -13,8 +13,12 @@ import typer
 
 import keras_imaging
 from keras_imaging.cli.analyze import analyze
+from keras_imaging.cli.classify import classify
+from keras_imaging.cli.convert import convert
+from keras_imaging.cli.denoise import denoise
 from keras_imaging.cli.evaluate import evaluate
 from keras_imaging.cli.export import export
+from keras_imaging.cli.features import features
 from keras_imaging.cli.inpaint import inpaint
 from keras_imaging.cli.modes import modes
 from keras_imaging.cli.reconstruct import reconstruct
@@ -56,8 +60,12 @@ def _root(
 
 app.command()(upscale)
 app.command()(inpaint)
+app.command()(denoise)
 app.command()(recover)
 app.command()(sense)
+app.command()(classify)
+app.command()(features)
+app.command()(convert)
 app.command()(reconstruct)
 app.command()(analyze)
 app.add_typer(evaluate, name="evaluate")

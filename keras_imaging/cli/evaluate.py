@@ -91,6 +91,38 @@ def super_resolution(
     _give(network, data, scores, title, columns, rows, asdict(scores.mean), as_json)
 
 
+@evaluate.command("denoising")
+def denoising(
+    data: Pictures,
+    weights: options.weights("none") = None,
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    as_json: options.Json = False,
+) -> None:
+    """PSNR of pictures that were made noisy, and denoised.
+
+    The noise is that for which the network was trained. Files that cannot be read are named and
+    skipped; the exit code is then 1.
+    """
+    check_folder(data)
+    if weights is None:
+        raise ValueError("Say which network: --weights NAME, FILE, or the folder of a run.")
+    with quiet_start():
+        from keras_imaging.cli.networks import load_network
+        from keras_imaging.evaluation import evaluate_denoising
+    network = load_network(weights, "denoising")
+    with progress_bar(data.name) as progress:
+        scores = evaluate_denoising(
+            network.model, data, network.model.sigma, seed, progress=progress
+        )
+    columns = {"noisy PSNR": ("noisy", 2), f"{network.name} PSNR": ("psnr", 2)}
+    rows = {
+        name: {"noisy": scores.noisy[name], "psnr": value} for name, value in scores.images.items()
+    }
+    mean = {"noisy": scores.noisy_mean, "psnr": scores.mean}
+    title = f"{data}, noise of sigma {scores.sigma:g}, seed {seed}"
+    _give(network, data, scores, title, columns, rows, mean, as_json)
+
+
 @evaluate.command("inpainting")
 def inpainting(
     data: Pictures,

@@ -1,5 +1,6 @@
 """`keras-imaging inpaint`: fill the holes of a picture, or of a sample."""
 
+import functools
 import pathlib
 import time
 from typing import Annotated
@@ -14,6 +15,8 @@ from keras_imaging.cli.refusals import check_file, check_source, check_targets, 
 from keras_imaging.picture_size import size_text
 
 _DEFAULT = "lama_small"
+_LOSSY = (".jpg", ".jpeg")
+_JPEG_BLACK = 16
 
 
 def inpaint(
@@ -28,9 +31,19 @@ def inpaint(
     mask: Annotated[
         pathlib.Path | None,
         typer.Option(
-            help="A picture of the same size, of 128 or more of 255 where the other one is to be "
-            "filled. Its transparency does not count.",
+            help="A picture of the same size, not black where the other one is to be filled. Its "
+            "transparency does not count.",
             show_default=False,
+        ),
+    ] = None,
+    mask_threshold: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=255,
+            help="Brightness of the mask, of its brightest channel, from which on a pixel is "
+            "filled.",
+            show_default="1: all that is touched; 16 for a JPEG, whose black is not quite black",
         ),
     ] = None,
     box: Annotated[
@@ -48,9 +61,11 @@ def inpaint(
 ) -> None:
     """Fill the holes of a picture with a trained network; what lies outside them stays as it is.
 
-    Writes PICTURE_inpainted.png beside the picture, unless --out says otherwise. Holes are given
-    by --mask, by --box, or by both.
+    Writes PICTURE_inpainted.png beside the picture, unless --out says otherwise; a JPEG changes all
+    pixels a little. Holes are given by --mask, by --box, or by both.
     """
+    if mask_threshold is not None and mask is None:
+        raise ValueError("--mask-threshold is of a mask: give --mask PICTURE.")
     if source is None:
         _refuse_holes(mask, box)
     elif mask is None and not box:
@@ -67,13 +82,14 @@ def inpaint(
     if source is None:
         report = _fill_sample(target, weights)
     else:
-        report = _fill_file(source, mask, boxes, target, weights)
+        hole = functools.partial(_hole, mask=mask, threshold=mask_threshold, boxes=boxes)
+        report = _fill_file(source, hole, target, weights)
     give_report(report, as_json, _tell)
 
 
-def _fill_file(source, mask, boxes, target, weights):
+def _fill_file(source, hole_of, target, weights):
     image, write = read_for(source, target)
-    hole = _hole(image.shape[:2], mask, boxes)
+    hole = hole_of(image.shape[:2])
     network, name = _load(weights)
     result, seconds = _fill(network, image, hole)
     write(result)
@@ -126,6 +142,7 @@ def _report(name, source, target, hole, seconds):
         "width": hole.shape[1],
         "filled": round(float(hole.mean()), 4),
         "seconds": seconds,
+        "lossless": target.suffix.lower() not in _LOSSY,
     }
 
 
@@ -149,13 +166,13 @@ def _parsed(text):
     return left, top, width, height
 
 
-def _hole(size, mask, boxes):
+def _hole(size, mask, threshold, boxes):
     """Where the picture is to be filled."""
     import numpy as np
 
     hole = np.zeros(size, bool)
     if mask is not None:
-        hole |= _read_mask(mask, size)
+        hole |= _read_mask(mask, size, threshold)
     for left, top, width, height in boxes:
         if top + height > size[0] or left + width > size[1]:
             raise ValueError(
@@ -163,16 +180,14 @@ def _hole(size, mask, boxes):
                 f"{size_text(*size)}."
             )
         hole[top : top + height, left : left + width] = True
-    if not hole.any():
-        raise ValueError(
-            f"{str(mask)!r} has no pixel of brightness 128 or more: there is nothing to fill."
-        )
     return hole
 
 
-def _read_mask(path, size):
-    from keras_imaging.data import luma, read_image
-    from keras_imaging.inference.pictures import to_eight_bits
+def _read_mask(path, size, threshold):
+    import numpy as np
+
+    from keras_imaging.data import read_image
+    from keras_imaging.data.images import colours
 
     picture = read_image(path)
     if picture.shape[:2] != size:
@@ -180,7 +195,25 @@ def _read_mask(path, size):
             f"Expected a mask of the picture's size, {size_text(*size)}. Received: "
             f"{size_text(*picture.shape[:2])} in {str(path)!r}."
         )
-    return luma(to_eight_bits(picture)) >= 128
+    brightness = colours(picture).max(axis=-1).astype(int)
+    if picture.dtype != "uint8":
+        # Rounded up: what is touched stays touched.
+        brightness = -(-brightness // 257)
+    if threshold is None:
+        threshold = _JPEG_BLACK if path.suffix.lower() in _LOSSY else 1
+    hole = brightness >= threshold
+    if not hole.any():
+        brightest = int(np.max(brightness))
+        raise ValueError(
+            f"{str(path)!r} has no pixel of brightness {threshold} or more: there is nothing to "
+            f"fill. "
+            + (
+                f"Its brightest has {brightest}: say --mask-threshold {brightest}."
+                if brightest
+                else "It is black."
+            )
+        )
+    return hole
 
 
 def _load(weights):
@@ -195,6 +228,8 @@ def _tell(report):
         f"{100 * report['filled']:.1f} % of them filled by {report['weights']} in "
         f"{report['seconds']} s."
     )
+    if not report["lossless"]:
+        typer.echo("A JPEG changes all pixels a little; .png, .tif and .webp keep those outside.")
     if "comparison" in report:
         typer.echo(
             f"Wrote {report['comparison']}: with holes, {report['weights']} and the truth; in the "

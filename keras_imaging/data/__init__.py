@@ -12,6 +12,7 @@ from keras_imaging.data.coil_maps import (
     walsh_maps,
 )
 from keras_imaging.data.degradations import low_resolution, luma
+from keras_imaging.data.denoising import NoisyPatches
 from keras_imaging.data.dictionary_learning import dictionary_learning
 from keras_imaging.data.head_phantom import head_phantom
 from keras_imaging.data.images import list_images, read_image, sample_image, write_image
@@ -28,6 +29,7 @@ from keras_imaging.data.mri_files import read_mri
 from keras_imaging.data.mri_scan import MRIScan
 from keras_imaging.data.patches import PatchSampler
 from keras_imaging.data.periodic_textures import periodic_textures
+from keras_imaging.data.randaugment import RandAugment
 from keras_imaging.data.sampling_masks import (
     equispaced_fraction_mask,
     equispaced_mask,
@@ -44,8 +46,10 @@ __all__ = [
     "MRISampler",
     "MRIScan",
     "MeasuredKspaceSampler",
+    "NoisyPatches",
     "PatchMeasurementSampler",
     "PatchSampler",
+    "RandAugment",
     "SparseSampler",
     "birdcage_maps",
     "central_crop",

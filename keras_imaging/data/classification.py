@@ -2,7 +2,7 @@
 
 import math
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -42,6 +42,8 @@ class ClassificationSampler:
             `"padded"` (a picture of exactly `image_size` pixels, shifted by up to an eighth of its
             side; the mean colour enters from outside).
         seed: of the random choices.
+        augment: changes a uint8 picture at random, such as `RandAugment`; it is given the generator
+            of the picture's row.
 
     Raises:
         ValueError: if there is no picture, one is of a wrong type or size, or an argument is out of
@@ -63,8 +65,10 @@ class ClassificationSampler:
         batch_size: int,
         crop: str = "resized",
         seed: int = 0,
+        augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
     ):
         check_crop(crop)
+        self.augment = augment
         self.classes = classes
         self.image_size = image_size
         self.batch_size = batch_size
@@ -118,10 +122,15 @@ class ClassificationSampler:
 
     def _crop(self, image, rng):
         if self.crop == "padded":
-            image = _shifted(standardized(_exact(image, self.image_size)), rng)
+            image = _shifted(
+                standardized(self._augmented(_exact(image, self.image_size), rng)), rng
+            )
         else:
-            image = standardized(_part(image, self.image_size, rng))
+            image = standardized(self._augmented(_part(image, self.image_size, rng), rng))
         return image[:, ::-1] if rng.random() < 0.5 else image
+
+    def _augmented(self, image, rng):
+        return image if self.augment is None else self.augment(image, rng)
 
 
 def standardized(images: np.ndarray) -> np.ndarray:

@@ -71,7 +71,7 @@ class InpaintingSampler:
         if not self._images:
             raise ValueError(
                 f"No image is as large as a crop of patch_size={patch_size} pixels; the largest "
-                f"image has {size_text(*largest)}."
+                f"image is {size_text(*largest)}."
             )
         self._places = Places([image.shape[:2] for image in self._images], patch_size)
         # A bad kind of mask shows here, not in a worker.

@@ -1,6 +1,7 @@
 """Scores by published protocols, one file each."""
 
 from keras_imaging.evaluation.classification import ClassificationScores, evaluate_classification
+from keras_imaging.evaluation.denoising import DenoisingScores, evaluate_denoising
 from keras_imaging.evaluation.figures import FIGURES, figures_of
 from keras_imaging.evaluation.inpainting import (
     HoleScores,
@@ -26,6 +27,7 @@ from keras_imaging.evaluation.watermark import evaluate_watermark
 __all__ = [
     "FIGURES",
     "ClassificationScores",
+    "DenoisingScores",
     "HoleScores",
     "InpaintingScores",
     "MRIScores",
@@ -34,6 +36,7 @@ __all__ = [
     "SensingScores",
     "SuperResolutionScores",
     "evaluate_classification",
+    "evaluate_denoising",
     "evaluate_inpainting",
     "evaluate_mri",
     "evaluate_sensing",

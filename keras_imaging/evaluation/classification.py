@@ -38,8 +38,8 @@ def evaluate_classification(
     """Score a classifier on the middle of each picture.
 
     Args:
-        model: takes standardized pictures, `(batch, image_size, image_size, 3)`, and gives logits,
-            such as `models.FFCResNet`.
+        model: gives logits, such as `models.FFCResNet`; takes what its `prepare` makes of uint8
+            pictures `(batch, image_size, image_size, 3)`, without one standardized pictures.
         examples: pairs of a picture (a uint8 array or the path of a file) and its label.
         image_size: side in pixels.
         crop: see `data.central_crop`.
@@ -60,6 +60,7 @@ def evaluate_classification(
     """
     # `predict_on_batch` compiles on every backend, and keeps what it compiled.
     call = getattr(model, "predict_on_batch", model)
+    prepare = getattr(model, "prepare", standardized)
     ranks = []
     examples = iter(examples)
     while chunk := list(itertools.islice(examples, batch_size)):
@@ -67,7 +68,7 @@ def evaluate_classification(
         for row, (picture, _) in enumerate(chunk):
             images[row] = central_crop(picture, image_size, crop)
         # A last batch that is short is filled: another size would be compiled anew.
-        logits = np.asarray(call(standardized(images)))[: len(chunk)]
+        logits = np.asarray(call(prepare(images)))[: len(chunk)]
         labels = np.array([label for _, label in chunk])
         own = np.take_along_axis(logits, labels[:, None], axis=-1)
         # What is not less counts against it: equal guesses are no knowledge, nor are NaNs.

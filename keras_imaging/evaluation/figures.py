@@ -11,6 +11,7 @@ from keras_imaging.data.images import list_images, read_image
 from keras_imaging.data.labelled import labelled_arrays, labelled_folder
 from keras_imaging.data.mri_files import read_images
 from keras_imaging.evaluation.classification import evaluate_classification
+from keras_imaging.evaluation.denoising import evaluate_denoising
 from keras_imaging.evaluation.inpainting import evaluate_inpainting
 from keras_imaging.evaluation.mri import ZERO_FILLED, evaluate_mri
 from keras_imaging.evaluation.sensing import evaluate_sensing
@@ -80,6 +81,10 @@ def _super_resolution(model, test, folder, card, beside):
     return {test: asdict(evaluate_super_resolution(model, folder, protocol=protocol).mean)}
 
 
+def _denoising(model, test, folder, card, beside):
+    return {test: {"psnr": evaluate_denoising(model, folder, model.sigma).mean}}
+
+
 def _inpainting(model, test, folder, card, beside):
     """Central squares of pictures, and periodic textures; holes grow with the squares."""
     rows = {}
@@ -143,6 +148,11 @@ FIGURES = {
         "three channels: RGB, 8-bit low resolution",
         "a folder of sharp pictures",
         _super_resolution,
+    ),
+    "denoising": Scoring(
+        "Gaussian noise of the sigma of training, not clipped; results clipped to 0..1, peak 1",
+        "a folder of clean pictures",
+        _denoising,
     ),
     "inpainting": Scoring(
         "medium masks of seed 0, 8-bit results, RGB, means over the pictures",

@@ -14,14 +14,21 @@ from keras_imaging.inference.pictures import (
 )
 from keras_imaging.picture_size import size_text
 
+# Pixels around a small hole that the network sees.
+_LEAST_CONTEXT = 64
 
-def inpaint(model: Callable, image: ArrayLike, mask: ArrayLike) -> np.ndarray:
+
+def inpaint(
+    model: Callable, image: ArrayLike, mask: ArrayLike, context: int | None = None
+) -> np.ndarray:
     """Fill the holes of a picture.
 
-    What lies outside the holes stays exactly as it is. The network sees the whole picture at once,
-    for what fills a hole may depend on all of it; memory grows with the picture. Where the
-    network's stride does not divide a side, the picture is reflected at its lower or right border,
-    and the result cropped.
+    What lies outside the holes stays exactly as it is. The network sees a window around each hole,
+    or around several that lie near each other: memory grows with the holes, not with the picture.
+    A network whose field reaches no farther than the context gives what it would give of the whole
+    picture; one of Fourier convolutions sees all there is, and so something else in a window.
+    Where the network's stride does not divide a side of the picture, it is reflected at its lower
+    or right border, and the result cropped.
 
     Grey pictures are given to a network of three channels three times and its outputs averaged;
     alpha stays as it is.
@@ -34,14 +41,17 @@ def inpaint(model: Callable, image: ArrayLike, mask: ArrayLike) -> np.ndarray:
             channels)` with 1 (grey), 3 (RGB) or 4 (RGBA) channels; uint8, uint16, or float in
             0..1.
         mask: `(height, width)` or `(height, width, 1)`, bool or 0 and 1; true in a hole.
+        context: pixels around a hole that the network sees on every side, where the picture has
+            them, 1 or more; None for as many as the hole's longer side, and 64 at least. A network
+            of fixed size sees as much as it takes.
 
     Returns:
         The picture without holes, of the shape and dtype of `image`.
 
     Raises:
         ValueError: on another shape or dtype, values that are NaN or outside 0..1, a mask of
-            another size or of other values, a mask without a known pixel, or a picture smaller than
-            the network's stride.
+            another size or of other values, a mask without a known pixel, a picture smaller than
+            the network's stride, or a hole larger than a network's fixed size.
 
     Example:
         >>> model = keras_imaging.models.LaMaGenerator.from_preset("lama_tiny", weights=None)
@@ -52,32 +62,83 @@ def inpaint(model: Callable, image: ArrayLike, mask: ArrayLike) -> np.ndarray:
     """
     image = as_picture(image)
     hole = _checked_mask(np.asarray(mask), image.shape[:2])
+    if context is not None and context < 1:
+        raise ValueError(f"`context` must be at least 1. Received: context={context}")
     channels = model.input_shape[-1] - 1
     if channels not in (1, 3):
         raise ValueError(
             f"Expected a model of 1 or 3 channels and a mask. Received: {channels} channels."
         )
-    padding = _reflection(image.shape[:2], model)
+    if min(hole.shape) < model.stride:
+        raise ValueError(
+            f"Expected an image of at least {model.stride} x {model.stride} pixels, the network's "
+            f"stride. Received {size_text(*hole.shape)}."
+        )
     result = image.copy()
-    if not hole.any():
-        return result
-
     # A view: what is written into it is written into the result.
     colours = np.atleast_3d(result)[..., :3]
-    visible = np.atleast_3d(visible_colours(image))[..., :3]
-    known = np.where(hole[..., None], 0, to_unit(visible))
-    if channels == colours.shape[-1]:
-        proposal = _propose(model, known, hole, padding)
-    elif channels == 3:
-        proposal = _propose(model, np.repeat(known, 3, axis=-1), hole, padding)
-        proposal = proposal.mean(axis=-1, keepdims=True)
-    else:
-        planes = np.moveaxis(known, -1, 0)[..., None]
-        proposal = np.concatenate(
-            [_propose(model, plane, hole, padding) for plane in planes], axis=-1
-        )
-    colours[hole] = from_unit(proposal[hole], image.dtype)
+    for box in _boxes_of(hole, 2 * (context or _LEAST_CONTEXT)):
+        window = _window(box, context, hole.shape, model)
+        visible = np.atleast_3d(visible_colours(image[window]))[..., :3]
+        known = np.where(hole[window][..., None], 0, to_unit(visible))
+        proposal = _propose(model, known, hole[window])
+        # Another hole that shows at the window's edge has a window of its own.
+        inside = np.zeros_like(hole)
+        inside[box] = hole[box]
+        colours[inside] = from_unit(proposal[inside[window]], image.dtype)
     return result
+
+
+def _boxes_of(hole, gap):
+    """Boxes around the holes, cut apart where `gap` rows or columns between them are known."""
+    rows, columns = (np.flatnonzero(hole.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return []
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    for axis, used in enumerate((rows, columns)):
+        breaks = np.flatnonzero(np.diff(used) > gap)
+        if len(breaks):
+            boxes = []
+            for part in np.split(used, breaks + 1):
+                start = [0, 0]
+                cut = [slice(None), slice(None)]
+                start[axis], cut[axis] = part[0], slice(part[0], part[-1] + 1)
+                boxes += [
+                    tuple(
+                        slice(side.start + first, side.stop + first)
+                        for side, first in zip(inner, start, strict=True)
+                    )
+                    for inner in _boxes_of(hole[tuple(cut)], gap)
+                ]
+            return boxes
+    return [box]
+
+
+def _window(box, context, size, model):
+    """The box and its context: from and to multiples of the stride, or the picture's end.
+
+    Of a network of fixed size, that size, with the box in its middle.
+    """
+    if context is None:
+        context = max(_LEAST_CONTEXT, *(side.stop - side.start for side in box))
+    sides = []
+    for side, length, fixed in zip(box, size, model.input_shape[1:3], strict=True):
+        start, stop = side.start - context, side.stop + context
+        if fixed is not None:
+            start = (side.start + side.stop - fixed) // 2
+            start = min(start, length - fixed)
+        start = max(start, 0) // model.stride * model.stride
+        # What is left must not be narrower than the stride.
+        start = max(min(start, (length - model.stride) // model.stride * model.stride), 0)
+        stop = stop + (start - stop) % model.stride if fixed is None else start + fixed
+        if stop < side.stop:
+            raise ValueError(
+                f"The model takes images of at most {size_text(*model.input_shape[1:3])}. Received "
+                f"a hole of {size_text(*(side.stop - side.start for side in box))}; build the "
+                "model without `input_shape`."
+            )
+        sides.append(slice(start, min(stop, length)))
+    return tuple(sides)
 
 
 def _checked_mask(mask, size):
@@ -97,27 +158,28 @@ def _checked_mask(mask, size):
     return hole
 
 
+def _propose(model, known, hole):
+    """The network's proposal for a window; channels of `known`, whatever the network's."""
+    channels = model.input_shape[-1] - 1
+    if channels == known.shape[-1]:
+        return _run(model, known, hole)
+    if channels == 3:
+        return _run(model, np.repeat(known, 3, axis=-1), hole).mean(axis=-1, keepdims=True)
+    planes = np.moveaxis(known, -1, 0)[..., None]
+    return np.concatenate([_run(model, plane, hole) for plane in planes], axis=-1)
+
+
+def _run(model, known, hole):
+    inputs = np.concatenate([known, hole[..., None]], axis=-1)
+    inputs = np.pad(inputs, (*_reflection(hole.shape, model), (0, 0)), mode="reflect")
+    return runner(model)(inputs)[: hole.shape[0], : hole.shape[1]]
+
+
 def _reflection(size, model):
     """Rows and columns that are added below and at the right."""
-    if min(size) < model.stride:
-        raise ValueError(
-            f"Expected an image of at least {model.stride} x {model.stride} pixels, the network's "
-            f"stride. Received {size_text(*size)}."
-        )
-    padded = []
-    for side, fixed in zip(size, model.input_shape[1:3], strict=True):
-        # Reflection inside the network needs two pixels on its smallest map.
-        length = max(-(-side // model.stride), 2) * model.stride
-        if fixed is not None and length > fixed:
-            raise ValueError(
-                f"The model takes images of at most {size_text(*model.input_shape[1:3])}. Received "
-                f"{size_text(*size)}; build the model without `input_shape`."
-            )
-        padded.append(fixed or length)
+    # Reflection inside the network needs two pixels on its smallest map.
+    lengths = (max(-(-side // model.stride), 2) * model.stride for side in size)
+    padded = (
+        fixed or length for fixed, length in zip(model.input_shape[1:3], lengths, strict=True)
+    )
     return tuple((0, length - side) for side, length in zip(size, padded, strict=True))
-
-
-def _propose(model, known, hole, padding):
-    inputs = np.concatenate([known, hole[..., None]], axis=-1)
-    inputs = np.pad(inputs, (*padding, (0, 0)), mode="reflect")
-    return runner(model)(inputs)[: hole.shape[0], : hole.shape[1]]

@@ -75,12 +75,12 @@ def tile_sides(size, fixed, tile, overlap):
     return sides
 
 
-def by_tiles(function, image, model, tile, overlap, progress):
-    """Apply `function`, which enlarges an image `model.scale` times, tile by tile.
+def by_tiles(function, image, model, tile, overlap, progress, scale=None):
+    """Apply `function`, which enlarges an image `scale` times, tile by tile; None: `model.scale`.
 
     It is given the tile and where that lies: its rows and its columns.
     """
-    scale = model.scale
+    scale = model.scale if scale is None else scale
     sides = tile_sides(image.shape[:2], model.input_shape[1:3], tile, overlap)
     rows, columns = (
         list(pieces(length, side, overlap))

@@ -9,8 +9,10 @@ from keras_imaging.layers.ffc_split import (
     global_channels,
     is_pair,
 )
-from keras_imaging.layers.fourier_unit import check_names, he_fan_out, normalization_layer
+from keras_imaging.layers.fourier_unit import check_names
 from keras_imaging.layers.grouped_conv import GroupedConv2D
+from keras_imaging.layers.initialization import he_fan_out
+from keras_imaging.layers.normalization import normalization_layer
 from keras_imaging.layers.spectral_transform import SpectralTransform, strided, strides_of
 from keras_imaging.typing import Tensor
 
@@ -428,7 +430,7 @@ class FFCBNAct(PairLayer):
         return keras.activations.get(self.activation)(x)
 
     def lay_open(self, *parts: keras.KerasTensor) -> keras.KerasTensor | None:
-        """The same as a graph of Keras' layers; None where there are global channels, or reflection."""
+        """The same as a graph of Keras' layers; None with global channels, or reflection."""
         ffc = self.ffc
         if len(parts) > 1 or ffc.global_filters or ffc.global_to_local is not None:
             return None

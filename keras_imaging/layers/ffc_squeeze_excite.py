@@ -3,7 +3,7 @@
 import keras
 
 from keras_imaging.layers.ffc_split import PairLayer, is_pair
-from keras_imaging.layers.fourier_unit import he_fan_out
+from keras_imaging.layers.initialization import he_fan_out
 from keras_imaging.typing import Tensor
 
 

@@ -3,23 +3,11 @@
 import keras
 import numpy as np
 
+from keras_imaging.layers.initialization import he_fan_out
+from keras_imaging.layers.normalization import NORMALIZATIONS, normalization_layer
 from keras_imaging.ops.dft import NORMS
 from keras_imaging.ops.fourier import METHODS, irfft2_planar, irfft3, rfft2_planar, rfft3
 from keras_imaging.typing import Tensor
-
-NORMALIZATIONS = ("batch", None)
-
-
-def he_fan_out() -> keras.initializers.Initializer:
-    """He normal over the outputs, as ResNets start."""
-    return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
-
-
-def normalization_layer(normalization: str | None, dtype, name: str) -> keras.layers.Layer | None:
-    """Batch normalization with PyTorch's settings, or None."""
-    if normalization is None:
-        return None
-    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, dtype=dtype, name=name)
 
 
 def check_names(normalization: str | None, fft_method: str, fft_norm: str = "ortho") -> None:

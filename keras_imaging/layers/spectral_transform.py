@@ -2,14 +2,11 @@
 
 import keras
 
-from keras_imaging.layers.fourier_unit import (
-    FourierUnit,
-    check_names,
-    he_fan_out,
-    normalization_layer,
-)
+from keras_imaging.layers.fourier_unit import FourierUnit, check_names
 from keras_imaging.layers.grouped_conv import GroupedConv2D
+from keras_imaging.layers.initialization import he_fan_out
 from keras_imaging.layers.local_fourier_unit import LocalFourierUnit
+from keras_imaging.layers.normalization import normalization_layer
 from keras_imaging.typing import Tensor
 
 

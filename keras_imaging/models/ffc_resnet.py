@@ -2,11 +2,11 @@
 
 import keras
 
-from keras_imaging.data.classification import standardized
 from keras_imaging.layers.ffc import FFCBNAct
 from keras_imaging.layers.ffc_split import is_pair
 from keras_imaging.layers.ffc_squeeze_excite import FFCSqueezeExcite
-from keras_imaging.layers.fourier_unit import he_fan_out
+from keras_imaging.layers.initialization import he_fan_out
+from keras_imaging.models.classifier import Classifier
 from keras_imaging.models.fourier_model import FourierModel
 from keras_imaging.models.pretrained import dtype_policies
 
@@ -26,7 +26,7 @@ _EXPANSION = 4
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
-class FFCResNet(FourierModel):
+class FFCResNet(Classifier):
     """ResNet whose convolutions are fast Fourier convolutions in the first three stages.
 
     Half of the channels (`ratio`) see the whole image in every layer. The last stage and the
@@ -69,9 +69,7 @@ class FFCResNet(FourierModel):
         for Image Recognition", CVPR 2016.
     """
 
-    task = "classification"
-    head = ("classifier",)
-    not_architecture = (*FourierModel.not_architecture, "zero_init_residual")
+    not_architecture = (*Classifier.not_architecture, "fft_method")
 
     def __init__(
         self,
@@ -153,31 +151,17 @@ class FFCResNet(FourierModel):
         }
         super().__init__(inputs, x, config, weights, name=name or "ffc_resnet")
         self.blocks = numbers
+        self.first_level = 0 if stem == "small" else 2
 
-    def prepare(self, pictures):
-        """Standardized by the mean and deviation of photographs' colours, as in training."""
-        return standardized(pictures)
+    def load_published(self, arrays):
+        """Fill the network with the weights of the authors' PyTorch network."""
+        # The converter knows our layers; this class need not be loaded for it.
+        from keras_imaging.models.converters.torch_ffc import load_torch_weights
 
-    def check_inputs(self, inputs) -> None:
-        """Raise ValueError on what the network would take for something else."""
-        dtype = keras.backend.standardize_dtype(inputs.dtype)
-        if "float" not in dtype:
-            raise ValueError(
-                f"{type(self).__name__} takes float images standardized as in training. Received "
-                f"dtype {dtype}: pass uint8 pictures through keras_imaging.data.standardized."
-            )
-        super().check_inputs(inputs)
+        load_torch_weights(self, arrays)
 
-    def stage_outputs(self) -> list[tuple]:
-        """Output of each stage, a pair (local, global) or a tensor, for networks on top."""
-        outputs = []
-        for stage, number in enumerate(self.blocks, start=1):
-            prefix = f"stage{stage}_block{number}"
-            names = {layer.name for layer in self.layers}
-            parts = [n for n in (f"{prefix}_local", f"{prefix}_global", prefix) if n in names]
-            tensors = tuple(self.get_layer(n).output for n in parts)
-            outputs.append(tensors if len(tensors) > 1 else tensors[0])
-        return outputs
+    # Keras cannot build a functional model of a class with two bases that are models.
+    edge_form = FourierModel.edge_form
 
 
 def _check(depth, ratio, classes, stem, width, groups, width_per_group, blocks, shape):

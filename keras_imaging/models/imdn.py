@@ -79,5 +79,12 @@ class IMDN(SuperResolutionModel):
         }
         super().__init__(inputs, x, config, weights, name=name or "imdn")
 
+    def load_published(self, arrays):
+        """Fill the network with the weights of the authors' PyTorch network."""
+        # The converter knows our layers; this class need not be loaded for it.
+        from keras_imaging.models.converters.torch_imdn import load_torch_weights
+
+        load_torch_weights(self, arrays)
+
 
 IMDN.presets = {f"imdn_x{scale}": {"scale": scale} for scale in (2, 3, 4)}

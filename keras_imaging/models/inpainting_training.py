@@ -80,6 +80,44 @@ class InpaintingLoss(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
+class HoleLogError(keras.losses.Loss):
+    """Mean over the pictures of log(mean square error in the holes + floor).
+
+    A picture counts as much as another however hard its hole is to fill: this is the mean PSNR, up
+    to its sign and a factor, below an error of `floor`. The absolute error instead spends itself on
+    what cannot be known, and roughens smooth holes meanwhile.
+
+    Args:
+        floor: a mean square error, on the scale 0..1, below which less is gained.
+        name: name of the loss.
+
+    Input shape:
+        As `InpaintingLoss`.
+    Raises:
+        ValueError: if `floor` is not positive.
+    Example:
+        >>> truth = np.ones((1, 8, 8, 4), "float32")
+        >>> round(float(HoleLogError()(truth, np.zeros((1, 8, 8, 3), "float32"))), 3)
+        0.0
+    """
+
+    def __init__(self, floor: float = 1e-5, name: str = "hole_log_error"):
+        super().__init__(name=name)
+        if not floor > 0:
+            raise ValueError(f"`floor` must be positive. Received: floor={floor}")
+        self.floor = floor
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        picture, mask = y_true[..., :-1], y_true[..., -1:]
+        error = keras.ops.mean(mask * keras.ops.square(y_pred - picture), axis=(1, 2, 3))
+        part = keras.ops.maximum(keras.ops.mean(mask, axis=(1, 2, 3)), 1e-9)
+        return keras.ops.log(error / part + self.floor)
+
+    def get_config(self):
+        return {"floor": self.floor, "name": self.name}
+
+
+@keras.saving.register_keras_serializable(package="keras_imaging")
 class InpaintingModel(keras.Model):
     """A generator that `fit` trains on pictures with holes, on every backend and device strategy.
 
@@ -89,7 +127,7 @@ class InpaintingModel(keras.Model):
 
     Args:
         generator: such as `LaMaGenerator`.
-        loss: an `InpaintingLoss`; None for its defaults.
+        loss: an `InpaintingLoss` or a `HoleLogError`; None for the first with its defaults.
         name: name of the model.
 
     Input shape:
@@ -112,7 +150,7 @@ class InpaintingModel(keras.Model):
     def __init__(
         self,
         generator: keras.Model,
-        loss: InpaintingLoss | None = None,
+        loss: keras.losses.Loss | None = None,
         name: str | None = None,
     ):
         super().__init__(name=name)

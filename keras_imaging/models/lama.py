@@ -8,11 +8,15 @@ import numpy as np
 from keras_imaging.data.inpainting_masks import draw_inpainting_mask
 from keras_imaging.layers.ffc import FFC, FFCBNAct
 from keras_imaging.layers.ffc_split import FFCMerge
+from keras_imaging.layers.harmonic_fill import HarmonicFill
+from keras_imaging.layers.interpolation import InterpolationUpsample
 from keras_imaging.models.fourier_model import FourierModel
 from keras_imaging.models.pretrained import dtype_policies
 from keras_imaging.picture_size import size_text
 
 OUTPUTS = ("sigmoid", "tanh", "linear")
+
+_TRUST_WIDTH = 32
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")
@@ -24,6 +28,11 @@ class LaMaGenerator(FourierModel):
     holes, also in pictures larger than those it was trained on. `inference.inpaint` puts its
     proposal into the holes and takes pictures of any size.
 
+    With `harmonic` the network is given the harmonic fill h of the holes and adds to it (ours). Of
+    its proposal p and two further maps, trust t and colours e, it makes d = t (p - h) + e; what is
+    added is d less the harmonic fill of d's own values outside the holes, so it vanishes at their
+    rims: there are no seams. A new network has t = e = 0 and gives h itself.
+
     Args:
         width: channels after the stem; every downsampling doubles them.
         num_downsamples: strided convolutions; height and width are multiples of
@@ -33,7 +42,8 @@ class LaMaGenerator(FourierModel):
         hidden: channels between the two convolutions of a block; None for as many as the block has.
         channels: of the picture.
         max_width: limit of the doubling.
-        output: activation at the end: `"sigmoid"`, `"tanh"` or `"linear"`.
+        output: activation of the proposal: `"sigmoid"`, `"tanh"` or `"linear"`.
+        harmonic: see above; False is the published network.
         fft_method: see `ops.rfft2`; any gives the same result.
         input_shape: `(height, width, channels + 1)`; None where a side is not fixed.
         weights: None, `"pretrained"` (the shipped weights for these arguments), the name of shipped
@@ -47,7 +57,7 @@ class LaMaGenerator(FourierModel):
         then the mask, 1 in a hole and 0 elsewhere.
     Output shape:
         `(batch, height, width, channels)`: the whole picture, proposed; what is known is not
-        copied.
+        copied, with `harmonic` it is.
     Raises:
         ValueError: if an argument is out of its range, for sizes that are no multiples of
             2**num_downsamples, on integer input, or for unknown weights.
@@ -62,6 +72,9 @@ class LaMaGenerator(FourierModel):
 
     task = "inpainting"
 
+    # What a harmonic network has beside a published one.
+    head = ("change", "trust1", "trust2")
+
     def __init__(
         self,
         width: int = 64,
@@ -72,6 +85,7 @@ class LaMaGenerator(FourierModel):
         channels: int = 3,
         max_width: int = 1024,
         output: str = "sigmoid",
+        harmonic: bool = False,
         fft_method: str = "auto",
         input_shape: tuple | None = None,
         weights: str | None = None,
@@ -105,7 +119,12 @@ class LaMaGenerator(FourierModel):
 
         widths = [min(width * 2**k, max_width) for k in range(num_downsamples + 1)]
         inputs = keras.Input(shape, dtype=full, name="picture_and_mask")
-        x = ffc(widths[0], 7, 0, 0, "stem")(inputs)
+        x = inputs
+        if harmonic:
+            picture, mask = inputs[..., :channels], inputs[..., channels:]
+            smooth = HarmonicFill(dtype=full, name="harmonic")([picture, mask])
+            x = keras.ops.concatenate([inputs, smooth * mask], axis=-1)
+        x = ffc(widths[0], 7, 0, 0, "stem")(x)
         for k in range(1, num_downsamples + 1):
             ratio_out = ratio if k == num_downsamples else 0
             x = ffc(widths[k], 3, 0, ratio_out, f"down{k}", strides=2)(x)
@@ -113,7 +132,7 @@ class LaMaGenerator(FourierModel):
             y = ffc(hidden or widths[-1], 3, ratio, ratio, f"block{k}_conv1")(x)
             y = ffc(widths[-1], 3, ratio, ratio, f"block{k}_conv2")(y)
             x = _add(x, y, f"block{k}", policy)
-        x = FFCMerge(dtype=policy, name="join")(x)
+        joined = x = FFCMerge(dtype=policy, name="join")(x)
         for k in range(num_downsamples, 0, -1):
             x = _double(x, widths[k - 1], f"up{k}", policy)
         head = FFC(
@@ -126,7 +145,20 @@ class LaMaGenerator(FourierModel):
             dtype=policy,
             name="head",
         )
-        x = keras.layers.Activation(output, dtype=full, name="picture")(head(x))
+        proposal = keras.layers.Activation(output, dtype=full, name="picture")(head(x))
+        if harmonic:
+            trust = _trust(joined, 2**num_downsamples, policy, full)
+            change = keras.layers.Conv2D(
+                channels,
+                3,
+                padding="same",
+                kernel_initializer="zeros",
+                dtype=policy,
+                name="change",
+            )
+            change = trust * (proposal - smooth) + keras.ops.cast(change(x), full)
+            known = HarmonicFill(dtype=full, name="rim")([change * (1 - mask), mask])
+            proposal = smooth + change - known
 
         config = {
             "width": width,
@@ -137,12 +169,26 @@ class LaMaGenerator(FourierModel):
             "channels": channels,
             "max_width": max_width,
             "output": output,
+            "harmonic": harmonic,
             "fft_method": fft_method,
             "input_shape": shape,
             "dtype": policy.name,
         }
-        super().__init__(inputs, x, config, weights, name=name or "lama")
+        super().__init__(inputs, proposal, config, weights, name=name or "lama")
         self.stride = 2**num_downsamples
+        self.harmonic = harmonic
+
+    @classmethod
+    def architecture_of(cls, arguments):
+        # Files that are older than the argument are of published networks.
+        return super().architecture_of({"harmonic": False, **arguments})
+
+    def load_published(self, arrays):
+        """Fill the network with the weights of the authors' PyTorch generator."""
+        # The converter knows our layers; this class need not be loaded for it.
+        from keras_imaging.models.converters.torch_lama import load_torch_weights
+
+        load_torch_weights(self, arrays)
 
     def picture_shape(self, input_shape=None):
         """That of the input without its mask."""
@@ -158,6 +204,31 @@ class LaMaGenerator(FourierModel):
     def check_inputs(self, inputs) -> None:
         super().check_inputs(inputs)
         _check_size(inputs.shape[1:3], self._config["num_downsamples"])
+
+    def continue_from(self, other: "LaMaGenerator") -> None:
+        """Take the weights of a network of the same arguments without `harmonic`.
+
+        The stem begins by not seeing the harmonic fill; layers that the other has not stay as they
+        are.
+
+        Args:
+            other: the network.
+
+        Raises:
+            ValueError: if this network is not a harmonic one or the shapes do not agree otherwise.
+        """
+        sources = {weight.path: weight for weight in other.weights}
+        for weight in self.weights:
+            if weight.path.split("/")[0] in self.head:
+                continue
+            source = sources.get(weight.path)
+            if source is None:
+                raise ValueError(f"The other network has no {weight.path}.")
+            values = keras.ops.convert_to_numpy(source)
+            if values.shape != weight.shape and weight.path.startswith("stem/"):
+                surplus = weight.shape[2] - values.shape[2]
+                values = np.pad(values, ((0, 0), (0, 0), (0, max(surplus, 0)), (0, 0)))
+            weight.assign(values)
 
     def plain_twin(self, **kwargs) -> "LaMaGenerator":
         """A network of ordinary convolutions with as many parameters, to compare with.
@@ -218,6 +289,16 @@ def _add(x, y, name, policy):
     return sums[0] if len(sums) == 1 else tuple(sums)
 
 
+def _trust(x, stride, policy, dtype):
+    """How much of the proposal is taken, at every pixel; of a new network nothing."""
+    x = keras.layers.Conv2D(
+        _TRUST_WIDTH, 3, padding="same", activation="relu", dtype=policy, name="trust1"
+    )(x)
+    last = keras.layers.Conv2D(1, 1, kernel_initializer="zeros", dtype=policy, name="trust2")
+    larger = InterpolationUpsample(stride, "bilinear", dtype=dtype, name="trust")
+    return larger(last(x))
+
+
 def _double(x, filters, name, policy):
     """Transposed convolution to twice the size, normalization, ReLU."""
     x = keras.layers.Conv2DTranspose(filters, 3, 2, "valid", dtype=policy, name=name)(x)
@@ -232,7 +313,8 @@ def _double(x, filters, name, policy):
 
 LaMaGenerator.presets = {
     "lama_tiny": {"width": 8, "num_downsamples": 2, "num_blocks": 2},
-    "lama_small": {"width": 16, "num_blocks": 4},
+    "lama_small": {"width": 16, "num_blocks": 4, "harmonic": True},
+    "lama_small_published": {"width": 16, "num_blocks": 4},
     "lama_fourier": {"width": 64, "num_blocks": 9},
     "big_lama": {"width": 64, "num_blocks": 18},
 }

@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 import keras
@@ -125,6 +125,26 @@ class PretrainedModel(keras.Model):
         super().save_weights(filepath, overwrite=overwrite, **kwargs)
         if str(filepath).endswith(".weights.h5"):
             label_weights(filepath, type(self).__name__, self.architecture)
+
+    @classmethod
+    def published_arguments(cls, arrays: Mapping[str, np.ndarray]) -> dict:
+        """Constructor arguments that weights of another library tell, such as how many classes.
+
+        Args:
+            arrays: by their names there.
+        """
+        return {}
+
+    def load_published(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Fill the network with weights of another library; here none is known.
+
+        Args:
+            arrays: by their names there.
+
+        Raises:
+            ValueError: if they are of another network, which is unchanged then.
+        """
+        raise ValueError(f"no other library's weights of {type(self).__name__} are known")
 
     def prepare(self, pictures: np.ndarray) -> np.ndarray:
         """What the network takes for raw pictures; here float32 in `pixel_range`.

@@ -126,6 +126,13 @@ class VideoSealUNet(MessageModel):
         self.message_length = message_length
         self.stride = stride
 
+    def load_published(self, arrays):
+        """Fill the network with the weights of the authors' PyTorch network."""
+        # The converter knows our layers; this class need not be loaded for it.
+        from keras_imaging.models.converters.torch_video_seal import load_torch_weights
+
+        load_torch_weights(self, arrays)
+
     def check_inputs(self, inputs) -> None:
         super().check_inputs(inputs)
         image, bits = inputs["image"].shape, inputs["bits"].shape

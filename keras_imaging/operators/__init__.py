@@ -6,8 +6,16 @@ from keras_imaging.operators.analytic_weight import (
 )
 from keras_imaging.operators.coherence import generalized_mutual_coherence, mutual_coherence
 from keras_imaging.operators.convolution import Blur, Convolution, gaussian_kernel
+from keras_imaging.operators.fidelity import (
+    DataTerm,
+    Gaussian,
+    Poisson,
+    Quanta,
+    RealPartGaussian,
+    tikhonov,
+)
 from keras_imaging.operators.finite_difference import FiniteDifference
-from keras_imaging.operators.fourier import MaskedFourier
+from keras_imaging.operators.fourier import MaskedFourier, RealImages
 from keras_imaging.operators.linear_operator import (
     Identity,
     LinearOperator,
@@ -25,11 +33,17 @@ __all__ = [
     "CoilSensitivities",
     "Convolution",
     "ConvolutionalSynthesis",
+    "DataTerm",
     "FiniteDifference",
+    "Gaussian",
     "Identity",
     "LinearOperator",
     "MaskedFourier",
     "Matrix",
+    "Poisson",
+    "Quanta",
+    "RealImages",
+    "RealPartGaussian",
     "Sampling",
     "Stack",
     "Wavelet",
@@ -41,4 +55,5 @@ __all__ = [
     "sense_operator",
     "solve_analytic_weight",
     "solve_analytic_weight_conv",
+    "tikhonov",
 ]

@@ -75,6 +75,13 @@ class Convolution(LinearOperator):
         weights = np.tile(kernel[:, :, None, None], (1, 1, x.shape[-1], 1))
         return ops.depthwise_conv(x, ops.cast(weights, x.dtype), padding="valid")
 
+    def gain_bounds(self):
+        if self.boundary == "zero" or None in self.input_shape:
+            # The largest gain of a wave, in images of any size.
+            return 0.0, float(np.abs(self.kernel.astype("float64")).sum())
+        spectrum = np.abs(np.fft.fft2(self.kernel.astype("float64"), self.input_shape[:2]))
+        return float(spectrum.min()), float(spectrum.max())
+
     def _exact_norm(self):
         if self.boundary == "zero" or None in self.input_shape:
             return None

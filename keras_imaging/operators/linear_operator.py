@@ -97,6 +97,14 @@ class LinearOperator:
             self._norm = power_iteration(self) if exact is None else float(exact)
         return self._norm
 
+    def gain_bounds(self) -> tuple[float, float]:
+        """Numbers that every ||A x|| / ||x|| lies between, from formulas alone.
+
+        Wide where there is no formula, 0 and infinity; a power iteration proves nothing.
+        """
+        exact = self._exact_norm()
+        return 0.0, np.inf if exact is None else float(exact)
+
     @property
     def variables(self) -> list[keras.Variable]:
         """Variables in it and in the operators of which it is made."""
@@ -196,6 +204,9 @@ class Identity(LinearOperator):
 
     _adjoint = _forward
 
+    def gain_bounds(self):
+        return 1.0, 1.0
+
     def _exact_norm(self):
         return 1.0
 
@@ -210,6 +221,9 @@ class _Adjoint(LinearOperator):
         self._forward = operator._adjoint
         self._adjoint = operator._forward
         self._exact_norm = operator.norm
+
+    def gain_bounds(self):
+        return 0.0, self._operator.gain_bounds()[1]
 
 
 class _Composition(LinearOperator):
@@ -227,6 +241,10 @@ class _Composition(LinearOperator):
     def _adjoint(self, y):
         return self._inner._adjoint(self._outer._adjoint(y))
 
+    def gain_bounds(self):
+        outer, inner = self._outer.gain_bounds(), self._inner.gain_bounds()
+        return outer[0] * inner[0], 0.0 if inner[1] == 0 else outer[1] * inner[1]
+
 
 class _Scaled(LinearOperator):
     def __init__(self, factor, operator):
@@ -240,6 +258,10 @@ class _Scaled(LinearOperator):
 
     def _adjoint(self, y):
         return _multiplied(np.conj(self._factor).item(), self._operator._adjoint(y))
+
+    def gain_bounds(self):
+        least, largest = self._operator.gain_bounds()
+        return abs(self._factor) * least, abs(self._factor) * largest if self._factor else 0.0
 
     def _exact_norm(self):
         return abs(self._factor) * self._operator.norm()
@@ -257,6 +279,10 @@ class _Normal(LinearOperator):
         return self._operator._adjoint(self._operator._forward(x))
 
     _adjoint = _forward
+
+    def gain_bounds(self):
+        least, largest = self._operator.gain_bounds()
+        return least**2, largest**2
 
     def _exact_norm(self):
         return self._operator.norm() ** 2

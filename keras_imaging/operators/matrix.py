@@ -43,6 +43,12 @@ class Matrix(LinearOperator):
         matrix = ops.cast(self.matrix, y.dtype)
         return y @ (ops.conj(matrix) if self.is_complex else matrix)
 
+    def gain_bounds(self):
+        matrix = ops.convert_to_numpy(self.matrix).astype("complex128")
+        values = np.linalg.svd(matrix, compute_uv=False)
+        m, n = self.matrix.shape
+        return float(values[-1]) if m >= n else 0.0, float(values[0])
+
     def _exact_norm(self):
         return np.linalg.norm(ops.convert_to_numpy(self.matrix), 2)
 

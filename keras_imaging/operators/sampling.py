@@ -41,6 +41,9 @@ class Sampling(LinearOperator):
 
     _adjoint = _forward
 
+    def gain_bounds(self):
+        return float(self.mask.all()), float(self.mask.any())
+
     def _exact_norm(self):
         return float(self.mask.any())
 

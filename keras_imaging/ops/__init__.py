@@ -16,6 +16,7 @@ from keras_imaging.ops.fourier import (
     rfft2_planar,
     rfft3,
 )
+from keras_imaging.ops.harmonic import harmonic_fill
 from keras_imaging.ops.image_patches import extract_patches, merge_patches
 from keras_imaging.ops.jpeg import jpeg_round_trip
 from keras_imaging.ops.leaky_relu import leaky_relu
@@ -30,6 +31,7 @@ __all__ = [
     "extract_patches",
     "fft2c",
     "fftshift",
+    "harmonic_fill",
     "ifft2c",
     "ifftshift",
     "imresize",

@@ -12,29 +12,36 @@ import numpy as np
 from keras_imaging.typing import Tensor
 
 
-def _cubic(t: np.ndarray) -> np.ndarray:
+def _cubic(t: np.ndarray, a: float) -> np.ndarray:
     # Products, not powers: at scales such as 1.5 the last bit decides ties of uint8 results.
     t = np.abs(t)
     t2 = t * t
     t3 = t2 * t
-    near = 1.5 * t3 - 2.5 * t2 + 1
-    far = -0.5 * t3 + 2.5 * t2 - 4 * t + 2
+    near = (a + 2) * t3 - (a + 3) * t2 + 1
+    far = a * t3 - 5 * a * t2 + 8 * a * t - 4 * a
     return np.where(t <= 1, near, np.where(t <= 2, far, 0.0))
 
 
-def _triangle(t: np.ndarray) -> np.ndarray:
+def _triangle(t: np.ndarray, a: float) -> np.ndarray:
     return np.maximum(1 - np.abs(t), 0.0)
 
 
 _KERNELS = {"bicubic": (_cubic, 4.0), "bilinear": (_triangle, 2.0)}
+EDGES = ("mirror", "clamp")
 
 
 def axis_taps(
-    in_length: int, out_length: int, scale: float, method: str, antialias: bool
+    in_length: int,
+    out_length: int,
+    scale: float,
+    method: str,
+    antialias: bool,
+    cubic: float = -0.5,
+    edges: str = "mirror",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weights and source indices, both `(out_length, taps)`, of one axis of a resize.
 
-    Beyond the ends the axis is mirrored.
+    The defaults are MATLAB's; PyTorch's `"bicubic"` has -0.75 and `"clamp"`.
 
     Args:
         in_length: samples there are.
@@ -42,7 +49,15 @@ def axis_taps(
         scale: output length over input length.
         method: `"bicubic"` or `"bilinear"`.
         antialias: stretch the kernel when shrinking.
+        cubic: slope of the cubic kernel at 1.
+        edges: beyond the ends the axis is mirrored (`"mirror"`), or its end samples repeat
+            (`"clamp"`).
+
+    Raises:
+        ValueError: on other `edges`.
     """
+    if edges not in EDGES:
+        raise ValueError(f"`edges` must be one of {EDGES}. Received: edges={edges!r}")
     kernel, width = _KERNELS[method]
     stretch = scale if antialias and scale < 1 else 1.0
     width /= stretch
@@ -50,10 +65,14 @@ def axis_taps(
     centre = np.arange(1, out_length + 1) / scale + 0.5 * (1 - 1 / scale)
     left = np.floor(centre - width / 2)
     index = left[:, None] + np.arange(math.ceil(width) + 2)
-    weights = stretch * kernel(stretch * (centre[:, None] - index))
+    weights = stretch * kernel(stretch * (centre[:, None] - index), cubic)
     weights /= weights.sum(axis=1, keepdims=True)
-    index = (index - 1).astype(int) % (2 * in_length)
-    index = np.where(index < in_length, index, 2 * in_length - 1 - index)
+    index = (index - 1).astype(int)
+    if edges == "clamp":
+        index = np.clip(index, 0, in_length - 1)
+    else:
+        index = index % (2 * in_length)
+        index = np.where(index < in_length, index, 2 * in_length - 1 - index)
     used = np.any(weights != 0, axis=0)
     return weights[:, used], index[:, used]
 

@@ -54,16 +54,8 @@ def two_strides():
             r"'f' \(FFCBNAct\) is neither",
         ),
         (
-            lambda: functional(
-                lambda x: (
-                    layers.ReLU()(
-                        layers.Add()([layers.Conv2D(2, 1, strides=2)(x), layers.Conv2D(2, 5)(x)])
-                    )
-                    if False
-                    else layers.ReLU()(layers.LayerNormalization(name="norm")(x))
-                )
-            ),
-            r"'norm' \(LayerNormalization\)",
+            lambda: functional(lambda x: layers.Conv2DTranspose(2, 3, activation="relu")(x)),
+            r"\(Conv2DTranspose\) is neither",
         ),
         (lambda: functional(lambda x: layers.ReLU()(x), (4, 3)), r"Expected an input \(batch"),
         (lambda: [3, 0], "at least one width"),
@@ -119,7 +111,7 @@ def test_sides():
     with pytest.raises(ValueError, match="padding='exact' needs an input of known height"):
         frame_potential(model, padding="exact")
     big = functional(lambda x: layers.Conv2D(8, 3, activation="relu")(x), (64, 64, 3))
-    with pytest.raises(ValueError, match="above max_memory of 0.10 GB"):
+    with pytest.raises(ValueError, match=r"above max_memory of 0\.10 GB"):
         frame_potential(big, padding="exact", max_memory=1e8)
     with pytest.raises(ValueError, match="needs known sides"):
         deep_frame_graph(
@@ -179,5 +171,5 @@ def test_form_of_chains():
 def test_nothing_to_rank():
     with pytest.raises(ValueError, match="no candidate"):
         rank([])
-    with pytest.raises(ValueError, match="None of 2 candidates.*max_params=10: .*limit 10"):
+    with pytest.raises(ValueError, match=r"None of 2 candidates.*max_params=10: .*limit 10"):
         rank([[4, 3], [5, 6]], max_params=10, weights="random")

@@ -163,6 +163,21 @@ def test_never_above_the_coherence_nor_below_the_bound():
     assert head.atoms == frame_potential(model).atoms + 3
 
 
+def test_three_units_by_hand():
+    """The example of the page: inner products 1/sqrt(6), -1/2, -1/sqrt(6)."""
+    model = keras.Sequential(
+        [
+            keras.Input((2,)),
+            layers.Dense(2, "relu", use_bias=False),
+            layers.Dense(1, "relu", use_bias=False),
+        ]
+    )
+    model.set_weights([np.array([[1.0, 1.0], [0.0, 1.0]]), np.array([[1.0], [1.0]])])
+    result = frame_potential(model)
+    np.testing.assert_allclose(result.squared, 7 / 36, rtol=1e-12)
+    assert (result.atoms, result.nonzero, result.coherence) == (3, 6, pytest.approx(0.5))
+
+
 def test_symmetries():
     rng = np.random.default_rng(0)
     weights = [rng.normal(size=shape) for shape in ((6, 5), (5, 7), (7, 4))]
@@ -240,9 +255,8 @@ def test_orders_of_concatenation_agree():
     for name in ("a", "b"):
         second.get_layer(name).set_weights(first.get_layer(name).get_weights())
     kernel, bias = first.get_layer("c").get_weights()
-    second.get_layer("c").set_weights(
-        [np.concatenate([kernel[:, :, 3:], kernel[:, :, :3]], 2), bias]
-    )
+    kernel = np.concatenate([kernel[:, :, 3:], kernel[:, :, :3]], axis=2)
+    second.get_layer("c").set_weights([kernel, bias])
     a, b = frame_potential(first), frame_potential(second)
     np.testing.assert_allclose(a.value, b.value, rtol=1e-12)
     assert a.nonzero == b.nonzero
@@ -269,7 +283,7 @@ def test_a_wide_network_needs_no_whole_gram():
     assert 0 < result.value < result.coherence
     with pytest.raises(ValueError, match="known by its shapes only"):
         frame_potential(graph)
-    with pytest.raises(ValueError, match="needs about .* GB, above max_memory of 0.00 GB"):
+    with pytest.raises(ValueError, match=r"needs about .* GB, above max_memory of 0\.00 GB"):
         frame_potential(graph, "random", max_memory=1e5)
 
 

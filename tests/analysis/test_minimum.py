@@ -58,7 +58,7 @@ def test_large_network_by_its_bound():
 def test_switched_off_units():
     """The large-norm limit is 0.0620; what the bound says of units to switch off leads below."""
     graph = deep_frame_graph([32, 16, 48, 96, 96])
-    found = minimize_frame_potential(graph, starts=2, max_iterations=60)
+    found = minimize_frame_potential(graph, starts=2, max_iterations=40)
     assert found.starts["tight frames"] > 0.0619
     assert lower_bound(graph).value - 1e-9 <= found.value <= 0.0500
     assert found.spread == max(found.starts.values()) - found.value

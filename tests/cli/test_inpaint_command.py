@@ -47,9 +47,43 @@ def test_a_mask_and_boxes(run, lama, picture):
         "inpaint", picture, "--box", "0,0,51,20", "--weights", lama, "--out", "b.jpg", "--json"
     )
     report = json.loads(out)
-    assert code == 0
+    assert code == 0 and report["lossless"] is False
     assert (report["height"], report["width"], report["output"]) == (41, 51, "b.jpg")
     assert report["filled"] == pytest.approx(20 / 41, abs=1e-4)
+
+
+def test_all_that_a_mask_touches_is_filled(run, lama, picture, tmp_path):
+    soft = np.zeros((41, 51), "uint8")
+    soft[10:15, 20:30] = 255
+    soft[9, 20:30] = 40
+    soft[15, 20:30] = 1
+    rgb = np.zeros((41, 51, 3), "uint8")
+    rgb[..., 2] = soft
+    write_image(tmp_path / "soft.png", soft)
+    write_image(tmp_path / "blue.png", rgb)
+    write_image(tmp_path / "deep.png", soft.astype("uint16"))
+    write_image(tmp_path / "ones.png", (soft > 0).astype("uint8"))
+    write_image(tmp_path / "soft.jpg", soft)
+
+    def rows(mask, *options):
+        args = ("--weights", lama, "--mask", mask, "--overwrite", "--json", *options)
+        code, out, err = run("inpaint", picture, *args)
+        assert code == 0, err
+        return json.loads(out)["filled"] * 41 * 51 / 10
+
+    for mask in ("soft.png", "blue.png", "deep.png", "ones.png"):
+        assert rows(mask) == pytest.approx(7, abs=0.02), mask
+    assert rows("soft.png", "--mask-threshold", "2") == pytest.approx(6, abs=0.02)
+    assert rows("soft.png", "--mask-threshold", "128") == pytest.approx(5, abs=0.02)
+    # JPEG's own specks far from the hole are not filled.
+    assert rows("soft.jpg") < 9
+    args = ("inpaint", picture, "--weights", lama, "--overwrite")
+    code, _, err = run(*args, "--mask", "ones.png", "--mask-threshold", "128")
+    assert code == 2 and "say --mask-threshold 1." in err
+    code, _, err = run(*args, "--box", "1,2,3,4", "--mask-threshold", "128")
+    assert code == 2 and "give --mask" in err
+    _, out, _ = run(*args, "--mask", "ones.png", "--out", "c.jpg")
+    assert "A JPEG changes all pixels" in out
 
 
 def test_nothing_is_replaced_unasked(run, lama, picture, tmp_path):
@@ -117,7 +151,7 @@ def test_errors(run, lama, network, picture, tmp_path):
         ((picture, "--box", "40,2,20,4"), "reaches out of the picture of 51 x 41"),
         ((picture, "--box", "0,0,51,41"), "covers the whole image"),
         ((picture, "--mask", "small.png"), "51 x 41 pixels (width x height). Received: 9 x 9"),
-        ((picture, "--mask", "black.png"), "128 or more: there is nothing to fill"),
+        ((picture, "--mask", "black.png"), "there is nothing to fill. It is black."),
         ((".", "--box", "0,0,3,3", "--out", "o.png"), "is a folder"),
         ((picture, "--mask", "missing.png"), "missing.png"),
         (("missing.png", "--box", "1,2,3,4"), "missing.png"),

@@ -32,7 +32,7 @@ CASES = [
     ("evaluate sensing --data empty --weights none.keras", "no file 'none.keras'"),
     ("evaluate classification --data nowhere --weights x", "no file or folder 'nowhere'"),
     ("export --out a.png", "a.png' exists"),
-    ("export --out b.txt", "ends with one of .tflite"),
+    ("export --out b.txt", "ends with .tflite"),
     ("export --quantization int8 --calibration nowhere", "no folder 'nowhere'"),
     ("export --weights none.keras", "no file 'none.keras'"),
     ("serve nowhere", "no SavedModel"),

@@ -111,7 +111,7 @@ def test_bad_options(run, network, picture, tmp_path):
         ((picture, "--solver", "fista", "--dictionary", "D.npy"), "(pixels, atoms), not (3,)"),
         ((picture, "--weights", "no.keras"), "no.keras"),
         (("missing.png",), "missing.png"),
-        (("empty", "--weights", network), "no picture"),
+        (("empty", "--weights", network), "is empty"),
     ):
         code, out, err = run("sense", *args)
         assert (code, out) == (2, ""), args

@@ -116,21 +116,21 @@ def test_divergence_is_one_line(run, pictures):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--data", "none"], "Expected a folder of pictures. Received: 'none'"),
+        (["--data", "none"], "There is no file or folder 'none'"),
         (["--data", "."], "There is no picture"),
         (["--data", "tfds:no_such_set"], "knows no data set 'no_such_set'"),
         (["--data", "pictures", "--scale", 5], "Unknown preset 'rdidn_x5'"),
         (["--data", "pictures", "--preset", "idn_x2"], "is of IDN, not of rdidn"),
         (["--data", "pictures", "--steps", 0], "`steps` must be at least 1"),
-        (["--data", "pictures", *SHORT, "--patch-size", 99], "the largest image is 40 x 48"),
-        (["--data", "pictures", "--validation", "none"], "Expected a folder of pictures"),
+        (["--data", "pictures", *SHORT, "--patch-size", 99], "the largest image is 48 x 40"),
+        (["--data", "pictures", "--validation", "none"], "There is no file or folder"),
         (["--data", "pictures", "--strategy", "multi_worker"], "TF_CONFIG"),
     ],
 )
 def test_bad_input(run, pictures, tmp_path, monkeypatch, arguments, message):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     if "." in arguments:
-        monkeypatch.setattr("keras_imaging.data.images.SUFFIXES", (".none",))
+        monkeypatch.setattr("keras_imaging.data.images.READABLE", (".none",))
     code, out, err = run("train", "rdidn", "--out", "run", *arguments)
     assert (code, out) == (2, "")
     assert err.startswith("error: ") and err.count("\n") == 1

@@ -147,7 +147,7 @@ def test_shrunk_images_come_too():
         (lambda: periodic_textures(0, (32, 32)), "count=0"),
         (lambda: periodic_textures(1, (32, 32), period=(9, 5)), r"period=\(9, 5\)"),
         (lambda: InpaintingSampler([], 16, 2), "no training images"),
-        (lambda: InpaintingSampler(_images(), 64, 2), "the largest image is 40 x 60"),
+        (lambda: InpaintingSampler(_images(), 64, 2), "the largest image is 60 x 40"),
         (lambda: InpaintingSampler(_images(), 16, 2, textures=1.5), "textures=1.5"),
         (lambda: InpaintingSampler(_images(), 16, 2, masks="small"), "kind='small'"),
         (lambda: InpaintingSampler([np.zeros((32, 32))], 16, 2), "float64"),

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from harness import disturb_weights
 from PIL import Image
 from small import picture
 from test_folding import with_statistics
@@ -223,6 +224,21 @@ def test_lama(tmp_path):
     assert "MUL" not in {name for name, _ in operators(path)}
     with pytest.raises(ValueError, match="Fourier transforms on phones need a fixed size"):
         to_litert(model, tmp_path / "b.tflite")
+
+
+def test_harmonic_lama(tmp_path):
+    """The multigrid converts to builtin operators, and computes the same."""
+    model = with_statistics(LaMaGenerator(width=4, num_downsamples=1, num_blocks=1, harmonic=True))
+    disturb_weights(model)
+    path = to_litert(model, tmp_path / "a.tflite", input_shape=(16, 24, 4))
+    names = {name for name, _ in operators(path)}
+    assert not any(name.startswith("Flex") or name == "CUSTOM" for name in names)
+    inputs = np.random.default_rng(0).random((1, 16, 24, 4)).astype("float32")
+    inputs[..., 3] = 0
+    inputs[:, 3:11, 5:20, 3] = 1
+    inputs[..., :3] *= 1 - inputs[..., 3:]
+    (result,) = LiteRTModel(path).run({"picture_and_mask": inputs})
+    np.testing.assert_allclose(result, np.asarray(model(inputs)), atol=1e-4)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Filling holes of real pictures, and scoring how well it was done."""
 
+import keras
 import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
@@ -7,6 +8,7 @@ from skimage.metrics import structural_similarity
 from keras_imaging.data import random_inpainting_masks, sample_image
 from keras_imaging.evaluation import evaluate_inpainting, hole_scores
 from keras_imaging.inference import inpaint
+from keras_imaging.models import LaMaGenerator
 
 
 class Recorder:
@@ -120,6 +122,47 @@ def test_nothing_to_fill():
 def test_bad_input(size, mask, message):
     with pytest.raises(ValueError, match=message):
         inpaint(Recorder(), np.zeros((*size, 3), "uint8"), mask)
+
+
+def test_windows_around_the_holes():
+    """Far holes have windows of their own, near ones share one; all begin at multiples of 8."""
+    image = np.random.default_rng(4).integers(0, 256, (500, 700, 3)).astype("uint8")
+    mask = np.zeros((500, 700), bool)
+    mask[3:13, 5:25] = True
+    mask[30:40, 60:70] = True
+    mask[300:400, 500:580] = True
+    model = Recorder()
+    result = inpaint(model, image, mask)
+    assert [x.shape[1:3] for x in model.seen] == [(112, 136), (304, 280)]
+    seen, where = model.seen[1][0], np.s_[200:500, 400:680]
+    np.testing.assert_array_equal(seen[:300, :280, 3], mask[where])
+    known = image[where] / np.float32(255) * ~mask[where][..., None]
+    np.testing.assert_allclose(seen[:300, :280, :3], known, atol=1e-7)
+    np.testing.assert_array_equal(result[~mask], image[~mask])
+    assert np.all((result != image).any(axis=-1)[300:400, 500:580].mean() > 0.9)
+
+    model = Recorder()
+    inpaint(model, image, mask, context=6)
+    assert [x.shape[1:3] for x in model.seen] == [(24, 32), (24, 32), (120, 104)]
+    # A fixed size is used whole.
+    model = Recorder(size=(128, 128))
+    inpaint(model, image, mask)
+    np.testing.assert_array_equal(model.seen[1][0, ..., 3], mask[280:408, 472:600])
+    with pytest.raises(ValueError, match="`context` must be at least 1"):
+        inpaint(model, image, mask, context=0)
+
+
+def test_a_window_is_the_whole_where_the_field_ends_within_it():
+    keras.utils.set_random_seed(0)
+    model = LaMaGenerator(width=4, num_downsamples=2, num_blocks=1, ratio=0.0)
+    rng = np.random.default_rng(5)
+    image = rng.integers(0, 256, (203, 303, 3)).astype("uint8")
+    mask = np.zeros((203, 303), bool)
+    mask[90:101, 151:173] = True
+    mask[195:, :9] = True
+    whole = inpaint(model, image, mask, context=303).astype(int)
+    assert np.abs(inpaint(model, image, mask).astype(int) - whole).max() <= 1
+    assert np.abs(inpaint(model, image, mask, context=8).astype(int) - whole).max() > 1
 
 
 def test_too_large_for_a_fixed_model(hole):

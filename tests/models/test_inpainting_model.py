@@ -6,7 +6,7 @@ import pytest
 from harness import BACKEND, check_fitting, close, to_numpy
 
 from keras_imaging.data import InpaintingSampler
-from keras_imaging.models import InpaintingLoss, InpaintingModel, LaMaGenerator
+from keras_imaging.models import HoleLogError, InpaintingLoss, InpaintingModel, LaMaGenerator
 
 
 def generator(**arguments):
@@ -64,6 +64,25 @@ def test_perceptual_distance_is_added(batch):
 def test_loss_with_bad_weights(arguments, message):
     with pytest.raises(ValueError, match=message):
         InpaintingLoss(**arguments)
+
+
+def test_logarithmic_error_counts_pictures_alike(batch):
+    _, pictures = batch
+    truth = truth_of(batch)
+    proposal = np.random.default_rng(1).random(pictures.shape).astype("float32")
+    hole = truth[..., 3] == 1
+    errors = [
+        np.mean(np.square(p - t)[h]) for p, t, h in zip(proposal, pictures, hole, strict=True)
+    ]
+    expected = np.mean(np.log(np.array(errors) + 1e-3))
+    loss = HoleLogError(1e-3)
+    assert float(loss(truth, proposal)) == pytest.approx(expected, rel=1e-4)
+    # What lies outside the holes does not count.
+    proposal[~hole] = 7.0
+    assert float(loss(truth, proposal)) == pytest.approx(expected, rel=1e-4)
+    assert HoleLogError.from_config(loss.get_config()).floor == 1e-3
+    with pytest.raises(ValueError, match="floor=0"):
+        HoleLogError(0)
 
 
 def test_harness(batch):

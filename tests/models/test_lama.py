@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from harness import check_model, close, disturb_weights, noise, to_numpy
 
+from keras_imaging.layers import HarmonicFill
 from keras_imaging.models import LaMaGenerator, PatchDiscriminator
 
 TINY = {"width": 4, "num_downsamples": 1, "num_blocks": 1}
@@ -20,6 +21,63 @@ def trainable(model):
 def test_harness():
     # Sizes are multiples of the stride, so "any size" is tested below.
     check_model(LaMaGenerator, TINY, noise(2, 6, 10, 4, low=0.0), dynamic=False)
+
+
+HARMONIC = {**TINY, "harmonic": True}
+
+
+def with_holes():
+    image = noise(2, 6, 8, 3, low=0.0)
+    mask = np.zeros((2, 6, 8, 1), "float32")
+    mask[0, 1:5, 2:6] = 1
+    mask[1, 3:, :4] = 1
+    return np.concatenate([image * (1 - mask), mask], axis=-1)
+
+
+def test_harmonic_harness():
+    check_model(LaMaGenerator, HARMONIC, with_holes(), dynamic=False)
+
+
+def test_harmonic_network_adds_to_the_harmonic_fill():
+    inputs = with_holes()
+    picture, mask = inputs[..., :3], inputs[..., 3:]
+    hole = mask[..., 0] == 1
+    model = LaMaGenerator(**HARMONIC)
+    smooth = to_numpy(HarmonicFill()([picture, mask]))
+    # A new network adds nothing.
+    close(to_numpy(model(inputs)), smooth, 1e-6)
+    disturb_weights(model, size=0.2)
+    filled = to_numpy(model(inputs))
+    assert np.abs(filled - smooth)[hole].max() > 0.02
+    np.testing.assert_allclose(filled[~hole], picture[~hole], atol=1e-6)
+
+
+def test_harmonic_network_has_no_seam():
+    """Whatever the network proposes: a constant on everything is taken back at the rims."""
+    inputs = with_holes()
+    model = LaMaGenerator(**HARMONIC)
+    kernel, bias = model.get_layer("change").get_weights()
+    model.get_layer("change").set_weights([kernel, bias + 0.3])
+    smooth = to_numpy(HarmonicFill()([inputs[..., :3], inputs[..., 3:]]))
+    np.testing.assert_allclose(to_numpy(model(inputs)), smooth, atol=2e-3)
+
+
+def test_harmonic_network_continues_from_a_published_one():
+    published, model = LaMaGenerator(**TINY), LaMaGenerator(**HARMONIC)
+    disturb_weights(published)
+    model.continue_from(published)
+    inputs = with_holes()
+    smooth = to_numpy(HarmonicFill()([inputs[..., :3], inputs[..., 3:]]))
+    close(to_numpy(model(inputs)), smooth, 1e-6)
+    # Where the trust is 1 it is the published proposal, with its rims put right.
+    kernel, bias = model.get_layer("trust2").get_weights()
+    model.get_layer("trust2").set_weights([kernel, bias + 1])
+    mask = inputs[..., 3:]
+    proposal = to_numpy(published(inputs))
+    rims = to_numpy(HarmonicFill()([(inputs[..., :3] - proposal) * (1 - mask), mask]))
+    close(to_numpy(model(inputs)), proposal + rims, 1e-4)
+    with pytest.raises(ValueError, match="block2"):
+        LaMaGenerator(**{**HARMONIC, "num_blocks": 2}).continue_from(published)
 
 
 def test_discriminator_harness():

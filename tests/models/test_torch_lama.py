@@ -68,3 +68,11 @@ def test_weights_of_another_network_are_refused_whole(model, state, change, mess
         load_torch_weights(model, state)
     for weight, old in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, old)
+
+
+def test_harmonic_networks_are_not_the_published_ones():
+    model = LaMaGenerator(width=4, num_downsamples=1, num_blocks=1, harmonic=True)
+    with pytest.raises(ValueError, match="harmonic=False"):
+        torch_state_dict(model)
+    with pytest.raises(ValueError, match="harmonic=False"):
+        load_torch_weights(model, {})

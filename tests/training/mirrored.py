@@ -1,4 +1,4 @@
-"""Script: `python mirrored.py OUT`: train under two replicas; then let one of them overflow."""
+"""Script: `python mirrored.py OUT`: train under two replicas; let one overflow; let both draw."""
 
 import json
 import pathlib
@@ -8,8 +8,9 @@ import keras
 import tensorflow as tf
 import tiny
 
+from keras_imaging.layers import DropPath
 from keras_imaging.training.optimizer import AveragedAdam, LossScaleOptimizer
-from keras_imaging.training.strategy import make_strategy
+from keras_imaging.training.strategy import draw_by_replica, make_strategy
 
 
 def overflow():
@@ -40,7 +41,23 @@ def overflow():
         }
 
 
+def masks():
+    """Which of 64 rows either replica keeps."""
+    strategy = make_strategy("mirrored")
+    with strategy.scope():
+        inputs = keras.Input((2, 2))
+        model = keras.Model(inputs, DropPath(0.5, seed=3)(inputs))
+        draw_by_replica(model)
+
+    @tf.function
+    def draw():
+        return strategy.run(lambda: model(tf.ones((64, 2, 2)), training=True)[:, 0, 0])
+
+    return [row.numpy().tolist() for row in strategy.experimental_local_results(draw())]
+
+
 if __name__ == "__main__":
     out = pathlib.Path(sys.argv[1])
     tiny.main(out, "mirrored", {})
     (out / "overflow.json").write_text(json.dumps(list(overflow())))
+    (out / "masks.json").write_text(json.dumps(masks()))

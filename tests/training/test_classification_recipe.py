@@ -10,7 +10,7 @@ import pytest
 from keras_imaging.cli import main
 from keras_imaging.data import write_image
 from keras_imaging.models import FFCResNet
-from keras_imaging.training import ClassificationRecipe, labelled_pictures, train
+from keras_imaging.training import FFCResNetRecipe, labelled_pictures, train
 from keras_imaging.training.optimizer import AveragedSGD
 
 pytestmark = pytest.mark.tensorflow
@@ -39,7 +39,7 @@ def preset(monkeypatch):
 
 
 def recipe(**fields):
-    return ClassificationRecipe(**{**FIELDS, **fields})
+    return FFCResNetRecipe(**{**FIELDS, **fields})
 
 
 def examples():
@@ -182,3 +182,16 @@ def test_command(data, monkeypatch, capsys):
 def test_values_out_of_range(fields, message):
     with pytest.raises(ValueError, match=message):
         recipe(**fields)
+
+
+def test_frame_potential_in_the_loss():
+    from keras_imaging.analysis import frame_potential
+
+    model = recipe(frame_potential=0.5).build_model()
+    (penalty,) = model.losses
+    np.testing.assert_allclose(float(penalty), 0.5 * frame_potential(model).squared, rtol=1e-4)
+    assert not recipe().build_model().losses
+    with pytest.raises(ValueError, match="`frame_potential` must be 0 or more"):
+        recipe(frame_potential=-1.0)
+    with pytest.raises(ValueError, match="FFCBNAct"):
+        recipe(ratio=0.5, frame_potential=0.5).build_model()

@@ -64,6 +64,29 @@ def test_the_recipe_trains_and_ships_the_generator(tmp_path):
     np.testing.assert_array_equal(start.get_weights()[0], again.get_weights()[0])
 
 
+def test_a_harmonic_network_learns_its_head_on_a_published_one(tmp_path, monkeypatch):
+    preset = {**LaMaGenerator.presets["lama_test"], "harmonic": True}
+    monkeypatch.setitem(LaMaGenerator.presets, "lama_test_harmonic", preset)
+    start = tmp_path / "model.weights.h5"
+    published = LaMaGenerator(**LaMaGenerator.presets["lama_test"])
+    published.save_weights(start)
+    fields = {"preset": "lama_test_harmonic", "loss": "log", "init": str(start)}
+    result = train(
+        recipe(**fields, train="head", steps=2), images(), tmp_path / "run", strategy="one"
+    )
+    assert np.isfinite([record["loss"] for record in result.history]).all()
+    for layer in result.model.layers:
+        if layer.name not in (*result.model.head, "stem") and layer.weights:
+            kept = published.get_layer(layer.name).get_weights()
+            for mine, theirs in zip(layer.get_weights(), kept, strict=True):
+                np.testing.assert_array_equal(mine, theirs)
+    assert np.any(result.model.get_layer("change").get_weights()[0] != 0)
+    # A run goes on from a harmonic network whole.
+    again = recipe(**{**fields, "init": str(result.weights["model"])}).build_model().generator
+    for mine, theirs in zip(again.get_weights(), result.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
 def test_plain_twin():
     model = recipe(plain=True).build_model().generator
     assert model.get_config()["ratio"] == 0
@@ -142,6 +165,8 @@ def test_two_replicas(tmp_path):
     ("fields", "message"),
     [
         ({"patch_size": 0}, "patch_size"),
+        ({"loss": "l2"}, "loss"),
+        ({"train": "head"}, "init"),
         ({"textures": 1.5}, "textures"),
         ({"shrink": (2.0,)}, "shrink"),
         ({"known_weight": -1.0}, "known_weight"),

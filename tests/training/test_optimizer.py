@@ -1,12 +1,13 @@
-"""AveragedAdam against its equations, and mixed precision."""
+"""AveragedAdam and AveragedSGD against their equations, and mixed precision."""
 
 import keras
 import numpy as np
 import pytest
+import resnet_rs_golden
 import tiny
 
 from keras_imaging.training import checkpoint, train
-from keras_imaging.training.optimizer import AveragedAdam, LossScaleOptimizer
+from keras_imaging.training.optimizer import AveragedAdam, AveragedSGD, LossScaleOptimizer
 
 
 def optimizer_of(start, **arguments):
@@ -22,13 +23,53 @@ def numpy_of(value):
 
 @pytest.mark.parametrize("momentum", [0.5, 0.999])
 def test_average_warms_up(momentum):
-    variable, optimizer = optimizer_of([1.0, -2.0], learning_rate=0.3, ema_momentum=momentum)
-    expected = np.zeros(2)
-    for t in range(20):
+    start = np.array([10.0, -2.0], "float32")
+    variable, optimizer = optimizer_of(start, learning_rate=0.3, ema_momentum=momentum)
+    np.testing.assert_array_equal(numpy_of(optimizer.averages[0]), start)
+    expected = start
+    for t in range(1, 20):
         optimizer.apply([keras.ops.convert_to_tensor([1.0, float(t % 3)])], [variable])
         decay = min(momentum, (1 + t) / (10 + t))
         expected = decay * expected + (1 - decay) * numpy_of(variable)
         np.testing.assert_allclose(numpy_of(optimizer.averages[0]), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("decay", [0.9, 0.9999])
+def test_golden_average(decay):
+    arrays = resnet_rs_golden.load("recipe")
+    values = arrays[f"ema_{decay}/values"]
+    variable = keras.Variable(values[0])
+    optimizer = AveragedSGD(1.0, ema_momentum=decay)
+    optimizer.build([variable])
+    for value, expected in zip(values[1:], arrays[f"ema_{decay}/average"], strict=True):
+        # One step of rate 1 leads to the next value.
+        optimizer.apply([keras.ops.convert_to_tensor(numpy_of(variable) - value)], [variable])
+        np.testing.assert_allclose(numpy_of(optimizer.averages[0]), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_golden_sgd_with_l2(nesterov):
+    arrays = resnet_rs_golden.part(
+        resnet_rs_golden.load("recipe"), f"sgd_l2_nesterov{int(nesterov)}/"
+    )
+    kernel, bias = (keras.Variable(arrays["w0"], name=name) for name in ("kernel", "bias"))
+    optimizer = AveragedSGD(
+        0.1, momentum=0.9, nesterov=nesterov, l2=0.05, decayed="kernels", ema_momentum=0.0
+    )
+    optimizer.build([kernel, bias])
+    w, m = arrays["w0"].astype("float64"), 0.0
+    for gradient, expected in zip(arrays["grads"], arrays["trajectory"], strict=True):
+        tensor = keras.ops.convert_to_tensor(gradient)
+        optimizer.apply([tensor, tensor], [kernel, bias])
+        np.testing.assert_allclose(numpy_of(kernel), expected, rtol=0, atol=1e-6)
+        # Without the penalty.
+        m = 0.9 * m - 0.1 * gradient
+        w = w + (0.9 * m - 0.1 * gradient if nesterov else m)
+        np.testing.assert_allclose(numpy_of(bias), w, rtol=0, atol=1e-6)
+    again = AveragedSGD.from_config(optimizer.get_config())
+    assert (again.l2, again.decayed, again.nesterov) == (0.05, "kernels", nesterov)
+    with pytest.raises(ValueError, match="decayed='biases'"):
+        AveragedSGD(0.1, decayed="biases")
 
 
 def test_gradient_is_clipped_by_its_global_norm():

@@ -48,6 +48,12 @@ def test_overflow_in_one_replica_makes_all_skip(mirrored):
     assert first[0] < 1.0
 
 
+def test_replicas_draw_other_numbers(mirrored):
+    first, second = json.loads((mirrored / "masks.json").read_text())
+    assert {*first, *second} == {0.0, 2.0}
+    assert first != second
+
+
 def test_two_workers_equal_one_even_if_one_is_killed(tmp_path, reference):
     out = tmp_path / "run"
     chief, other = processes.start_workers(out, of_second={"halt_at": 6})

@@ -120,6 +120,8 @@ class AdversarialInpainting(InpaintingModel):
             share = judgement / replicas
         judge_gradients = tape.gradient(share, judge.trainable_variables)
 
+        if statistics := getattr(self, "statistics_average", None):
+            statistics.move()
         self.optimizer.apply(gradients, self.trainable_variables)
         self._opponent.optimizer.apply(judge_gradients, judge.trainable_variables)
         self._trackers["loss"].update_state(loss * replicas)
@@ -130,7 +132,8 @@ class AdversarialInpainting(InpaintingModel):
 
     def test_step(self, data):
         inputs, pictures = data
-        loss = self.compute_loss(inputs, pictures, self(inputs, training=False))
+        proposals = self(inputs, training=False)
+        loss = self.compute_loss(inputs, pictures, proposals, training=False)
         self._trackers["loss"].update_state(loss)
         return {"loss": self._trackers["loss"].result()}
 

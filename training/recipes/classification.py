@@ -1,4 +1,4 @@
-"""The recipe of classifiers."""
+"""What the recipes of classifiers share."""
 
 import dataclasses
 import math
@@ -11,45 +11,39 @@ if TYPE_CHECKING:
 
     from keras_imaging.data.classification import ClassificationSampler
 
+TRAINED = ("all", "head")
+DECAYED = ("all", "kernels")
+
 
 @dataclasses.dataclass
 class ClassificationRecipe(Recipe):
-    """How to train FFC-ResNet: SGD with momentum and an L2 penalty, linear warm-up, cosine decay.
+    """How to train a classifier: SGD with momentum and an L2 penalty, warm-up, cosine decay.
 
-    The defaults are close to the published protocol for ImageNet: 90 epochs of batches of 256 at
-    0.1, five of them warm-up, neither averaging nor clipping. Local Fourier units are on here, off
-    in the published script, and the cosine begins after the warm-up, not with it. For another batch
-    size scale the rate with it. For CIFAR: stem="small", image_size=32, crop="padded",
-    batch_size=128.
+    A recipe of a network adds the network's arguments, and the values of its own protocol.
 
     Args:
-        preset: depth and groups, such as `"ffc_resnet18"`.
-        ratio: part of the channels that is global, 0..1; 0 gives an ordinary ResNet.
-        use_lfu: whether there are local Fourier units.
-        use_se: channel attention at the end of each block.
-        width: channels of the stem; 64 is the published one.
-        stem: `"imagenet"` or `"small"` (for pictures of 32 to 64 pixels).
+        preset: the network and its depth, such as `"ffc_resnet18"`.
         classes: how many there are.
-        zero_init_residual: start with the last normalization of each block at 0.
         init: network to start from, see `models.load`; layers of another name or shape, such as
             the classifier of other classes, start anew, and are told.
         train: `"all"`, or `"head"`: the classifier alone, with `init`.
         image_size: side of a crop in pixels.
         crop: `"resized"` or `"padded"`, see `data.ClassificationSampler`.
+        randaugment_ops: operations of `data.RandAugment` on each picture; 0 for none.
+        randaugment_magnitude: their strength.
         label_smoothing: part of the target that is spread over all classes, 0..1.
         momentum: of SGD, 0..1.
-        weight_decay: coefficient of the L2 penalty on all weights.
+        nesterov: whether the momentum is Nesterov's.
+        weight_decay: coefficient of the L2 penalty.
+        decayed: which weights the penalty is on: `"all"`, or `"kernels"`, neither biases nor
+            normalizations.
+        frame_potential: weight of the deep frame potential F^2 in the loss, see
+            `analysis.DeepFrameRegularizer`; for networks all of whose layers have a dictionary,
+            such as an FFC-ResNet of ratio 0.
         **fields: of `Recipe`; `ema` 0 averages nothing.
 
     Raises:
         ValueError: if a value is out of its range.
-
-    Example:
-        >>> recipe = ClassificationRecipe(preset="ffc_resnet18", classes=10, stem="small",
-        ...     image_size=32, crop="padded", batch_size=128, steps=20_000)
-
-    Reference:
-        Chi, Jiang, Mu, "Fast Fourier Convolution", NeurIPS 2020, and its code.
     """
 
     steps: int = 450_000
@@ -59,53 +53,58 @@ class ClassificationRecipe(Recipe):
     warmup: float = 0.055
     ema: float = 0.0
     clip_norm: float = math.inf
-    preset: str = "ffc_resnet50"
-    ratio: float = 0.5
-    use_lfu: bool = True
-    use_se: bool = False
-    width: int = 64
-    stem: str = "imagenet"
+    preset: str = ""
     classes: int = 1000
-    zero_init_residual: bool = False
     init: str | None = None
     train: str = "all"
     image_size: int = 224
     crop: str = "resized"
+    randaugment_ops: int = 0
+    randaugment_magnitude: float = 10.0
     label_smoothing: float = 0.0
     momentum: float = 0.9
+    nesterov: bool = False
     weight_decay: float = 1e-4
+    decayed: str = "all"
+    frame_potential: float = 0.0
 
     def __post_init__(self):
         super().__post_init__()
         for name in ("image_size", "classes"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
-        self._require("ratio", 0 <= self.ratio <= 1, "in 0..1")
         self._require("crop", self.crop in ("resized", "padded"), "'resized' or 'padded'")
-        for name in ("label_smoothing", "momentum"):
-            self._require(name, 0 <= getattr(self, name) < 1, "in [0, 1)")
-        self._require("weight_decay", self.weight_decay >= 0, "0 or more")
-        self._require("train", self.train in ("all", "head"), "'all' or 'head'")
+        self._require("train", self.train in TRAINED, f"one of {TRAINED}")
         if self.train == "head":
             self._require("init", self.init is not None, "given to train the head alone")
+        self._require("decayed", self.decayed in DECAYED, f"one of {DECAYED}")
+        for name in ("label_smoothing", "momentum"):
+            self._require(name, 0 <= getattr(self, name) < 1, "in [0, 1)")
+        for name in ("weight_decay", "randaugment_ops", "randaugment_magnitude", "frame_potential"):
+            value = getattr(self, name)
+            self._require(name, value is None or value >= 0, "0 or more")
+
+    @property
+    def magnitude(self) -> float:
+        """Strength of RandAugment."""
+        return self.randaugment_magnitude
+
+    def network_arguments(self) -> dict:
+        """Constructor arguments of the preset's network, beside the classes and the dtype."""
+        return {}
 
     def build_model(self) -> "keras.Model":
         """The classifier with its initial weights."""
         import keras
 
-        from keras_imaging.models import FFCResNet
+        from keras_imaging.models import model_of_preset
 
         keras.utils.set_random_seed(self.seed)
-        model = FFCResNet.from_preset(
+        model = model_of_preset(self.preset).from_preset(
             self.preset,
             weights=None,
-            ratio=self.ratio,
-            use_lfu=self.use_lfu,
-            use_se=self.use_se,
-            width=self.width,
-            stem=self.stem,
             classes=self.classes,
-            zero_init_residual=self.zero_init_residual,
             dtype=self.dtype,
+            **self.network_arguments(),
         )
         if self.init is not None:
             from keras_imaging.training.initial_weights import take_initial_weights
@@ -114,14 +113,22 @@ class ClassificationRecipe(Recipe):
         if self.train == "head":
             for layer in model.layers:
                 layer.trainable = layer.name in model.head
+        if self.frame_potential:
+            from keras_imaging.analysis import DeepFrameRegularizer
+
+            DeepFrameRegularizer(model, self.frame_potential).attach()
         return model
 
     def build_sampler(self, data, model: "keras.Model") -> "ClassificationSampler":
         """Training data from pairs of a picture (a uint8 array or a path) and its label."""
         from keras_imaging.data.classification import ClassificationSampler
+        from keras_imaging.data.randaugment import RandAugment
 
+        augment = None
+        if self.randaugment_ops:
+            augment = RandAugment(self.randaugment_ops, self.magnitude)
         return ClassificationSampler(
-            data, self.classes, self.image_size, self.batch_size, self.crop, self.seed
+            data, self.classes, self.image_size, self.batch_size, self.crop, self.seed, augment
         )
 
     def build_optimizer(self, learning_rate) -> "keras.optimizers.Optimizer":
@@ -131,7 +138,9 @@ class ClassificationRecipe(Recipe):
         return AveragedSGD(
             learning_rate,
             momentum=self.momentum,
+            nesterov=self.nesterov,
             l2=self.weight_decay,
+            decayed=self.decayed,
             global_clipnorm=self.global_clipnorm,
             ema_momentum=self.ema,
         )

@@ -11,9 +11,15 @@ if TYPE_CHECKING:
     from keras_imaging.data.inpainting import InpaintingSampler
 
 
+LOSSES = ("absolute", "log")
+
+
 @dataclasses.dataclass
 class InpaintingRecipe(Recipe):
-    """How to train LaMa: crops of photographs with random holes, weighted mean absolute error.
+    """How to train LaMa: crops of photographs and of textures with random holes.
+
+    `loss="log"`, the mean over the pictures of log(mean square error in the holes + 1e-5), is what
+    lets a network gain on its harmonic fill; `"absolute"` is the weighted mean absolute error.
 
     With `adversarial_weight` above 0 it trains against a discriminator too (TensorFlow only). Its
     published weights are known_weight=10, missing_weight=0, adversarial_weight=10.
@@ -22,11 +28,14 @@ class InpaintingRecipe(Recipe):
         preset: named variant, such as `"lama_small"`.
         plain: train the twin of ordinary convolutions with as many parameters instead.
         init: network to start from, see `models.load`; layers of another name or shape start anew,
-            and are told.
+            and are told. A harmonic network may start from one that is like it but not harmonic.
+        train: `"all"`, or `"head"`: what a harmonic network has beside a published one alone, with
+            `init`.
         patch_size: side of a crop, a multiple of the network's stride.
         textures: part of the crops that are synthetic periodic textures, 0..1.
         masks: kind of holes, `"training"` or `"medium"`.
         shrink: factors by which every image is also shrunk first.
+        loss: `"absolute"` or `"log"`.
         known_weight, missing_weight: of the absolute error outside and inside the holes.
         adversarial_weight, feature_matching_weight, r1: see `AdversarialInpainting`.
         discriminator_width: channels of the discriminator's first convolution.
@@ -43,10 +52,12 @@ class InpaintingRecipe(Recipe):
     preset: str = "lama_small"
     plain: bool = False
     init: str | None = None
+    train: str = "all"
     patch_size: int = 256
     textures: float = 0.0
     masks: str = "training"
     shrink: tuple[float, ...] = (1.0,)
+    loss: str = "absolute"
     known_weight: float = 1.0
     missing_weight: float = 5.0
     adversarial_weight: float = 0.0
@@ -66,6 +77,10 @@ class InpaintingRecipe(Recipe):
             self._require(name, getattr(self, name) >= 0, "0 or more")
         for name in ("feature_matching_weight", "r1"):
             self._require(name, getattr(self, name) >= 0, "0 or more")
+        self._require("train", self.train in ("all", "head"), "'all' or 'head'")
+        if self.train == "head":
+            self._require("init", self.init is not None, "given for train='head'")
+        self._require("loss", self.loss in LOSSES, f"one of {LOSSES}")
         self._require("textures", 0 <= self.textures <= 1, "in 0..1")
         positive = self.discriminator_learning_rate > 0
         self._require("discriminator_learning_rate", positive, "positive")
@@ -79,20 +94,38 @@ class InpaintingRecipe(Recipe):
         """The generator, its losses and its opponent, with their initial weights."""
         import keras
 
-        from keras_imaging.models import InpaintingLoss, InpaintingModel, LaMaGenerator
+        from keras_imaging.models import (
+            HoleLogError,
+            InpaintingLoss,
+            InpaintingModel,
+            LaMaGenerator,
+        )
 
         keras.utils.set_random_seed(self.seed)
         generator = LaMaGenerator.from_preset(self.preset, weights=None, dtype=self.dtype)
         if self.plain:
             generator = generator.plain_twin()
         if self.init is not None:
-            from keras_imaging.training.initial_weights import take_initial_weights
-
-            take_initial_weights(generator, self.init)
+            self._start(generator)
+        if self.train == "head":
+            for layer in generator.layers:
+                layer.trainable = layer.name in generator.head
         loss = InpaintingLoss(self.known_weight, self.missing_weight)
+        if self.loss == "log":
+            loss = HoleLogError()
         if not self.adversarial_weight:
             return InpaintingModel(generator, loss)
         return self._with_opponent(generator, loss)
+
+    def _start(self, generator):
+        from keras_imaging.models import load
+        from keras_imaging.training.initial_weights import take_initial_weights
+
+        other = load(self.init)
+        if isinstance(other, type(generator)) and generator.harmonic and not other.harmonic:
+            generator.continue_from(other)
+        else:
+            take_initial_weights(generator, self.init)
 
     def _with_opponent(self, generator, loss):
         import keras

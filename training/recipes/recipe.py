@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     import keras
 
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
+COSINES = ("warmup", "start")
 
 
 @dataclasses.dataclass
@@ -24,6 +25,8 @@ class Recipe:
         learning_rate: peak; cosine decay to `final_learning_rate` after a linear warm-up.
         final_learning_rate: at the last step.
         warmup: part of the steps.
+        cosine_from: `"warmup"`: the decay begins when the warm-up ends; `"start"`: at the first
+            step, and the warm-up overlays its beginning.
         ema: decay of the averaged weights, which are what is evaluated and shipped.
         clip_norm: bound of the global gradient norm; infinite clips nothing.
         dtype: dtype policy: `"float32"`, `"mixed_bfloat16"`, `"mixed_float16"` (with loss scaling).
@@ -40,6 +43,7 @@ class Recipe:
     learning_rate: float = 1e-3
     final_learning_rate: float = 1e-6
     warmup: float = 0.01
+    cosine_from: str = "warmup"
     ema: float = 0.999
     clip_norm: float = 1.0
     dtype: str = "float32"
@@ -55,6 +59,7 @@ class Recipe:
         for name in ("warmup", "ema"):
             self._require(name, 0 <= getattr(self, name) < 1, "in [0, 1)")
         self._require("dtype", self.dtype in DTYPES, f"one of {DTYPES}")
+        self._require("cosine_from", self.cosine_from in COSINES, f"one of {COSINES}")
 
     def _require(self, name, condition, expected):
         if not condition:

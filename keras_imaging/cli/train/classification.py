@@ -1,5 +1,6 @@
-"""`keras-imaging train ffc_resnet`: classifiers."""
+"""`keras-imaging train ffc_resnet` and `resnet_rs`: classifiers."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -17,64 +18,75 @@ from keras_imaging.cli.train.run import Pictures, check_run, name_of, notes_of, 
 from keras_imaging.training.recipes.classification import ClassificationRecipe
 
 
-@with_recipe_options(ClassificationRecipe)
-def train_classification(
-    *,
-    data: Annotated[
-        str,
-        typer.Option(
-            help="Folder with one subfolder for each class, an .npz file with x and y, or "
-            "tfds:NAME[:SPLIT] of tensorflow-datasets."
-        ),
-    ],
-    out: RunFolder,
-    classes: Annotated[
-        int | None, typer.Option(help="How many there are.", show_default="those of the data")
-    ] = None,
-    validation: Annotated[
-        str | None, typer.Option(help="Likewise, to score at every checkpoint.")
-    ] = None,
-    strategy: Devices = Strategy.auto,
-    data_licence: DataLicence = None,
-    as_json: options.Json = False,
-    **recipe_fields,
-) -> None:
-    """Train FFC-ResNet, or with --ratio 0 an ordinary ResNet, to classify pictures.
+def classification_command(recipe_class: type[ClassificationRecipe], purpose: str) -> Callable:
+    """The command that trains classifiers by a recipe.
+
+    Args:
+        recipe_class: its options are the recipe's fields.
+        purpose: first sentence of the help.
+    """
+
+    @with_recipe_options(recipe_class)
+    def train_classification(
+        *,
+        data: Annotated[
+            str,
+            typer.Option(
+                help="Folder with one subfolder for each class, an .npz file with x and y, or "
+                "tfds:NAME[:SPLIT] of tensorflow-datasets."
+            ),
+        ],
+        out: RunFolder,
+        classes: Annotated[
+            int | None,
+            typer.Option(help="How many there are.", show_default="those of the data"),
+        ] = None,
+        validation: Annotated[
+            str | None, typer.Option(help="Likewise, to score at every checkpoint.")
+        ] = None,
+        strategy: Devices = Strategy.auto,
+        data_licence: DataLicence = None,
+        as_json: options.Json = False,
+        **recipe_fields,
+    ) -> None:
+        check_run(out, data, validation)
+        if classes is not None:
+            recipe_fields["classes"] = classes
+        recipe_class(**recipe_fields)  # bad values show before anything is read
+        with quiet_start():
+            from keras_imaging import training
+            from keras_imaging.data.classification import MEAN, STD
+        pictures = Pictures()
+        labelled = training.labelled_pictures(data, on_skip=pictures.skip)
+        recipe_fields["classes"] = classes or len(labelled.class_names)
+        recipe = recipe_class(**recipe_fields)
+        notes = notes_of(
+            data_licence,
+            class_names=labelled.class_names,
+            input={"pixels": "(value / 255 - mean) / std", "mean": MEAN, "std": STD},
+        )
+        validate = None
+        if validation is not None:
+            validate, notes["metrics"] = _scorer(validation, labelled.class_names, recipe)
+        train_and_report(
+            recipe,
+            recipe.preset,
+            labelled.examples,
+            pictures,
+            out,
+            as_json,
+            strategy=strategy.value,
+            validate=validate,
+            data_name=name_of(data),
+            notes=notes,
+        )
+
+    train_classification.__doc__ = f"""{purpose}
 
     Writes checkpoints, log.csv, TensorBoard events, and at the end model.weights.h5 and model.json.
     Pictures that cannot be read are named and skipped; the exit code is then 1.
     """
-    check_run(out, data, validation)
-    if classes is not None:
-        recipe_fields["classes"] = classes
-    ClassificationRecipe(**recipe_fields)  # bad values show before anything is read
-    with quiet_start():
-        from keras_imaging import training
-        from keras_imaging.data.classification import MEAN, STD
-    pictures = Pictures()
-    labelled = training.labelled_pictures(data, on_skip=pictures.skip)
-    recipe_fields["classes"] = classes or len(labelled.class_names)
-    recipe = ClassificationRecipe(**recipe_fields)
-    notes = notes_of(
-        data_licence,
-        class_names=labelled.class_names,
-        input={"pixels": "(value / 255 - mean) / std", "mean": MEAN, "std": STD},
-    )
-    validate = None
-    if validation is not None:
-        validate, notes["metrics"] = _scorer(validation, labelled.class_names, recipe)
-    train_and_report(
-        recipe,
-        recipe.preset,
-        labelled.examples,
-        pictures,
-        out,
-        as_json,
-        strategy=strategy.value,
-        validate=validate,
-        data_name=name_of(data),
-        notes=notes,
-    )
+    return train_classification
 
 
 def _scorer(source, class_names, recipe):

@@ -5,8 +5,7 @@ so on. There the spectrum's real and imaginary parts alternate as channels; here
 stand first.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
 
 import keras
 import numpy as np
@@ -14,17 +13,17 @@ import numpy as np
 from keras_imaging.layers.ffc import FFC, FFCBNAct
 from keras_imaging.layers.ffc_squeeze_excite import FFCSqueezeExcite
 from keras_imaging.layers.fourier_unit import FourierUnit
-
-Array = np.ndarray
-
-
-class Entry(NamedTuple):
-    """One array of a state dict: its name, our variable, and how to turn one into the other."""
-
-    name: str
-    variable: keras.Variable
-    to_keras: Callable[[Array], Array]
-    to_torch: Callable[[Array], Array]
+from keras_imaging.models.converters.torch_state import (
+    Array,
+    Entry,
+    batch_norm_entries,
+    conv_entries,
+    dense_entries,
+    fill,
+    join,
+    pointwise_entries,
+    state_of,
+)
 
 
 def load_torch_weights(model: keras.Model, state: Mapping[str, Array]) -> None:
@@ -48,49 +47,6 @@ def torch_state_dict(model: keras.Model) -> dict[str, Array]:
     return state_of(list(resnet_entries(model)))
 
 
-def part_of(state: Mapping[str, Array], prefix: str) -> Mapping[str, Array]:
-    """The entries of a part of a network, without its prefix; all, if none has it."""
-    part = {
-        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
-    }
-    return part or state
-
-
-def fill(entries: list[Entry], state: Mapping[str, Array]) -> None:
-    """Assign a whole state dict, or nothing; see `load_torch_weights`."""
-    state = {
-        name.removeprefix("module."): np.asarray(value)
-        for name, value in state.items()
-        if not name.endswith(".num_batches_tracked")
-    }
-    expected = {entry.name: tuple(torch_value(entry).shape) for entry in entries}
-    missing, surplus = sorted(expected.keys() - state), sorted(state.keys() - expected)
-    if missing or surplus:
-        raise ValueError(
-            f"Expected the {len(expected)} entries of a network with these arguments. Received a "
-            f"state dict that lacks {_few(missing)} and has the unknown {_few(surplus)}."
-        )
-    wrong = [name for name, shape in expected.items() if state[name].shape != shape]
-    if wrong:
-        name = wrong[0]
-        raise ValueError(
-            f"Expected `{name}` of shape {expected[name]}. Received {state[name].shape}; "
-            f"{len(wrong)} entries differ."
-        )
-    for entry in entries:
-        entry.variable.assign(entry.to_keras(state[entry.name]))
-
-
-def state_of(entries: list[Entry]) -> dict[str, Array]:
-    """The state dict that `fill` takes."""
-    return {entry.name: torch_value(entry) for entry in entries}
-
-
-def torch_value(entry: Entry) -> Array:
-    """The current value of an entry's variable in PyTorch's form."""
-    return entry.to_torch(keras.ops.convert_to_numpy(entry.variable))
-
-
 def resnet_entries(model: keras.Model) -> Iterator[Entry]:
     """All entries of an `FFCResNet`."""
     yield from conv_entries(model.get_layer("stem"), "conv1")
@@ -102,8 +58,7 @@ def resnet_entries(model: keras.Model) -> Iterator[Entry]:
             )
     for layer in model.layers:
         if layer.name == "classifier":
-            yield entry("fc.weight", layer.kernel, np.transpose)
-            yield entry("fc.bias", layer.bias)
+            yield from dense_entries(layer, "fc")
 
 
 def block_entries(model: keras.Model, name: str, prefix: str = "") -> Iterator[Entry]:
@@ -122,10 +77,10 @@ def block_entries(model: keras.Model, name: str, prefix: str = "") -> Iterator[E
 
 def ffc_bn_act_entries(layer: FFCBNAct, prefix: str = "") -> Iterator[Entry]:
     """Entries of FFC_BN_ACT."""
-    yield from ffc_entries(layer.ffc, _join(prefix, "ffc"))
+    yield from ffc_entries(layer.ffc, join(prefix, "ffc"))
     for norm, name in ((layer.norm_local, "bn_l"), (layer.norm_global, "bn_g")):
         if norm is not None:
-            yield from batch_norm_entries(norm, _join(prefix, name))
+            yield from batch_norm_entries(norm, join(prefix, name))
 
 
 def ffc_entries(layer: FFC, prefix: str = "") -> Iterator[Entry]:
@@ -136,21 +91,21 @@ def ffc_entries(layer: FFC, prefix: str = "") -> Iterator[Entry]:
         (layer.global_to_local, "convg2l"),
     ):
         if conv is not None:
-            yield from conv_entries(conv, _join(prefix, name))
+            yield from conv_entries(conv, join(prefix, name))
     if layer.spectral_transform is not None:
-        yield from spectral_transform_entries(layer.spectral_transform, _join(prefix, "convg2g"))
+        yield from spectral_transform_entries(layer.spectral_transform, join(prefix, "convg2g"))
     if layer.gated:
-        yield from conv_entries(layer.gate, _join(prefix, "gate"))
+        yield from conv_entries(layer.gate, join(prefix, "gate"))
 
 
 def spectral_transform_entries(layer, prefix: str = "") -> Iterator[Entry]:
     """Entries of SpectralTransform."""
-    yield from conv_entries(layer.reduction, _join(prefix, "conv1.0"))
-    yield from batch_norm_entries(layer.norm, _join(prefix, "conv1.1"))
-    yield from fourier_unit_entries(layer.unit, _join(prefix, "fu"))
+    yield from conv_entries(layer.reduction, join(prefix, "conv1.0"))
+    yield from batch_norm_entries(layer.norm, join(prefix, "conv1.1"))
+    yield from fourier_unit_entries(layer.unit, join(prefix, "fu"))
     if layer.local_unit is not None:
-        yield from fourier_unit_entries(layer.local_unit.unit, _join(prefix, "lfu"))
-    yield from conv_entries(layer.expansion, _join(prefix, "conv2"))
+        yield from fourier_unit_entries(layer.local_unit.unit, join(prefix, "lfu"))
+    yield from conv_entries(layer.expansion, join(prefix, "conv2"))
 
 
 def fourier_unit_entries(layer: FourierUnit, prefix: str = "") -> Iterator[Entry]:
@@ -164,14 +119,14 @@ def fourier_unit_entries(layer: FourierUnit, prefix: str = "") -> Iterator[Entry
     def kernel_to_torch(w):
         return _alternating(_alternating(w, 0, first), 1).T[:, :, None, None]
 
-    name = _join(prefix, "conv_layer.weight")
+    name = join(prefix, "conv_layer.weight")
     yield Entry(name, layer.kernel, kernel_to_keras, kernel_to_torch)
-    for entry in batch_norm_entries(layer.norm, _join(prefix, "bn")):
+    for entry in batch_norm_entries(layer.norm, join(prefix, "bn")):
         yield entry._replace(to_keras=_planar, to_torch=_alternating)
     if layer.use_se:
         for dense, name, axis in ((layer.squeeze, "se.fc.0", 0), (layer.excite, "se.fc.2", 1)):
             yield Entry(
-                _join(prefix, f"{name}.weight"),
+                join(prefix, f"{name}.weight"),
                 dense.kernel,
                 lambda w, axis=axis: _planar(w.T, axis, first),
                 lambda w, axis=axis: _alternating(w, axis, first).T,
@@ -182,41 +137,7 @@ def squeeze_excite_entries(layer: FFCSqueezeExcite, prefix: str = "") -> Iterato
     """Entries of FFCSE_block, whose dense layers are 1x1 convolutions there."""
     parts = ["conv_a2l", "conv_a2g"][: len(layer.excitations)]
     for dense, name in zip([layer.squeeze, *layer.excitations], ["conv1", *parts], strict=True):
-        yield Entry(
-            _join(prefix, f"{name}.weight"),
-            dense.kernel,
-            lambda w: w[:, :, 0, 0].T,
-            lambda w: w.T[:, :, None, None],
-        )
-        yield entry(_join(prefix, f"{name}.bias"), dense.bias)
-
-
-def conv_entries(layer: keras.layers.Layer, prefix: str) -> Iterator[Entry]:
-    """Entries of a convolution."""
-    yield Entry(
-        _join(prefix, "weight"),
-        layer.kernel,
-        lambda w: w.transpose(2, 3, 1, 0),
-        lambda w: w.transpose(3, 2, 0, 1),
-    )
-    if layer.use_bias:
-        yield entry(_join(prefix, "bias"), layer.bias)
-
-
-def batch_norm_entries(layer: keras.layers.Layer, prefix: str) -> Iterator[Entry]:
-    """Entries of a batch normalization."""
-    for name, variable in (
-        ("weight", layer.gamma),
-        ("bias", layer.beta),
-        ("running_mean", layer.moving_mean),
-        ("running_var", layer.moving_variance),
-    ):
-        yield entry(_join(prefix, name), variable)
-
-
-def entry(name: str, variable: keras.Variable, both: Callable = lambda w: w) -> Entry:
-    """An array that needs the same change, or none, in both directions."""
-    return Entry(name, variable, both, both)
+        yield from pointwise_entries(dense, join(prefix, name))
 
 
 def _planar(w, axis=0, first=0):
@@ -231,12 +152,3 @@ def _alternating(w, axis=0, first=0):
     head, rest = np.split(w, [first], axis=axis)
     parts = np.stack(np.split(rest, 2, axis=axis), axis=axis + 1)
     return np.concatenate([head, parts.reshape(rest.shape)], axis=axis)
-
-
-def _join(prefix, name):
-    return f"{prefix}.{name}" if prefix else name
-
-
-def _few(names):
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"{names[:5]}{more}"

@@ -1,11 +1,19 @@
-"""HiDDeN weights of the PyTorch implementation into our networks, without PyTorch."""
+"""HiDDeN weights of the PyTorch implementation into our networks and back, without PyTorch."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import keras
 import numpy as np
 
-_NORM = ("weight", "bias", "running_mean", "running_var")
+from keras_imaging.models.converters.torch_state import (
+    Entry,
+    batch_norm_entries,
+    conv_entries,
+    dense_entries,
+    fill,
+    part_of,
+    state_of,
+)
 
 
 def load_hidden_torch_weights(model: keras.Model, state: Mapping[str, np.ndarray]) -> None:
@@ -17,83 +25,41 @@ def load_hidden_torch_weights(model: keras.Model, state: Mapping[str, np.ndarray
             the entries of this network; `num_batches_tracked` is ignored.
 
     Raises:
-        ValueError: naming the entry, if one is missing, surplus or of another shape. The model is
+        ValueError: naming the entries that are missing, surplus or of another shape. The model is
             unchanged then.
     """
-    state = _of_network(state, type(model).__name__.removeprefix("HiDDeN").lower())
-    layers = _layers_by_torch_name(model)
-    sources = {}
-    for name, layer in layers.items():
-        if hasattr(layer, "norm"):
-            sources[name] = [f"{name}.layers.0.weight", f"{name}.layers.0.bias"]
-            sources[name] += [f"{name}.layers.1.{kind}" for kind in _NORM]
-        else:
-            sources[name] = [f"{name}.weight", f"{name}.bias"]
-    expected = {entry for entries in sources.values() for entry in entries}
-    missing, surplus = sorted(expected - set(state)), sorted(set(state) - expected)
-    if missing or surplus:
-        raise ValueError(
-            f"Expected the {len(expected)} entries of a {type(model).__name__} with these "
-            f"arguments. Received a state dict that lacks {missing} and has the unknown {surplus}."
-        )
-
-    arrays = {}
-    for name, layer in layers.items():
-        arrays[name] = [_channels_last(state[entry]) for entry in sources[name]]
-        for entry, array, weight in zip(sources[name], arrays[name], _weights(layer), strict=True):
-            if array.shape != tuple(weight.shape):
-                raise ValueError(
-                    f"Expected `{entry}` to fill a weight of shape {tuple(weight.shape)}. "
-                    f"Received {state[entry].shape} of PyTorch's layout."
-                )
-    for name, layer in layers.items():
-        for weight, array in zip(_weights(layer), arrays[name], strict=True):
-            weight.assign(array)
+    prefix = f"{type(model).__name__.removeprefix('HiDDeN').lower()}."
+    fill(list(hidden_entries(model)), part_of(state, prefix))
 
 
-def _of_network(state, network):
-    prefix = f"{network}."
-    others = ("encoder.", "decoder.", "discriminator.")
-    if any(name.startswith(others) for name in state):
-        state = {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}
-    return {n: np.asarray(v) for n, v in state.items() if not n.endswith("num_batches_tracked")}
+def hidden_torch_state_dict(model: keras.Model) -> dict[str, np.ndarray]:
+    """The weights of a HiDDeN network as the PyTorch implementation names them."""
+    return state_of(list(hidden_entries(model)))
 
 
-def _layers_by_torch_name(model):
+def hidden_entries(model: keras.Model) -> Iterator[Entry]:
+    """All entries of a HiDDeN network."""
     blocks = [layer for layer in model.layers if layer.name.startswith("block")]
     network = type(model).__name__
+    # PyTorch keeps the discriminator's pooling at the end of its list.
+    lists = {
+        "HiDDeNEncoder": "conv_layers",
+        "HiDDeNDecoder": "layers",
+        "HiDDeNDiscriminator": "before_linear",
+    }
+    if network not in lists:
+        raise ValueError(f"Expected a HiDDeN network. Received: {network}")
+    for k, block in enumerate(blocks):
+        yield from _block_entries(block, f"{lists[network]}.{k}")
     if network == "HiDDeNEncoder":
-        layers = {f"conv_layers.{k}": block for k, block in enumerate(blocks)}
-        return {
-            **layers,
-            "after_concat_layer": model.get_layer("after_join"),
-            "final_layer": model.get_layer("marked"),
-        }
-    if network == "HiDDeNDecoder":
-        layers = {f"layers.{k}": block for k, block in enumerate(blocks)}
-        return {**layers, "linear": model.get_layer("bits")}
-    if network == "HiDDeNDiscriminator":
-        # PyTorch keeps the pooling at the end of the list.
-        layers = {f"before_linear.{k}": block for k, block in enumerate(blocks)}
-        return {**layers, "linear": model.get_layer("logit")}
-    raise ValueError(f"Expected a HiDDeN network. Received: {network}")
+        yield from _block_entries(model.get_layer("after_join"), "after_concat_layer")
+        yield from conv_entries(model.get_layer("marked"), "final_layer")
+    elif network == "HiDDeNDecoder":
+        yield from dense_entries(model.get_layer("bits"), "linear")
+    else:
+        yield from dense_entries(model.get_layer("logit"), "linear")
 
 
-def _weights(layer):
-    if not hasattr(layer, "norm"):
-        return [layer.kernel, layer.bias]
-    norm = layer.norm
-    return [
-        layer.conv.kernel,
-        layer.conv.bias,
-        norm.gamma,
-        norm.beta,
-        norm.moving_mean,
-        norm.moving_variance,
-    ]
-
-
-def _channels_last(array):
-    if array.ndim == 4:
-        return array.transpose(2, 3, 1, 0)
-    return array.T
+def _block_entries(layer, prefix):
+    yield from conv_entries(layer.conv, f"{prefix}.layers.0")
+    yield from batch_norm_entries(layer.norm, f"{prefix}.layers.1")

@@ -1,9 +1,11 @@
-"""Published IMDN weights: a PyTorch state dict into `models.IMDN`, without PyTorch."""
+"""Published IMDN weights: a PyTorch state dict into `models.IMDN` and back, without PyTorch."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import keras
 import numpy as np
+
+from keras_imaging.models.converters.torch_state import Entry, conv_entries, fill, state_of
 
 _ATTENTION = ("cca.conv_du.0", "cca.conv_du.2")
 
@@ -18,61 +20,45 @@ def load_torch_weights(model: keras.Model, state: Mapping[str, np.ndarray]) -> N
             `module.` of networks trained in parallel is ignored.
 
     Raises:
-        ValueError: naming the entry, if one is missing, surplus or of another shape. The model is
+        ValueError: naming the entries that are missing, surplus or of another shape. The model is
             unchanged then.
     """
-    state = {name.removeprefix("module."): np.asarray(value) for name, value in state.items()}
-    layers = _layers_by_torch_name(model)
-    expected = {f"{name}.{kind}" for name in layers for kind in ("weight", "bias")}
-    missing, surplus = sorted(expected - set(state)), sorted(set(state) - expected)
-    if missing or surplus:
-        raise ValueError(
-            f"Expected the {len(expected)} entries of an IMDN with these arguments. "
-            f"Received a state dict that lacks {missing} and has the unknown {surplus}."
-        )
-
-    weights = {}
-    for name, layer in layers.items():
-        kernel, bias = (state[f"{name}.{kind}"] for kind in ("weight", "bias"))
-        _check_shapes(name, kernel, bias, layer)
-        kernel = kernel.transpose(2, 3, 1, 0)
-        if name == "upsampler.0":
-            kernel, bias = (_subpixel_order(w, model.scale) for w in (kernel, bias))
-        weights[name] = [kernel, bias]
-    for name, layer in layers.items():
-        layer.set_weights(weights[name])
+    fill(list(imdn_entries(model)), state)
 
 
-def _check_shapes(name, kernel, bias, layer):
-    rows, columns, channels, filters = layer.kernel.shape
-    for kind, array, shape in (
-        ("weight", kernel, (filters, channels, rows, columns)),
-        ("bias", bias, (filters,)),
-    ):
-        if array.shape != shape:
-            raise ValueError(f"Expected `{name}.{kind}` of shape {shape}. Received {array.shape}.")
+def torch_state_dict(model: keras.Model) -> dict[str, np.ndarray]:
+    """The weights of an `IMDN` as the authors' PyTorch network names them."""
+    return state_of(list(imdn_entries(model)))
 
 
-def _layers_by_torch_name(model):
-    layers = {
-        "fea_conv": model.get_layer("head"),
-        "c.0": model.get_layer("fusion"),
-        "LR_conv": model.get_layer("refinement"),
-        "upsampler.0": model.get_layer("upsample").conv,
-    }
+def imdn_entries(model: keras.Model) -> Iterator[Entry]:
+    """All entries of an `IMDN`."""
+    yield from conv_entries(model.get_layer("head"), "fea_conv")
     for k in range(1, model.get_config()["num_blocks"] + 1):
         block = model.get_layer(f"block{k}")
         attention = block.attention
         convs = [*block.refinements, block.last_refinement, block.fusion]
-        names = [f"c{i}" for i in range(1, 6)]
-        for name, layer in zip(names, convs, strict=True):
-            layers[f"IMDB{k}.{name}"] = layer
+        for i, layer in enumerate(convs, start=1):
+            yield from conv_entries(layer, f"IMDB{k}.c{i}")
         for name, layer in zip(_ATTENTION, (attention.squeeze, attention.excite), strict=True):
-            layers[f"IMDB{k}.{name}"] = layer
-    return layers
+            yield from conv_entries(layer, f"IMDB{k}.{name}")
+    yield from conv_entries(model.get_layer("fusion"), "c.0")
+    yield from conv_entries(model.get_layer("refinement"), "LR_conv")
+    phases = model.scale**2
+    for entry in conv_entries(model.get_layer("upsample").conv, "upsampler.0"):
+        yield entry._replace(
+            to_keras=lambda w, turn=entry.to_keras: _colour_last(turn(w), phases),
+            to_torch=lambda w, turn=entry.to_torch: turn(_colour_first(w, phases)),
+        )
 
 
-def _subpixel_order(weight, scale):
+def _colour_last(weight, phases):
     """From PyTorch's (colour, row phase, column phase) to (row phase, column phase, colour)."""
-    split = weight.reshape(*weight.shape[:-1], -1, scale**2)
+    split = weight.reshape(*weight.shape[:-1], -1, phases)
+    return np.swapaxes(split, -1, -2).reshape(weight.shape)
+
+
+def _colour_first(weight, phases):
+    """The inverse of `_colour_last`."""
+    split = weight.reshape(*weight.shape[:-1], phases, -1)
     return np.swapaxes(split, -1, -2).reshape(weight.shape)

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 import keras
 import numpy as np
 
-from keras_imaging.models.converters.torch_ffc import (
+from keras_imaging.models.converters.torch_ffc import ffc_bn_act_entries
+from keras_imaging.models.converters.torch_state import (
     Entry,
     batch_norm_entries,
     conv_entries,
-    ffc_bn_act_entries,
     fill,
     part_of,
     state_of,
@@ -26,8 +26,8 @@ def load_torch_weights(model: keras.Model, state: Mapping[str, np.ndarray]) -> N
             is taken; counters of batches are ignored.
 
     Raises:
-        ValueError: naming the entries that are missing, surplus or of another shape. The model is
-            unchanged then.
+        ValueError: if the model is a harmonic one; naming the entries that are missing, surplus or
+            of another shape. The model is unchanged then.
     """
     fill(list(generator_entries(model)), part_of(state, "generator."))
 
@@ -40,6 +40,11 @@ def torch_state_dict(model: keras.Model) -> dict[str, np.ndarray]:
 def generator_entries(model: keras.Model) -> Iterator[Entry]:
     """All entries of a `LaMaGenerator`; the published network is a numbered list of modules."""
     config = model.get_config()
+    if config["harmonic"]:
+        raise ValueError(
+            "The published network does not know the harmonic fill. Expected a LaMaGenerator with "
+            "harmonic=False; `continue_from` takes over its weights."
+        )
     # Number 0 pads.
     yield from ffc_bn_act_entries(model.get_layer("stem"), "model.1")
     number = 2

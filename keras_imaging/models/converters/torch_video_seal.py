@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import keras
 import numpy as np
 
-from keras_imaging.models.converters.torch_ffc import (
+from keras_imaging.models.converters.torch_state import (
     Entry,
     batch_norm_entries,
     conv_entries,

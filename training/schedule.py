@@ -1,0 +1,76 @@
+"""Learning rates over the steps of a run."""
+
+import math
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_imaging")
+class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
+    """Cosine decay from the first step on, with a linear warm-up in place of its beginning.
+
+        rate(k) = (peak - final) (1 + cos(pi k / steps)) / 2 + final    from `warmup_steps` on
+        rate(k) = k / warmup_steps rate(warmup_steps)                   before
+
+    Keras' `CosineDecay` begins its cosine behind the warm-up, and so passes through the peak.
+
+    Args:
+        peak: rate at which the cosine starts.
+        steps: of the run.
+        warmup_steps: 0 for none.
+        final: rate at the last step.
+
+    Raises:
+        ValueError: if the steps are not positive, or the warm-up is not shorter.
+
+    Example:
+        >>> rate = WarmupCosine(1.6, steps=109_200, warmup_steps=1560)
+        >>> round(float(rate(1560)), 4)
+        1.5992
+    """
+
+    def __init__(self, peak: float, steps: int, warmup_steps: int = 0, final: float = 0.0):
+        super().__init__()
+        if steps < 1 or not 0 <= warmup_steps < steps:
+            raise ValueError(
+                "Expected 0 <= warmup_steps < steps. Received: "
+                f"warmup_steps={warmup_steps}, steps={steps}"
+            )
+        self.peak = peak
+        self.steps = steps
+        self.warmup_steps = warmup_steps
+        self.final = final
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        part = ops.minimum(step, float(self.steps)) / self.steps
+        cosine = (self.peak - self.final) * (1 + ops.cos(math.pi * part)) / 2 + self.final
+        if not self.warmup_steps:
+            return cosine
+        part = self.warmup_steps / self.steps
+        end = (self.peak - self.final) * (1 + math.cos(math.pi * part)) / 2 + self.final
+        return ops.where(step < self.warmup_steps, end * step / self.warmup_steps, cosine)
+
+    def get_config(self):
+        return {
+            "peak": self.peak,
+            "steps": self.steps,
+            "warmup_steps": self.warmup_steps,
+            "final": self.final,
+        }
+
+
+def make_schedule(recipe) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Linear warm-up and cosine decay of a recipe."""
+    warmup = max(1, round(recipe.warmup * recipe.steps))
+    if recipe.cosine_from == "start":
+        warmup = min(warmup, recipe.steps - 1)
+        return WarmupCosine(recipe.learning_rate, recipe.steps, warmup, recipe.final_learning_rate)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0,
+        max(1, recipe.steps - warmup),
+        alpha=recipe.final_learning_rate / recipe.learning_rate,
+        warmup_target=recipe.learning_rate,
+        warmup_steps=warmup,
+    )
