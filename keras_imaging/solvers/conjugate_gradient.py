@@ -80,7 +80,7 @@ def conjugate_gradient(
         figures=("residual", *measures),
         watched=_relative_residual,
         progress=progress,
-        keep=not N.variables and not measures,
+        keep=isinstance(N, LinearOperator) and not N.variables and not measures,
     )
     return dataclasses.replace(result, x=result.x * _as_factor(unit, result.x))
 

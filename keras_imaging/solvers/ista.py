@@ -298,7 +298,8 @@ def _noted(A, prox, penalty, history, measures):
 
 def _holds_still(A, function):
     """Whether neither can change behind a compiled loop: no weights, no function from outside."""
-    return not A.variables and getattr(function, "__module__", None) == proximal.__name__
+    ours = isinstance(A, LinearOperator) and not A.variables
+    return ours and getattr(function, "__module__", None) == proximal.__name__
 
 
 def _nothing(x):

@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_imaging.data import random_dictionary
 from keras_imaging.operators import Matrix
-from keras_imaging.solvers import NotConvergedWarning, amp, conjugate_gradient, fista, ista
+from keras_imaging.solvers import NotConvergedWarning, amp, conjugate_gradient, fista, ista, pdhg
 from keras_imaging.solvers.loop import _kept_program, solve
 
 M, N = 12, 20
@@ -117,6 +117,40 @@ def test_matrices_stand_for_operators():
         np.testing.assert_array_equal(
             to_numpy(solver(Y, DICTIONARY, **options).x), to_numpy(solver(Y, A, **options).x)
         )
+
+
+class NonUniformFourier:
+    """A Fourier transform at frequencies off the grid: no `LinearOperator`, but what one does."""
+
+    def __init__(self):
+        frequencies = np.random.default_rng(0).uniform(-0.5, 0.5, 24)
+        waves = np.exp(-2j * np.pi * frequencies[:, None] * np.arange(12)) / 12**0.5
+        self.matrix = waves.astype("complex64")
+
+    def __call__(self, x):
+        return ops.matmul(x, self.matrix.T)
+
+    def adjoint(self, y):
+        return ops.matmul(y, self.matrix.conj())
+
+    def norm(self):
+        return float(np.linalg.norm(self.matrix, 2))
+
+
+def test_any_object_with_an_adjoint_plugs_in():
+    A = NonUniformFourier()
+    truth = np.zeros((1, 12), "complex64")
+    truth[0, [2, 7]] = [1, 2j]
+    y = to_numpy(A(truth))
+    found = fista(y, A, 1e-4, n_iterations=300, tolerance=0)
+    np.testing.assert_allclose(to_numpy(found.x), truth, atol=1e-2)
+
+    def least_squares(v, sigma):
+        sigma = ops.cast(sigma, v.dtype)
+        return (v - sigma * y) / (1 + sigma)
+
+    found = pdhg(A, least_squares, start=0 * truth, n_iterations=400, tolerance=0)
+    np.testing.assert_allclose(to_numpy(found.x), truth, atol=1e-2)
 
 
 @pytest.mark.skipif(BACKEND == "jax", reason="JAX has double precision only where it is asked for")
