@@ -17,6 +17,7 @@ MODEL = '''
 import keras
 
 from keras_imaging.layers.upsample import SubPixelUpsample
+from keras_imaging.models.pretrained import dtype_policies
 from keras_imaging.models.super_resolution import SuperResolutionModel
 
 
@@ -28,10 +29,10 @@ class Toy(SuperResolutionModel):
 
     def __init__(self, scale=2, input_shape=None, weights=None, dtype=None, name=None):
         shape = (None, None, 1) if input_shape is None else tuple(input_shape)
-        policy = keras.dtype_policies.get(dtype or "float32")
-        inputs = keras.Input(shape, dtype="float32", name="image")
+        policy, full = dtype_policies(dtype)
+        inputs = keras.Input(shape, dtype=full, name="image")
         x = keras.layers.Conv2D(4, 3, padding="same", dtype=policy, name="conv")(inputs)
-        x = SubPixelUpsample(scale, 1, dtype="float32", name="upsample")(x)
+        x = SubPixelUpsample(scale, 1, dtype=full, name="upsample")(x)
         config = {"scale": scale, "input_shape": shape, "dtype": policy.name}
         super().__init__(inputs, x, config, weights, name=name or "toy")
 '''
