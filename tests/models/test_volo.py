@@ -191,7 +191,7 @@ def test_rates_of_stochastic_depth():
 
 
 def test_how_it_starts():
-    model = VOLO.from_preset("volo_small_32", weights=None)
+    model = VOLO.from_preset("volo_small_32", weights=None, classes=100)
     kernel = to_numpy(model.get_layer("stage2_block1").mlp.expand.kernel)
     assert 0.019 < kernel.std() < 0.021
     conv = model.get_layer("patch_embedding")
