@@ -29,7 +29,8 @@ class _Averaging:
         super().build(variables)
         if first:
             for variable, average in zip(variables, self.averages, strict=True):
-                average.assign(variable)
+                # A copy: JAX takes both as its own to overwrite.
+                average.assign(ops.copy(variable))
 
     @property
     def averages(self) -> list:

@@ -38,7 +38,7 @@ class StatisticsAverage:
         """Start from the statistics as they are, after as many steps."""
         self.state.steps.assign(step)
         for statistic, average in self._pairs():
-            average.assign(statistic)
+            average.assign(ops.copy(statistic))
 
     def move(self) -> None:
         """Take the statistics of one more training step in.

@@ -200,7 +200,7 @@ def test_image_too_small_for_ssim_is_named(tmp_path):
 
 def test_without_mod_crop(tmp_path, pictures):
     Image.fromarray(pictures["cat.png"]).save(tmp_path / "odd.png")
-    with pytest.raises(ValueError, match=r"odd\.png.*multiples of the scale 2.*81 x 91"):
+    with pytest.raises(ValueError, match=r"odd\.png.*multiples of the scale 2.*91 x 81"):
         evaluate_super_resolution(Bicubic(2), tmp_path, mod_crop=False)
 
 

@@ -168,7 +168,7 @@ def test_outputs():
         ({"output": "relu"}, "output='relu'"),
         ({"fft_method": "dct"}, "dct"),
         ({"input_shape": (None, None, 3)}, "picture and its mask"),
-        ({"input_shape": (20, 24, 4)}, "multiples of 8.*20 x 24.*inpaint takes any size"),
+        ({"input_shape": (20, 24, 4)}, "multiples of 8.*24 x 20.*inpaint takes any size"),
         ({"input_shape": (8, 24, 4)}, "at least 16"),
     ],
 )

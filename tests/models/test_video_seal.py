@@ -154,7 +154,7 @@ def test_every_bit_changes_the_residual(small):
         ({"multipliers": (1,)}, "`multipliers` must be two or more"),
         ({"multipliers": (1, 0)}, "`multipliers` must be two or more"),
         ({"input_shape": (16, 16, 3)}, r"`input_shape` must be \(height, width, 1\)"),
-        ({"input_shape": (16, 12, 1)}, "multiples of 8. Received 16 x 12"),
+        ({"input_shape": (16, 12, 1)}, "multiples of 8. Received 12 x 16"),
         ({"weights": "pretrained"}, "No weights are shipped for VideoSealUNet"),
     ],
 )
@@ -167,8 +167,8 @@ def test_bad_arguments(arguments, message):
 @pytest.mark.parametrize(
     ("image", "bits", "message"),
     [
-        (IMAGES[:, :3], BITS, "multiples of 2. Received 3 x 6"),
-        (IMAGES[:, :0], BITS, "multiples of 2. Received 0 x 6"),
+        (IMAGES[:, :3], BITS, "multiples of 2. Received 6 x 3"),
+        (IMAGES[:, :0], BITS, "multiples of 2. Received 6 x 0"),
         (IMAGES[..., :1], BITS, "channels|shape"),
         (IMAGES[0], BITS, r"`image` of shape \(batch, height, width, 3\)"),
         (IMAGES, BITS[:, :4], "shape"),

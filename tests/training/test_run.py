@@ -204,7 +204,7 @@ def test_out_is_a_file(tmp_path):
     ("images", "message"),
     [
         ([], "no training images"),
-        ([np.zeros((12, 90), "uint8")], r"patch_size=8 at scale 2 needs 16 pixels.*12 x 90"),
+        ([np.zeros((12, 90), "uint8")], r"patch_size=8 at scale 2 needs 16 pixels.*90 x 12"),
         ([np.zeros((40, 40), "float32")], "Expected uint8.*float32"),
     ],
 )
