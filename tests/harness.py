@@ -128,7 +128,8 @@ def check_fitting(model_class: type[keras.Model], arguments: dict, batch: tuple,
     assert json.dumps(loaded.get_config()) == json.dumps(model.get_config())
     _equal(answer(loaded, inputs, state), output)
     before = model.get_weights()
-    model.compile(keras.optimizers.SGD(1e-3), jit_compile=jit_compile)
+    # Large: a small gradient must move a weight of 1, too.
+    model.compile(keras.optimizers.SGD(1.0), jit_compile=jit_compile)
     result = model.train_on_batch(inputs, targets, return_dict=True)
     assert np.isfinite(list(result.values())).all(), result
     trained = {v.path for v in model.trainable_variables}
