@@ -73,7 +73,7 @@ class LinearOperator:
             t: not negative: a number, or a tensor that broadcasts against b.
             n_iterations: of conjugate gradients, at most.
             tolerance: of conjugate gradients: ||b - (I + t A^H A) x|| / ||b|| at which a problem
-                is solved.
+                is solved; 0 runs all iterations, which every backend can differentiate.
 
         Raises:
             ValueError: if t is a negative number, or b is not a batch of `input_shape`.
@@ -356,6 +356,9 @@ def _conjugate_gradient_resolvent(operator, b, t, n_iterations, tolerance):
     def forward(x):
         return x + t * operator._adjoint(operator._forward(x))
 
+    def step(*state):
+        return cg_step(*state, forward=forward)
+
     def going_on(x, r, p, energy):
         return ops.any(energy > limit)
 
@@ -363,14 +366,15 @@ def _conjugate_gradient_resolvent(operator, b, t, n_iterations, tolerance):
     unit = _largest(b)
     b = b / unit
     energy = inner_product(b, b)
-    limit = tolerance**2 * energy
-    x, *_ = ops.while_loop(
-        going_on,
-        lambda *state: cg_step(*state, forward=forward),
-        (ops.zeros_like(b), b, b, energy),
-        maximum_iterations=n_iterations,
-    )
-    return x * unit
+    state = ops.zeros_like(b), b, b, energy
+    if tolerance == 0:
+        # Laid open: JAX differentiates no loop of an open end, XLA on TensorFlow none without one.
+        for _ in range(n_iterations):
+            state = step(*state)
+    else:
+        limit = tolerance**2 * energy
+        state = ops.while_loop(going_on, step, state, maximum_iterations=n_iterations)
+    return state[0] * unit
 
 
 def _largest(b):

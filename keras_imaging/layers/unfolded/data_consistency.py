@@ -75,7 +75,7 @@ class DataConsistency(MRILayer):
         if "maps" in inputs:
             A = self.operator(inputs)
             b = x + self.v * A.adjoint(f)
-            return A.resolvent(b, ops.convert_to_tensor(self.v), self.n_iterations)
+            return A.resolvent(b, ops.convert_to_tensor(self.v), self.n_iterations, tolerance=0)
         mask = ops.expand_dims(ops.cast(inputs["mask"], x.dtype), -1)
         # How much a sample counts beside the image's own k-space.
         share = 1.0 if self.noise_level is None else self.v / (1 + self.v)
