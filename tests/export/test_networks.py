@@ -79,7 +79,7 @@ def test_int16x8_of_sparse_codes(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         # Of NumPy to TensorFlow; Python shows it to nobody.
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
         path = to_litert(model, tmp_path / "a.tflite", "int16x8")
     sample = sample_inputs(model, input_shapes(model))[-1]
     assert snr(call(model, sample)[0], LiteRTModel(path).run(sample)[0]) > 30
