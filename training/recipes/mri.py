@@ -22,7 +22,8 @@ class MRIRecipe(Recipe):
     those (Yaman et al., 2020).
 
     Args:
-        preset: `"pdhg_csnet"`, `"cp_net"`, `"pd_net"` or `"learned_primal_dual"`.
+        preset: `"pdhg_csnet"`, `"cp_net"`, `"pd_net"`, each also with `_small`, or
+            `"learned_primal_dual"`.
         num_iterations: iterations of the network; None takes the preset's.
         filters: of its convolutions; None takes the preset's.
         block_init: `"classical"` starts as the classical iteration, `"glorot"` at random; None
