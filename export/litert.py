@@ -18,6 +18,7 @@ from keras_imaging.export.quantization import (
     QUANTIZATIONS,
     bytes_per_weight,
     quantize,
+    refusal_of_integers,
     spectral_layers,
 )
 from keras_imaging.export.runtime import LiteRTModel, check_builtin_operators
@@ -69,10 +70,11 @@ def to_litert(
             file.
         path: ends with `.tflite`.
         quantization: None (float32), `"float16"` (weights), `"dynamic"` (int8 weights, float
-            activations that the runtime quantizes), `"int8"` (weights by channel, and activations),
-            `"int16x8"` (int8 weights, int16 activations), or `"int8_spatial"`, of networks of
-            Fourier convolutions: int8, but in the spectral transforms float16 weights and float
-            activations, as 8 bits cannot hold a spectrum.
+            activations that the runtime quantizes; in both, the products with Fourier matrices of
+            layers that say so, as those of MR networks do, stay in float), `"int8"` (weights by
+            channel, and activations), `"int16x8"` (int8 weights, int16 activations), or
+            `"int8_spatial"`, of networks of Fourier convolutions: int8, but in the spectral
+            transforms float16 weights and float activations, as 8 bits cannot hold a spectrum.
         input_shape: `(height, width, channels)` or whatever the shape of the input is, without
             batch; a dictionary by name for several inputs; None keeps the model's own.
         calibration: real inputs, on which the int modes measure ranges and on the first of which
@@ -93,7 +95,8 @@ def to_litert(
 
     Raises:
         ValueError: if an argument is out of its range, if an operator is not builtin (it is named
-            with its layer), or if the file does not compute what the model computes; where only
+            with its layer), if a layer says why its activations must not be integers, or if the
+            file does not compute what the model computes; where only
             the quantization is at fault, those that do well are named.
         OSError: if the file cannot be written.
 
@@ -106,6 +109,12 @@ def to_litert(
     shapes = input_shapes(model, input_shape)
     network = _edge_network(model, shapes, expand_groups) if edge else model
     spectral = spectral_layers(network)
+    refusal = refusal_of_integers(network)
+    if refusal and quantization in CALIBRATED:
+        raise ValueError(
+            f"{model.name} is not quantized to {quantization!r}: {refusal}. What does well here: "
+            "'float16', 'dynamic'."
+        )
     if quantization == "int8_spatial" and not spectral:
         raise ValueError(
             f"quantization='int8_spatial' is for networks with Fourier convolutions; {model.name} "

@@ -16,11 +16,13 @@ from keras_imaging.export.emulation import Round, emulate_int8, is_plain, measur
 from keras_imaging.export.inputs import Batch, Shapes
 from keras_imaging.export.precision import KEEPS_ALL_TENSORS, coarse_operators
 from keras_imaging.export.samples import fit_batch, full_range
-from keras_imaging.layers import FourierUnit, SpectralTransform
 
 QUANTIZATIONS = ("float16", "dynamic", "int8", "int16x8", "int8_spatial")
 # Those that measure ranges of activations on real inputs.
 CALIBRATED = ("int8", "int16x8", "int8_spatial")
+
+# What products with matrices are in a file.
+_PRODUCTS = ("FULLY_CONNECTED", "BATCH_MATMUL")
 
 _quantizer_lock = threading.Lock()
 
@@ -31,13 +33,22 @@ def bytes_per_weight(quantization: str | None) -> int:
 
 
 def spectral_layers(network: keras.Model) -> list[str]:
-    """Names of the layers of a network that 8 bits do not do for.
+    """Names of the layers of a network that say they are `spectral`: 8 bits do not do for them.
 
     The low frequencies of a spectrum are far above all others; and as ReLU leaves no negative
     frequencies, what comes back has a peak in its first pixel far above all others.
     """
-    kinds = (FourierUnit, SpectralTransform)
-    return sorted({layer.name for layer in network._flatten_layers() if isinstance(layer, kinds)})
+    return _layers_that_say(network, "spectral")
+
+
+def refusal_of_integers(network: keras.Model) -> str | None:
+    """Why the activations of a network must not be integers, in the words of its layers."""
+    reasons = (getattr(layer, "needs_float", None) for layer in network._flatten_layers())
+    return next((reason for reason in reasons if reason), None)
+
+
+def _layers_that_say(network, word):
+    return sorted({layer.name for layer in network._flatten_layers() if getattr(layer, word, 0)})
 
 
 def quantize(
@@ -75,7 +86,8 @@ def quantize(
         coarse = []
         if quantization == "int8_spatial":
             coarse = coarse_operators(float_file, shapes, samples)
-        recipe = _recipe(quantization, float_layers, coarse)
+        products = _layers_that_say(network, "float_products")
+        recipe = _recipe(quantization, float_layers, coarse, products)
         _by_litert_quantizer(float_file, path, recipe, shapes, samples)
     return path
 
@@ -142,32 +154,38 @@ def _quiet_quantizer() -> Iterator[None]:
             progress_utils.ProgressBar = bar
 
 
-def _recipe(quantization, float_layers, coarse):
+def _recipe(quantization, float_layers, coarse, products):
     # Only these functions need the package.
     from litert_quantizer import recipe
 
+    # Products with matrices of layers that say that theirs stay in float.
+    kept = [_left(operation, _inside(products)) for operation in _PRODUCTS if products]
     if quantization == "dynamic":
-        return recipe.dynamic_wi8_afp32()
+        return [*recipe.dynamic_wi8_afp32(), *kept]
     # Float at both ends: int16 pictures are of no use to anyone.
     ends = [_left("INPUT", ".*"), _left("OUTPUT", ".*")]
     if quantization == "int16x8":
         return [*recipe.static_wi8_ai16(), *ends]
     if quantization == "int8_spatial":
-        # Operators are found by the paths of what they compute; graphs number layers once more.
-        spectral = rf"(^|[/;])({_any_of(float_layers)})(_\d+)*/"
+        spectral = _inside(float_layers)
         rules = [*recipe.static_wi8_ai8(), *ends]
         if coarse:
             inside = rf"^({_any_of(coarse)})(;|$)"
             # Rules of one expression replace each other.
             rules += [_left("*", inside), _int8_weights(f"({inside})")]
         return [*rules, _left("*", spectral), _float16(f"({spectral})")]
-    return [_float16(".*")]
+    return [_float16(".*"), *kept]
 
 
 def _left(operation, regex):
     from litert_quantizer.quantizer import AlgorithmName
 
     return {"regex": regex, "operation": operation, "algorithm_key": AlgorithmName.NO_QUANTIZE}
+
+
+def _inside(layers):
+    """Operators are found by the paths of what they compute; graphs number layers once more."""
+    return rf"(^|[/;])({_any_of(layers)})(_\d+)*/"
 
 
 def _any_of(names):

@@ -13,6 +13,7 @@ from keras_imaging.export.pictures import encoded_pictures
 from keras_imaging.export.samples import enlarges, fit_batch, sample_inputs
 from keras_imaging.export.source import resolve_model
 from keras_imaging.inference import upscale
+from keras_imaging.models.pretrained import PretrainedModel
 
 ENCODED = "encoded"
 
@@ -29,6 +30,8 @@ def to_saved_model(
 
     - `serving_default`: float batches in, under the names of the model's inputs, and float batches
       out, `output_0`, `output_1`, ... for the model's outputs.
+    - those that the model offers beside it (`further_signatures`): `one_coil` of networks that
+      reconstruct MR images of several coils, k-space and mask without maps.
     - `encoded`, of super-resolution networks: PNG or JPEG files in, PNG files of 8 bits out, both
       as `image_bytes`, a batch of strings. Colours are treated as `inference.upscale` does: a luma
       network enlarges luma, and bicubic interpolation chroma and alpha. EXIF orientation is not
@@ -114,6 +117,13 @@ def _write(model, folder):
         lambda inputs: dict(enumerate_outputs(model(inputs, training=False))),
         input_signature=[signature(model, input_shapes(model), batch_size=None)],
     )
+    for name, (shapes, run) in _further(model).items():
+        specs = {key: tf.TensorSpec((None, *shape), name=key) for key, shape in shapes.items()}
+        archive.add_endpoint(
+            name,
+            lambda inputs, run=run: dict(enumerate_outputs(run(inputs))),
+            input_signature=[specs],
+        )
     if enlarges(model):
         archive.add_endpoint(
             ENCODED,
@@ -121,6 +131,10 @@ def _write(model, folder):
             input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")],
         )
     archive.write_out(folder, verbose=False)
+
+
+def _further(model):
+    return model.further_signatures() if isinstance(model, PretrainedModel) else {}
 
 
 def _check(model, folder):
@@ -133,22 +147,30 @@ def _check(model, folder):
     ]
     # Two rows: the batch must be free.
     batch = joined([samples[0], samples[-1]])
-    results = loaded.signatures["serving_default"](**{k: tf.constant(x) for k, x in batch.items()})
+    _compare(loaded, "serving_default", batch, call(model, batch))
+    for name, (shapes, run) in _further(model).items():
+        other = joined([noise(shapes)] * 2)
+        outputs = [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(run(other))]
+        _compare(loaded, name, other, outputs)
+    if enlarges(model):
+        picture = np.random.default_rng(0).random((*next(iter(batch.values())).shape[1:3], 3))
+        _check_encoded(model, loaded, np.uint8(255 * picture))
+
+
+def _compare(loaded, name, batch, expected):
+    results = loaded.signatures[name](**{k: tf.constant(x) for k, x in batch.items()})
     error = np.max(
         [
-            np.abs(results[name] - expected).max() / (np.abs(expected).max() or 1.0)
-            for name, expected in enumerate_outputs(call(model, batch))
+            np.abs(results[key] - own).max() / (np.abs(own).max() or 1.0)
+            for key, own in enumerate_outputs(expected)
         ]
     )
     # Written so that NaN fails too.
     if not error <= _TOLERANCE:
         raise ValueError(
-            "The SavedModel does not compute what the model computes: the largest error is "
-            f"{error:.2g} of the largest output. Expected at most {_TOLERANCE}"
+            f"The SavedModel does not compute what the model computes: the largest error of {name} "
+            f"is {error:.2g} of the largest output. Expected at most {_TOLERANCE}"
         )
-    if enlarges(model):
-        picture = np.random.default_rng(0).random((*next(iter(batch.values())).shape[1:3], 3))
-        _check_encoded(model, loaded, np.uint8(255 * picture))
 
 
 def _check_encoded(model, loaded, picture):

@@ -146,16 +146,24 @@ def _name(weights, network):
 def _shapes(network, height, width):
     """Shapes of the inputs, with the sides that were asked for."""
     from keras_imaging.export.inputs import input_shapes, is_image
+    from keras_imaging.models.pretrained import PretrainedModel
 
     shapes = input_shapes(network.model)
     if height is None and width is None:
         return shapes
-    free = [name for name, shape in shapes.items() if is_image(shape) and None in shape]
-    if not free:
+    if not any(None in shape for shape in shapes.values()):
         raise ValueError(
             f"--height, --width: {network.name} takes inputs of fixed shape, {shapes}."
         )
-    return {**shapes, **{name: (height, width, shapes[name][-1]) for name in free}}
+    if isinstance(network.model, PretrainedModel):
+        wanted = network.model.shapes_of_size(height, width)
+    else:
+        wanted = {n: (height, width, s[-1]) if is_image(s) else s for n, s in shapes.items()}
+    # Sides that the network fixes stay as they are.
+    return {
+        name: tuple(b if a is None else a for a, b in zip(shape, wanted[name], strict=True))
+        for name, shape in shapes.items()
+    }
 
 
 def _default_path(name, format, quantization):

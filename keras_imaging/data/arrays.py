@@ -11,13 +11,14 @@ from keras_imaging.formats import ARRAYS, check_suffix
 
 
 def read_arrays(
-    path: str | os.PathLike, names: tuple[str, ...] | None = None
+    path: str | os.PathLike, names: tuple[str, ...] | None = None, skip_text: bool = False
 ) -> dict[str, np.ndarray]:
     """Arrays of a `.npz` file by name; the one of a `.npy` file has the name `""`.
 
     Args:
         path: the file.
         names: the arrays to read, which must be there; None reads all.
+        skip_text: leave out arrays that are no numbers, such as names, in place of refusing them.
 
     Raises:
         ValueError: naming the file, if it is missing, damaged, or what is read are not numbers.
@@ -32,8 +33,11 @@ def read_arrays(
         arrays = {name: loaded[name] for name in (loaded if names is None else names)}
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(f"Cannot read {str(path)!r}: {error}") from error
-    for name, array in arrays.items():
+    for name, array in list(arrays.items()):
         if array.dtype.kind not in "biufc":
+            if skip_text and len(arrays) > 1:
+                del arrays[name]
+                continue
             raise ValueError(
                 f"Cannot read {str(path)!r}: expected numbers, received {array.dtype} {name}"
             )

@@ -58,6 +58,9 @@ class FourierUnit(keras.layers.Layer):
         Convolutions", WACV 2022.
     """
 
+    # The low frequencies of a spectrum are far above all others: 8 bits do not hold them.
+    spectral = True
+
     def __init__(
         self,
         filters: int,

@@ -41,6 +41,9 @@ class SpectralTransform(keras.layers.Layer):
         extension: the mean is over the pixels that exist.
     """
 
+    # The low frequencies of a spectrum are far above all others: 8 bits do not hold them.
+    spectral = True
+
     def __init__(
         self,
         filters: int,

@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar
 
 import keras
@@ -212,6 +212,24 @@ class PretrainedModel(keras.Model):
         if input_shape is not None and not isinstance(input_shape, dict):
             input_shape = dict.fromkeys(own, tuple(input_shape))
         return {**own, **(input_shape or {})}
+
+    def shapes_of_size(self, height: int, width: int) -> dict[str, tuple]:
+        """Shapes of the inputs, without batch, for pictures of a size; here those of images change.
+
+        Args:
+            height, width: in pixels.
+        """
+        own = self.input_shapes()
+        return {n: (height, width, s[-1]) if len(s) == 3 else s for n, s in own.items()}
+
+    def further_signatures(self) -> dict[str, tuple[dict[str, tuple], Callable]]:
+        """Other ways to be called that a served model offers, by name; here none.
+
+        Returns:
+            For each the shapes of its inputs by name, without batch, and a function of a dictionary
+            of batches that returns what the model returns.
+        """
+        return {}
 
     def edge_form(self, input_shape: tuple | dict | None = None, expand_groups: bool = True):
         """An equal model for phones; here the model itself.
