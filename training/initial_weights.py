@@ -15,7 +15,8 @@ def take_initial_weights(
 ) -> list[str]:
     """Take each layer of equal name and shape from a trained network.
 
-    What is taken and which layers start anew is told on stderr. Layers without anything to learn,
+    Of a model around a `network`, such as `Denoiser`, it is that network. What is taken and which
+    layers start anew is told on stderr. Layers without anything to learn,
     such as a dictionary that stands for the problem, stay as they are.
 
     Args:
@@ -28,7 +29,8 @@ def take_initial_weights(
     Raises:
         ValueError: if there is no such network, or no layer of it fits.
     """
-    trained = {layer.name: layer for layer in load(init, network).layers}
+    source = load(init, network)
+    trained = {layer.name: layer for layer in getattr(source, "network", source).layers}
     fresh, taken = [], 0
     for layer in model.layers:
         if not layer.trainable_weights:

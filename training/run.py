@@ -48,6 +48,7 @@ class Run(keras.callbacks.Callback):
     ):
         super().__init__()
         self._networks = recipe.deployed(model)
+        self._finish = recipe.finish
         self._recipe = dataclasses.asdict(recipe)
         self._defaults = dataclasses.asdict(type(recipe)())
         self._trained = model
@@ -195,6 +196,7 @@ class Run(keras.callbacks.Callback):
                 # What is neither trained nor a batch's statistic is as it is.
                 value = average.get(id(variable), variable)
                 target.assign(keras.ops.convert_to_numpy(value))
+        self._finish(self._averaged)
         return self._averaged
 
     def write_weights(self) -> tuple[dict, dict]:

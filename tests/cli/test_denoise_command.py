@@ -70,10 +70,10 @@ def test_a_folder_and_the_sample(run, pictures, weights):
 
 
 def test_refusals(run, pictures, weights):
-    code, _, err = run("denoise", pictures / "a.png")
-    assert code == 2 and "--weights" in err
+    code, _, err = run("denoise", pictures / "a.png", "--weights", weights, "--sigma", 0)
+    assert code == 2 and "--sigma must be positive" in err
     code, _, err = run("denoise", pictures / "a.png", "--weights", weights, "--sigma", 5)
-    assert code == 2 and "for noise of sigma 20" in err
+    assert code == 0 and "trained for noise of sigma 20, not 5" in err
     code, _, err = run("evaluate", "denoising", "--data", pictures)
     assert code == 2 and "--weights" in err
     code, _, err = run("evaluate", "denoising", "--data", pictures, "--weights", "rdidn_x2")

@@ -37,6 +37,7 @@ OPERATORS = {
     "fourier_pairs": lambda: MaskedFourier(mask(4, 5), dtype="float32"),
     "circular_even": lambda: Convolution(KERNEL, (4, 6, 2)),
     "circular_odd": lambda: Convolution(KERNEL, (5, 7, 1)),
+    "circular_large": lambda: Convolution(RNG.normal(size=(7, 8)), (8, 9, 1)),
     "zero_even": lambda: Convolution(KERNEL, (4, 6, 1), "zero"),
     "zero_odd": lambda: Convolution(KERNEL, (5, 3, 2), "zero"),
     "blur": lambda: Blur(gaussian_kernel(0.5, 1), (5, 4, 1)),

@@ -96,3 +96,11 @@ class Recipe:
     def deployed(self, model: "keras.Model") -> dict[str, "keras.Model"]:
         """The networks that users get, by name: the trained model, or parts of it."""
         return {"model": model}
+
+    def finish(self, networks: dict[str, "keras.Model"]) -> None:
+        """A last touch, in place, to the networks that are written; here none.
+
+        Args:
+            networks: those of `deployed`, with the averaged weights: copies, which no training step
+                looks at.
+        """
