@@ -86,7 +86,9 @@ def labelled_folder(
 
 
 def labelled_arrays(path: str | os.PathLike) -> LabelledPictures:
-    """The pictures `x` and labels `y` of an `.npz` file; classes are named by their numbers.
+    """The pictures `x` and labels `y` of an `.npz` file.
+
+    Its `classes`, strings in the order of the labels, name the classes; without, their numbers do.
 
     Raises:
         ValueError: naming the file, if it cannot be read or holds something else.
@@ -99,5 +101,18 @@ def labelled_arrays(path: str | os.PathLike) -> LabelledPictures:
             "Expected x, uint8 (n, height, width, channels), and y, n labels from 0 on. Received "
             f"x {images.dtype} {images.shape}, y {labels.dtype} {labels.shape} in {str(path)!r}"
         )
-    names = [str(number) for number in range(int(labels.max()) + 1)]
+    names = _class_names(path, int(labels.max()) + 1)
     return LabelledPictures(names, zip(images, map(int, labels), strict=True))
+
+
+def _class_names(path, number):
+    with np.load(path, allow_pickle=False) as file:
+        if "classes" not in file.files:
+            return [str(label) for label in range(number)]
+        names = file["classes"]
+    if names.ndim != 1 or names.dtype.kind != "U" or len(set(names)) < max(len(names), number):
+        raise ValueError(
+            f"Expected `classes`, {number} or more names, in {str(path)!r}. Received "
+            f"{names.dtype} {names.shape}"
+        )
+    return names.tolist()
