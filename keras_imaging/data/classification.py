@@ -4,13 +4,16 @@ import math
 import pathlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from keras_imaging.data.images import read_image
 from keras_imaging.data.levels import to_eight_bits
+from keras_imaging.data.mixing import PictureMixing
 from keras_imaging.data.patches import with_channels
+from keras_imaging.data.random_erasing import randomly_erased
 from keras_imaging.picture_size import size_text
 
 # Of the colours of ImageNet's photographs, 0..1; what classifiers are trained with.
@@ -18,12 +21,37 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 CROPS = ("resized", "padded")
+INTERPOLATIONS = ("bilinear", "bicubic", "random")
 
 _AREA = (0.08, 1.0)
 _ASPECT = (3 / 4, 4 / 3)
 _SHORTER_SIDE = 256 / 224
 
 Picture = np.ndarray | pathlib.Path
+
+
+class View(NamedTuple):
+    """What a crop shows of its picture.
+
+    Attributes:
+        top, left, bottom, right: of the crop, in parts of the picture's sides; a shifted crop
+            reaches outside of 0..1.
+        mirrored: left and right.
+    """
+
+    top: float
+    left: float
+    bottom: float
+    right: float
+    mirrored: bool
+
+
+class Drawn(NamedTuple):
+    """Crops before their targets are made: see `ClassificationSampler.drawn`."""
+
+    images: np.ndarray
+    indices: list[int]
+    views: list[View]
 
 
 class ClassificationSampler:
@@ -44,6 +72,9 @@ class ClassificationSampler:
         seed: of the random choices.
         augment: changes a uint8 picture at random, such as `RandAugment`; it is given the generator
             of the picture's row.
+        interpolation: of resized crops: `"bilinear"`, `"bicubic"`, or `"random"`, either of them.
+        erasing: probability that a box of a crop is noise, see `data.randomly_erased`.
+        mixing: mixes neighbours, such as `PictureMixing`; the batch is even then.
 
     Raises:
         ValueError: if there is no picture, one is of a wrong type or size, or an argument is out of
@@ -66,9 +97,26 @@ class ClassificationSampler:
         crop: str = "resized",
         seed: int = 0,
         augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
+        interpolation: str = "bilinear",
+        erasing: float = 0.0,
+        mixing: PictureMixing | None = None,
     ):
         check_crop(crop)
+        if interpolation not in INTERPOLATIONS:
+            raise ValueError(
+                f"`interpolation` must be one of {INTERPOLATIONS}. Received: "
+                f"interpolation={interpolation!r}"
+            )
+        if not 0 <= erasing <= 1:
+            raise ValueError(f"`erasing` must be in 0..1. Received: erasing={erasing}")
+        if mixing is not None and batch_size % 2:
+            raise ValueError(
+                f"Pictures are mixed in pairs. Received an odd batch: batch_size={batch_size}"
+            )
         self.augment = augment
+        self.interpolation = interpolation
+        self.erasing = erasing
+        self.mixing = mixing
         self.classes = classes
         self.image_size = image_size
         self.batch_size = batch_size
@@ -92,22 +140,54 @@ class ClassificationSampler:
         # A picture that does not fit shows here, not in a worker.
         self._crop(pixels(self._pictures[0]), np.random.default_rng(0))
 
+    @property
+    def labels(self) -> np.ndarray:
+        """Of all pictures, in the order in which they came."""
+        return self._labels
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """All pictures, in the order in which they came."""
+        return self._pictures
+
     def batch(self, step: int, rows: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
         """Batch number `step`, or those `rows` of it; float32.
 
         Returns:
             Crops, standardized, `(rows, image_size, image_size, 3)`, and targets, 1 at the label
-            and 0 elsewhere, `(rows, classes)`.
+            and 0 elsewhere, `(rows, classes)`; or a mixture of two such.
         """
+        if self.mixing is None:
+            images, indices, _ = self.drawn(step, rows)
+            return images, self.targets(indices)
         numbers = range(self.batch_size)[rows]
-        chosen = [self._number(step * self.batch_size + row) for row in numbers]
+        # Whole pairs, of which some rows may belong to others.
+        first, last = min(numbers) // 2 * 2, max(numbers) // 2 * 2 + 2
+        images, indices, _ = self.drawn(step, slice(first, last))
+        images, targets = self.mixing(images, self.targets(indices), self.batch_generator(step))
+        own = [number - first for number in numbers]
+        return images[own], targets[own]
+
+    def drawn(self, step: int, rows: slice = slice(None)) -> Drawn:
+        """Crops of a batch, which pictures they are of, and what they show of them."""
+        numbers = range(self.batch_size)[rows]
+        chosen = [int(self._number(step * self.batch_size + row)) for row in numbers]
 
         def row(number, index):
             rng = np.random.default_rng((self.seed, step, number))
             return self._crop(pixels(self._pictures[index]), rng)
 
-        images = np.stack(list(self._threads.map(row, numbers, chosen)))
-        return images, np.eye(self.classes, dtype="float32")[self._labels[chosen]]
+        images, views = zip(*self._threads.map(row, numbers, chosen), strict=True)
+        return Drawn(np.stack(images), chosen, list(views))
+
+    def targets(self, indices: list[int]) -> np.ndarray:
+        """1 at the label of each picture and 0 elsewhere, float32 `(rows, classes)`."""
+        return np.eye(self.classes, dtype="float32")[self._labels[indices]]
+
+    def batch_generator(self, step: int) -> np.random.Generator:
+        """What is drawn once for all rows of a batch comes from here."""
+        # One entry more than those of rows, and another than those of epochs.
+        return np.random.default_rng((self.seed, step, 0, 2))
 
     def _number(self, position):
         """Which picture stands at a position of the endless sequence."""
@@ -121,13 +201,25 @@ class ClassificationSampler:
         return self._orders[epoch][place]
 
     def _crop(self, image, rng):
+        """A standardized crop, and its view."""
         if self.crop == "padded":
-            image = _shifted(
-                standardized(self._augmented(_exact(image, self.image_size), rng)), rng
-            )
+            image = standardized(self._augmented(_exact(image, self.image_size), rng))
+            image, box = _shifted(image, rng)
         else:
-            image = standardized(self._augmented(_part(image, self.image_size, rng), rng))
-        return image[:, ::-1] if rng.random() < 0.5 else image
+            box = _random_part(image, rng)
+            bicubic = self.interpolation == "bicubic"
+            if self.interpolation == "random":
+                bicubic = rng.random() < 0.5
+            part = _resized(image, self.image_size, box, bicubic)
+            left, top, right, bottom = box
+            rows, columns = image.shape[:2]
+            box = (top / rows, left / columns, bottom / rows, right / columns)
+            image = standardized(self._augmented(part, rng))
+        mirrored = bool(rng.random() < 0.5)
+        image = image[:, ::-1] if mirrored else image
+        if self.erasing:
+            image = randomly_erased(image, self.erasing, rng)
+        return image, View(*box, mirrored)
 
     def _augmented(self, image, rng):
         return image if self.augment is None else self.augment(image, rng)
@@ -176,6 +268,12 @@ def central_crop(picture: Picture, image_size: int, crop: str = "resized") -> np
     return _resized(image, image_size, (left, top, left + side, top + side))
 
 
+def resized_whole(image: np.ndarray, image_size: int) -> np.ndarray:
+    """A whole uint8 picture, made a square of `image_size` pixels."""
+    rows, columns = image.shape[:2]
+    return _resized(image, image_size, (0, 0, columns, rows))
+
+
 def pixels(picture: Picture) -> np.ndarray:
     """uint8 RGB of an array or a file."""
     image = picture if isinstance(picture, np.ndarray) else read_image(picture)
@@ -203,11 +301,12 @@ def _shifted(image, rng):
     reach = side // 8
     top, left = rng.integers(2 * reach + 1, size=2)
     padded = np.pad(image, ((reach, reach), (reach, reach), (0, 0)))
-    return padded[top : top + side, left : left + side]
+    box = tuple(float(n - reach) / side for n in (top, left, top + side, left + side))
+    return padded[top : top + side, left : left + side], box
 
 
-def _part(image, image_size, rng):
-    """A random part of a picture, resized; the middle if ten draws do not fit into it."""
+def _random_part(image, rng):
+    """Left, top, right, bottom of a random part; of the middle if ten draws do not fit."""
     rows, columns = image.shape[:2]
     for _ in range(10):
         area = rows * columns * rng.uniform(*_AREA)
@@ -215,14 +314,15 @@ def _part(image, image_size, rng):
         width, height = math.sqrt(area * aspect), math.sqrt(area / aspect)
         if width <= columns and height <= rows:
             left, top = rng.uniform(0, columns - width), rng.uniform(0, rows - height)
-            return _resized(image, image_size, (left, top, left + width, top + height))
+            return left, top, left + width, top + height
     side = min(rows, columns)
     left, top = (columns - side) / 2, (rows - side) / 2
-    return _resized(image, image_size, (left, top, left + side, top + side))
+    return left, top, left + side, top + side
 
 
-def _resized(image, image_size, box):
-    # Pillow's bilinear antialiases, and is what classifiers are trained and scored with.
+def _resized(image, image_size, box, bicubic=False):
+    # Pillow's filters antialias, and are what classifiers are trained and scored with.
     picture = Image.fromarray(np.ascontiguousarray(image))
     size = (image_size, image_size)
-    return np.asarray(picture.resize(size, Image.Resampling.BILINEAR, box=box))
+    how = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
+    return np.asarray(picture.resize(size, how, box=box))

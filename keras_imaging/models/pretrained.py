@@ -226,6 +226,10 @@ class PretrainedModel(keras.Model):
         self.check_inputs(inputs)
         return super().call(inputs, training=training, mask=mask)
 
+    def resized_like(self, model: keras.Model) -> "PretrainedModel":
+        """The network for inputs as large as another model's, if its weights depend on that."""
+        return self
+
     def check_inputs(self, inputs) -> None:
         """Raise ValueError on what the network would take for something else; here, images."""
         dtype = keras.backend.standardize_dtype(inputs.dtype)

@@ -1,4 +1,4 @@
-"""`keras-imaging train ffc_resnet` and `resnet_rs`: classifiers."""
+"""`keras-imaging train ffc_resnet`, `resnet_rs` and `volo`: classifiers."""
 
 from collections.abc import Callable
 from typing import Annotated
