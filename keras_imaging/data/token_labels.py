@@ -272,7 +272,9 @@ def roi_weights(low: float, high: float, cells: int, out: int) -> np.ndarray:
 
 
 def fingerprint(picture: Picture) -> int:
-    """32 bits of a picture: of an array's pixels, of a file's name and folder."""
+    """32 bits of a picture: of an array's pixels, a file's name and folder, a file's bytes."""
+    if isinstance(picture, bytes):
+        return zlib.crc32(picture)
     if isinstance(picture, np.ndarray):
         return zlib.crc32(np.ascontiguousarray(picture).tobytes())
     path = pathlib.Path(picture)

@@ -18,7 +18,7 @@ class ResNetRSRecipe(ClassificationRecipe):
     stochastic depth and RandAugment are depends on depth and picture as in the paper, see
     `models.resnet_rs_scaling.regularization`, unless it is said here.
 
-    To fine-tune on a few hundred pictures: `init`, 30 epochs in batches of 32, and an `ema` of 0.99.
+    To fine-tune on a few hundred pictures: `init`, 30 epochs of batches of 32, an `ema` of 0.99.
 
     Args:
         learning_rate: peak; None grows with the batch as the paper's, 0.1 for every 256 pictures:

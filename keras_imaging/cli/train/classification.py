@@ -32,8 +32,8 @@ def classification_command(recipe_class: type[ClassificationRecipe], purpose: st
         data: Annotated[
             str,
             typer.Option(
-                help="Folder with one subfolder for each class, an .npz file with x and y, or "
-                "tfds:NAME[:SPLIT] of tensorflow-datasets."
+                help="Folder with one subfolder for each class, an .npz file with x and y, "
+                "tfrecord:GLOB in ImageNet's layout, or tfds:NAME[:SPLIT] of tensorflow-datasets."
             ),
         ],
         out: RunFolder,
@@ -67,7 +67,9 @@ def classification_command(recipe_class: type[ClassificationRecipe], purpose: st
         )
         validate = None
         if validation is not None:
-            validate, notes["metrics"] = _scorer(validation, labelled.class_names, recipe)
+            validate, notes["metrics"] = _scorer(
+                validation, labelled.class_names, recipe, pictures.skip_once
+            )
         train_and_report(
             recipe,
             recipe.preset,
@@ -84,23 +86,20 @@ def classification_command(recipe_class: type[ClassificationRecipe], purpose: st
     train_classification.__doc__ = f"""{purpose}
 
     Writes checkpoints, log.csv, TensorBoard events, and at the end model.weights.h5 and model.json.
-    Pictures that cannot be read are named and skipped; the exit code is then 1.
+    Pictures that cannot be read are named when they are drawn, and others take their places; the
+    exit code is then 1.
     """
     return train_classification
 
 
-def _scorer(source, class_names, recipe):
+def _scorer(source, class_names, recipe, on_skip):
     """A function that scores the averaged weights, and what its figures mean."""
     from keras_imaging import training
     from keras_imaging.evaluation import evaluate_classification
 
-    labelled = training.labelled_pictures(source)
-    numbered = labelled.numbered(class_names)
-    examples = []
+    examples = training.labelled_pictures(source, on_skip).numbered(class_names)
 
     def validate(model):
-        if not examples:
-            examples.extend(numbered)
         scores = evaluate_classification(model, examples, recipe.image_size, recipe.crop)
         return {"top1": scores.top1, "top5": scores.top5}
 
