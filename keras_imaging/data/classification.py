@@ -29,6 +29,9 @@ _AREA = (0.08, 1.0)
 _ASPECT = (3 / 4, 4 / 3)
 _SHORTER_SIDE = 256 / 224
 
+# What samplers that came from another process could not read.
+_skipped = []
+
 # An array, the path of a file, or a file's bytes.
 Picture = np.ndarray | pathlib.Path | bytes
 
@@ -142,8 +145,9 @@ class ClassificationSampler:
         self._crop(self._read(0)[0], np.random.default_rng(0))
 
     def __getstate__(self):
-        # A copy in another process works in that process' own thread.
-        return {**self.__dict__, "_threads": None}
+        # A copy in another process works in that process' own thread, and remembers what it skips.
+        on_skip = None if self.on_skip is None else _remember
+        return {**self.__dict__, "_threads": None, "on_skip": on_skip}
 
     @property
     def labels(self) -> np.ndarray:
@@ -265,6 +269,16 @@ class ClassificationSampler:
 
     def _augmented(self, image, rng):
         return image if self.augment is None else self.augment(image, rng)
+
+
+def take_skipped() -> list[str]:
+    """What samplers that came from another process could not read since this was called last."""
+    taken, _skipped[:] = list(_skipped), []
+    return taken
+
+
+def _remember(reason):
+    _skipped.append(reason)
 
 
 class _Pictures(Sequence):

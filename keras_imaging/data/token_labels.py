@@ -211,6 +211,7 @@ class TokenLabelSampler:
         self.labels = labels
         self.label_smoothing = label_smoothing
         self.batch_size = pictures.batch_size
+        self.on_skip = pictures.on_skip
 
     def batch(
         self, step: int, rows: slice = slice(None)

@@ -45,6 +45,14 @@ def classification_command(recipe_class: type[ClassificationRecipe], purpose: st
             str | None, typer.Option(help="Likewise, to score at every checkpoint.")
         ] = None,
         strategy: Devices = Strategy.auto,
+        workers: Annotated[
+            int,
+            typer.Option(
+                min=0,
+                help="Processes that read and cut pictures.",
+                show_default="none: threads of this one",
+            ),
+        ] = 0,
         data_licence: DataLicence = None,
         as_json: options.Json = False,
         **recipe_fields,
@@ -57,7 +65,7 @@ def classification_command(recipe_class: type[ClassificationRecipe], purpose: st
             from keras_imaging import training
             from keras_imaging.data.classification import MEAN, STD
         pictures = Pictures()
-        labelled = training.labelled_pictures(data, on_skip=pictures.skip)
+        labelled = training.labelled_pictures(data, on_skip=pictures.skip_once)
         recipe_fields["classes"] = classes or len(labelled.class_names)
         recipe = recipe_class(**recipe_fields)
         notes = notes_of(
@@ -78,6 +86,7 @@ def classification_command(recipe_class: type[ClassificationRecipe], purpose: st
             out,
             as_json,
             strategy=strategy.value,
+            workers=workers,
             validate=validate,
             data_name=name_of(data),
             notes=notes,
