@@ -4,6 +4,9 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 
+import keras
+import numpy as np
+
 # Elements that each process keeps ready.
 _AHEAD = 2
 
@@ -49,7 +52,8 @@ def made_by_processes(
                 if reason not in told:
                     told.add(reason)
                     sampler.on_skip(reason)
-            yield batch
+            # Out of the memory that is shared with the process.
+            yield keras.tree.map_structure(np.array, batch)
             element = next(iterator, None)
     finally:
         iterator.close()

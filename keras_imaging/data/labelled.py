@@ -68,6 +68,39 @@ class _Numbered(Sequence):
         return name_of(self._examples, index)
 
 
+class RelabelledPictures(Sequence):
+    """The pictures of some examples with other labels, such as the guesses of a network.
+
+    Args:
+        examples: pairs of a picture and a label, which is passed over.
+        labels: as many numbers of classes, or probabilities `(pictures, classes)`.
+
+    Raises:
+        ValueError: if there are more or fewer labels than pictures.
+    """
+
+    def __init__(self, examples: Sequence[Example], labels: np.ndarray):
+        self.labels = np.asarray(labels)
+        if self.labels.ndim not in (1, 2) or len(self.labels) != len(examples):
+            raise ValueError(
+                f"Expected a label, or probabilities, for each of {len(examples)} pictures. "
+                f"Received {self.labels.shape}"
+            )
+        self._examples = examples
+        self.on_skip = getattr(examples, "on_skip", None)
+
+    def __len__(self):
+        return len(self._examples)
+
+    def __getitem__(self, index):
+        label = self.labels[index]
+        return self._examples[index][0], label if self.labels.ndim == 2 else int(label)
+
+    def name(self, index: int) -> str:
+        """Which picture it is."""
+        return name_of(self._examples, index)
+
+
 class FolderPictures(Sequence):
     """Pairs of the path of a picture and its label, by number.
 

@@ -9,9 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_imaging.data import ClassificationSampler, write_image
+from keras_imaging.data import ClassificationSampler, MixedSampler, write_image
 from keras_imaging.data import labelled as labelled_module
-from keras_imaging.data.labelled import ArrayPictures, labelled_arrays, labelled_folder
+from keras_imaging.data.labelled import (
+    ArrayPictures,
+    RelabelledPictures,
+    labelled_arrays,
+    labelled_folder,
+)
 from keras_imaging.data.tfrecords import TFRecordPictures, masked_crc32c
 from keras_imaging.evaluation import evaluate_classification
 
@@ -143,6 +148,30 @@ def test_soft_labels(tmp_path):
     for wrong in (2 * soft, soft[:, :1], soft - 1):
         with pytest.raises(ValueError, match="Expected probabilities of 2 classes"):
             ClassificationSampler(list(zip(pictures, wrong, strict=True)), 2, 8, 2, "padded")
+
+
+def test_known_and_guessed_labels_in_one_batch(folder):
+    pictures = labelled_folder(folder).examples
+    guesses = np.full((12, 3), 0.25) + 0.25 * np.eye(3)[pictures.labels]
+    known = ClassificationSampler(pictures, 3, 8, batch_size=2, seed=0)
+    guessed = ClassificationSampler(
+        RelabelledPictures(pictures, guesses), 3, 8, batch_size=4, seed=1
+    )
+    mixed = MixedSampler([known, guessed])
+    images, targets = mixed.batch(4)
+    soft = targets.max(axis=1) == 0.5
+    assert mixed.batch_size == 6 and soft.tolist() == [True, False, True] * 2
+    np.testing.assert_array_equal(images[~soft], known.batch(4)[0])
+    np.testing.assert_array_equal(targets[soft], guessed.batch(4)[1])
+    for rows in (slice(0, 3), slice(3, 6), slice(1, 2)):
+        for whole, part in zip((images, targets), mixed.batch(4, rows), strict=True):
+            np.testing.assert_array_equal(whole[rows], part)
+    hard = RelabelledPictures(pictures, guesses.argmax(axis=1))
+    assert hard[5] == pictures[5] and hard.name(5) == pictures.name(5)
+    with pytest.raises(ValueError, match="each of 12 pictures"):
+        RelabelledPictures(pictures, guesses[:3])
+    with pytest.raises(ValueError, match=r"Received \[\(8, 3\), \(9, 3\)\]"):
+        MixedSampler([known, ClassificationSampler(pictures, 3, 9, batch_size=2)])
 
 
 # --- TFRecord files, written here by hand ---------------------------------------------------------
