@@ -27,7 +27,8 @@ INTERPOLATIONS = ("bilinear", "bicubic", "random")
 
 _AREA = (0.08, 1.0)
 _ASPECT = (3 / 4, 4 / 3)
-_SHORTER_SIDE = 256 / 224
+# Of a picture, in parts of the side of its middle.
+SHORTER_SIDE = 256 / 224
 
 # What samplers that came from another process could not read.
 _skipped = []
@@ -363,7 +364,7 @@ def central_crop(picture: Picture, image_size: int, crop: str = "resized") -> np
     image = pixels(picture)
     if crop == "padded":
         return _exact(image, image_size)
-    side = min(image.shape[:2]) / _SHORTER_SIDE
+    side = min(image.shape[:2]) / SHORTER_SIDE
     top, left = ((n - side) / 2 for n in image.shape[:2])
     return _resized(image, image_size, (left, top, left + side, top + side))
 

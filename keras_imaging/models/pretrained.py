@@ -213,6 +213,10 @@ class PretrainedModel(keras.Model):
             input_shape = dict.fromkeys(own, tuple(input_shape))
         return {**own, **(input_shape or {})}
 
+    def taking_pixels(self) -> "PretrainedModel | None":
+        """An equal model that takes pixels of 0..255, and prepares them; None: there is none."""
+        return None
+
     def edge_form(self, input_shape: tuple | dict | None = None, expand_groups: bool = True):
         """An equal model for phones; here the model itself.
 
