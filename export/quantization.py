@@ -60,6 +60,7 @@ def quantize(
     io_dtype: str,
     pixels: bool,
     float_layers: list[str],
+    bytes_in: bool = False,
 ) -> pathlib.Path:
     """Write a quantized file beside `float_file`.
 
@@ -78,10 +79,11 @@ def quantize(
         io_dtype: input and output of an int8 file.
         pixels: the output of an int8 file is a picture: its range is 0..1, not what was measured.
         float_layers: names of the layers that int8_spatial leaves in float.
+        bytes_in: the input of an int8 file is pixels of 0..255, not what was measured.
     """
     path = float_file.with_name(f"{quantization}.tflite")
     if quantization == "int8":
-        _to_int8(network, path, shapes, samples, io_dtype, pixels)
+        _to_int8(network, path, shapes, samples, io_dtype, pixels, bytes_in)
     else:
         coarse = []
         if quantization == "int8_spatial":
@@ -92,7 +94,7 @@ def quantize(
     return path
 
 
-def _to_int8(network, path, shapes, samples, io_dtype, pixels):
+def _to_int8(network, path, shapes, samples, io_dtype, pixels, bytes_in):
     dtype = tf.as_dtype(io_dtype)
     options = {
         "optimizations": [tf.lite.Optimize.DEFAULT],
@@ -112,6 +114,10 @@ def _to_int8(network, path, shapes, samples, io_dtype, pixels):
             samples = [*samples, {name: full_range([sample[name] for sample in samples])}]
             rounded = Round(0.0, 1.0, name="pixels")(network.outputs[0])
             network = keras.Model(network.inputs, rounded, name=network.name)
+        if bytes_in:
+            (name,) = shapes
+            full = np.float32(255) * full_range([sample[name] for sample in samples])
+            samples = [*samples, {name: full}]
         options["representative_dataset"] = lambda: iter(samples)
         options["target_spec"] = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]}
     convert(network, path, shapes, **options)

@@ -8,21 +8,30 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_imaging.data.images import sample_image
+from keras_imaging.export.encoded_classes import encoded_classes
 from keras_imaging.export.inputs import call, input_shapes, joined, noise, signature
 from keras_imaging.export.pictures import encoded_pictures
-from keras_imaging.export.samples import enlarges, fit_batch, sample_inputs
+from keras_imaging.export.samples import classifies, enlarges, fit_batch, sample_inputs
 from keras_imaging.export.source import resolve_model
 from keras_imaging.inference import upscale
+from keras_imaging.inference.classification import classify
+from keras_imaging.models import card_of
 from keras_imaging.models.pretrained import PretrainedModel
 
 ENCODED = "encoded"
 
 # Of the largest output; kernels of other sizes sum in another order.
 _TOLERANCE = 1e-4
+_PROBABILITY_TOLERANCE = 0.02
 
 
 def to_saved_model(
-    model: keras.Model | str | pathlib.Path, path: str | pathlib.Path
+    model: keras.Model | str | pathlib.Path,
+    path: str | pathlib.Path,
+    image_size: int | None = None,
+    crop: str | None = None,
+    class_names: list[str] | None = None,
 ) -> pathlib.Path:
     """Write a model as a SavedModel folder, and prove that it is right.
 
@@ -34,8 +43,11 @@ def to_saved_model(
       reconstruct MR images of several coils, k-space and mask without maps.
     - `encoded`, of super-resolution networks: PNG or JPEG files in, PNG files of 8 bits out, both
       as `image_bytes`, a batch of strings. Colours are treated as `inference.upscale` does: a luma
-      network enlarges luma, and bicubic interpolation chroma and alpha. EXIF orientation is not
-      applied, and PNGs of 16 bits are read with 8.
+      network enlarges luma, and bicubic interpolation chroma and alpha.
+    - `encoded`, of classifiers: PNG or JPEG files in; out `classes`, `names` and `probabilities` of
+      the five likeliest, of the middle that `keras-imaging classify` looks at, too.
+
+    Of files, EXIF orientation is not applied, and PNGs of 16 bits are read with 8.
 
     Before the folder stands at `path` it has been loaded again and compared with the model. What
     stood at `path` is untouched if anything fails.
@@ -44,6 +56,10 @@ def to_saved_model(
         model: a Keras model, the name of a preset such as `"rdidn_x2"`, or the path of a `.keras`
             file.
         path: the folder to write; a SavedModel that stands there is replaced.
+        image_size: side of the middle of pictures that a classifier looks at; None: the network's
+            own, that of its card, or 224.
+        crop: see `data.central_crop`; None: the card's, or `"resized"`.
+        class_names: in the order of the labels; None: the card's, or numbers.
 
     Returns:
         `path`.
@@ -63,11 +79,18 @@ def to_saved_model(
         raise ValueError(f"{str(path)!r} is not a SavedModel; it is not replaced.")
     if not path.parent.is_dir():
         raise ValueError(f"There is no folder {str(path.parent)!r} to write {path.name!r} into.")
+    card = {} if isinstance(model, keras.Model) else card_of(model)
     model = resolve_model(model)
+    classes = None
+    if classifies(model):
+        recipe = card.get("recipe", {})
+        size = image_size or model.input_shape[1] or recipe.get("image_size") or 224
+        names = class_names or card.get("class_names")
+        classes = (size, crop or recipe.get("crop", "resized"), names)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder:
         partial = pathlib.Path(folder) / "new"
-        _write(model, partial)
-        _check(model, partial)
+        _write(model, partial, classes)
+        _check(model, partial, classes)
         _swap(partial, path, pathlib.Path(folder) / "old")
     return path
 
@@ -108,7 +131,7 @@ def enumerate_outputs(outputs) -> list[tuple[str, object]]:
     return [(f"output_{k}", output) for k, output in enumerate(keras.tree.flatten(outputs))]
 
 
-def _write(model, folder):
+def _write(model, folder, classes=None):
     # `tf.saved_model.save` with signatures loses the weights of Keras 3 models without an error.
     archive = keras.export.ExportArchive()
     archive.track(model)
@@ -124,10 +147,15 @@ def _write(model, folder):
             lambda inputs, run=run: dict(enumerate_outputs(run(inputs))),
             input_signature=[specs],
         )
+    encoded = None
     if enlarges(model):
+        encoded = encoded_pictures(model)
+    elif classes is not None:
+        encoded = encoded_classes(model, *classes)
+    if encoded is not None:
         archive.add_endpoint(
             ENCODED,
-            encoded_pictures(model),
+            encoded,
             input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")],
         )
     archive.write_out(folder, verbose=False)
@@ -137,7 +165,7 @@ def _further(model):
     return model.further_signatures() if isinstance(model, PretrainedModel) else {}
 
 
-def _check(model, folder):
+def _check(model, folder, classes=None):
     loaded = tf.saved_model.load(folder)
     shapes = input_shapes(model)
     samples = sample_inputs(model, shapes) or [noise(shapes)]
@@ -155,6 +183,8 @@ def _check(model, folder):
     if enlarges(model):
         picture = np.random.default_rng(0).random((*next(iter(batch.values())).shape[1:3], 3))
         _check_encoded(model, loaded, np.uint8(255 * picture))
+    if classes is not None:
+        _check_classes(model, loaded, *classes)
 
 
 def _compare(loaded, name, batch, expected):
@@ -183,4 +213,22 @@ def _check_encoded(model, loaded, picture):
         raise ValueError(
             "The SavedModel does not enlarge pictures as `inference.upscale` does: they differ by "
             f"{error} of 255 levels. Expected at most 1"
+        )
+
+
+def _check_classes(model, loaded, image_size, crop, class_names):
+    picture = sample_image()
+    if crop == "padded":
+        picture = np.ascontiguousarray(picture[:image_size, :image_size])
+    result = loaded.signatures[ENCODED](image_bytes=tf.io.encode_png(picture)[None])
+    labels, found = (result[name].numpy()[0] for name in ("classes", "probabilities"))
+    classes = model.output_shape[-1]
+    (guesses,) = classify([picture], model, image_size, crop, class_names, top=classes)
+    wanted = {guess.label: guess.probability for guess in guesses}
+    error = np.abs([wanted[int(k)] - p for k, p in zip(labels, found, strict=True)]).max()
+    # A level of 255 may be rounded either way.
+    if not error <= _PROBABILITY_TOLERANCE:
+        raise ValueError(
+            "The SavedModel does not classify pictures as `inference.classify` does: a probability "
+            f"differs by {error:.2g}. Expected at most {_PROBABILITY_TOLERANCE}"
         )

@@ -99,7 +99,7 @@ def _predict(signatures, body):
     signature = signatures[name]
     specs = signature.structured_input_signature[1]
     outputs = signature(**{k: _tensor(_column(instances, k, specs), specs[k]) for k in specs})
-    columns = {key: _plain(value.numpy()) for key, value in outputs.items()}
+    columns = {key: _plain(key, value.numpy()) for key, value in outputs.items()}
     if len(columns) == 1:
         return next(iter(columns.values()))
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
@@ -132,7 +132,10 @@ def _decoded(value):
     return base64.b64decode(value["b64"], validate=True)
 
 
-def _plain(array):
-    if array.dtype == object:
+def _plain(name, array):
+    if array.dtype != object:
+        return array.tolist()
+    # As TensorFlow Serving: bytes where the name says so, else text.
+    if name.endswith("_bytes"):
         return [{"b64": base64.b64encode(value).decode()} for value in array.ravel()]
-    return array.tolist()
+    return np.vectorize(bytes.decode, otypes=[object])(array).tolist()

@@ -18,6 +18,7 @@ _HOMES = {
     "SparseRecoveryRecipe": "recipes.sparse_recovery",
     "SuperResolutionRecipe": "recipes.super_resolution",
     "TrainingResult": "runner",
+    "VOLORecipe": "recipes.volo",
     "folder_images": "sources",
     "labelled_pictures": "labelled",
     "tfds_images": "sources",

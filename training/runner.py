@@ -62,6 +62,7 @@ def train(
     callbacks: list[keras.callbacks.Callback] | None = None,
     progress: Callable[[int, float], None] | None = None,
     notes: dict | None = None,
+    workers: int = 0,
 ) -> TrainingResult:
     """Train to the recipe's last step, continuing from what `out` holds.
 
@@ -83,6 +84,7 @@ def train(
         progress: called after each step with the step and the mean loss since the last checkpoint.
         notes: further entries of the card, such as the licence of the data; one called "metrics"
             says what the figures of `validate` mean.
+        workers: processes that make the batches (extra `train`); 0: this one.
 
     Returns:
         The networks with their averaged weights, and what was written.
@@ -119,7 +121,7 @@ def train(
                 last = run.step + (epochs - first) * length
                 with mended_fit(model, strategy):
                     model.fit(
-                        feed(sampler, run.step, last, strategy),
+                        feed(sampler, run.step, last, strategy, workers),
                         initial_epoch=first,
                         epochs=epochs,
                         steps_per_epoch=length,

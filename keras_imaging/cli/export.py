@@ -15,7 +15,7 @@ from keras_imaging.cli.quiet import quiet_start
 from keras_imaging.cli.refusals import check_folder, check_targets, check_weights
 
 # Calibration is slow, and more pictures than these change little.
-_CALIBRATION_PICTURES = 32
+_CALIBRATION_PICTURES = 100
 # Of networks other than enlarging ones, which are shown one whole picture.
 _VERIFIED_INPUTS = 4
 _DEFAULT = "rdidn_x2"
@@ -66,10 +66,18 @@ def export(
     calibration: Annotated[
         pathlib.Path | None,
         typer.Option(
-            help="Folder of pictures like those the network will see, for the int modes.",
+            help="Folder of pictures like those the network will see, with its subfolders, for the "
+            "int modes.",
             show_default="the sample picture, or random sparse codes",
         ),
     ] = None,
+    preprocessing: Annotated[
+        bool,
+        typer.Option(
+            help="Let the file of a classifier take pixels of 0..255, bytes if int8, and "
+            "standardize them."
+        ),
+    ] = False,
     threads: Annotated[int, typer.Option(min=1, help="Of the timed runs.")] = 1,
     out: options.Out = None,
     as_json: options.Json = False,
@@ -81,7 +89,9 @@ def export(
     for calibration that cannot be read are named and skipped; the exit code is then 1.
     """
     if format is Format.SAVED_MODEL:
+        asked = preprocessing or None
         _refuse(quantization=quantization, height=height, width=width, calibration=calibration)
+        _refuse(preprocessing=asked)
     if calibration is not None and not (quantization and quantization.value.startswith("int")):
         raise ValueError("--calibration is for --quantization int8, int16x8 or int8_spatial.")
     skipped = []
@@ -95,13 +105,16 @@ def export(
     else:
         check_targets([out], overwrite, (".tflite",))
     with _quietly(f"Exporting {weights}"):
+        card = _card_of(weights, network)
         network = _load(weights, network)
         if format is Format.SAVED_MODEL:
-            result, shown = _saved_model(network.model, out)
+            result, shown = _saved_model(network.model, out, card)
         else:
             shapes = _shapes(network, height, width)
-            samples, skipped = _calibration(network, shapes, calibration)
-            result, shown = _litert(network.model, out, quantization, shapes, samples, threads)
+            samples, skipped = _calibration(network, shapes, calibration, card)
+            result, shown = _litert(
+                network.model, out, quantization, shapes, samples, threads, preprocessing, card
+            )
     if as_json:
         print_json({"weights": network.name, "format": format.value, **result})
     else:
@@ -136,6 +149,12 @@ def _load(weights, network):
 
     found = load_network(weights, network=network)
     return found._replace(name=_name(weights, network))
+
+
+def _card_of(weights, network):
+    from keras_imaging.models import card_of
+
+    return card_of(weights, network)
 
 
 def _name(weights, network):
@@ -173,7 +192,7 @@ def _default_path(name, format, quantization):
     return pathlib.Path(f"{stem}{f'_{quantization.value}' if quantization else ''}.tflite")
 
 
-def _calibration(network, shapes, folder):
+def _calibration(network, shapes, folder, card):
     """Inputs made of the pictures of a folder, and why some were left out."""
     if folder is None:
         return None, []
@@ -185,6 +204,11 @@ def _calibration(network, shapes, folder):
     if shape is None:
         raise ValueError(f"--calibration: {network.name} does not take pictures.")
     pictures, skipped = _read_pictures(folder, shape[-1])
+    if model.task == "classification" and shape[0] is not None and shape[0] == shape[1]:
+        from keras_imaging.data import central_crop
+
+        crop = card.get("recipe", {}).get("crop", "resized")
+        return [central_crop(picture, shape[0], crop) for picture in pictures], skipped
     return model.inputs_of([fitted(picture, shape) for picture in pictures]), skipped
 
 
@@ -195,7 +219,7 @@ def _read_pictures(folder, channels):
     from keras_imaging.data.images import list_images, read_image
     from keras_imaging.inference.pictures import to_eight_bits
 
-    paths = list_images(folder)
+    paths = list_images(folder, recursive=True)
     pictures, skipped = [], []
     for path in paths[:: -(-len(paths) // _CALIBRATION_PICTURES)]:
         try:
@@ -213,28 +237,40 @@ def _read_pictures(folder, channels):
     return pictures, skipped
 
 
-def _litert(model, out, quantization, shapes, samples, threads):
+def _litert(model, out, quantization, shapes, samples, threads, preprocessing, card):
     from keras_imaging.export import to_litert, verify
     from keras_imaging.export.inputs import noise
     from keras_imaging.export.samples import enlarges, sample_inputs
 
     name = quantization.value if quantization else None
-    to_litert(model, out, name, input_shape=shapes, calibration=samples)
+    to_litert(
+        model,
+        out,
+        name,
+        input_shape=shapes,
+        calibration=samples,
+        preprocessing=preprocessing,
+        class_names=card.get("class_names"),
+    )
     if enlarges(model):
         (shape,) = shapes.values()
         small, truth = model.sample_pair(*shape[:2])
         report = verify(model, out, [small], [truth], threads=threads)
     else:
+        model = model.taking_pixels() if preprocessing else model
         data = sample_inputs(model, shapes) or [noise(shapes)]
         report = verify(model, out, data[:_VERIFIED_INPUTS], threads=threads)
     return report.to_dict(), report
 
 
-def _saved_model(model, out):
+def _saved_model(model, out, card):
     from keras_imaging.export import to_saved_model
     from keras_imaging.export.saved_model import signatures
 
-    to_saved_model(model, out)
+    recipe = card.get("recipe", {})
+    to_saved_model(
+        model, out, recipe.get("image_size"), recipe.get("crop"), card.get("class_names")
+    )
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     found = signatures(out)
     result = {

@@ -19,6 +19,8 @@ from keras_imaging.data.images import list_images, read_image, sample_image, wri
 from keras_imaging.data.inpainting import InpaintingSampler
 from keras_imaging.data.inpainting_masks import random_inpainting_masks
 from keras_imaging.data.medical_images import write_nifti
+from keras_imaging.data.mixed_sampler import MixedSampler
+from keras_imaging.data.mixing import PictureMixing
 from keras_imaging.data.mri import (
     MeasuredKspaceSampler,
     MRISampler,
@@ -29,7 +31,8 @@ from keras_imaging.data.mri_files import read_mri
 from keras_imaging.data.mri_scan import MRIScan
 from keras_imaging.data.patches import PatchSampler
 from keras_imaging.data.periodic_textures import periodic_textures
-from keras_imaging.data.randaugment import RandAugment
+from keras_imaging.data.randaugment import RandAugment, TimmRandAugment
+from keras_imaging.data.random_erasing import randomly_erased
 from keras_imaging.data.sampling_masks import (
     equispaced_fraction_mask,
     equispaced_mask,
@@ -46,11 +49,14 @@ __all__ = [
     "MRISampler",
     "MRIScan",
     "MeasuredKspaceSampler",
+    "MixedSampler",
     "NoisyPatches",
     "PatchMeasurementSampler",
     "PatchSampler",
+    "PictureMixing",
     "RandAugment",
     "SparseSampler",
+    "TimmRandAugment",
     "birdcage_maps",
     "central_crop",
     "dictionary_learning",
@@ -68,6 +74,7 @@ __all__ = [
     "random_cartesian_mask",
     "random_dictionary",
     "random_inpainting_masks",
+    "randomly_erased",
     "read_image",
     "read_matrix",
     "read_mri",

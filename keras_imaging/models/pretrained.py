@@ -231,6 +231,10 @@ class PretrainedModel(keras.Model):
         """
         return {}
 
+    def taking_pixels(self) -> "PretrainedModel | None":
+        """An equal model that takes pixels of 0..255, and prepares them; None: there is none."""
+        return None
+
     def edge_form(self, input_shape: tuple | dict | None = None, expand_groups: bool = True):
         """An equal model for phones; here the model itself.
 
@@ -243,6 +247,10 @@ class PretrainedModel(keras.Model):
     def call(self, inputs, training=None, mask=None):
         self.check_inputs(inputs)
         return super().call(inputs, training=training, mask=mask)
+
+    def resized_like(self, model: keras.Model) -> "PretrainedModel":
+        """The network for inputs as large as another model's, if its weights depend on that."""
+        return self
 
     def check_inputs(self, inputs) -> None:
         """Raise ValueError on what the network would take for something else; here, images."""

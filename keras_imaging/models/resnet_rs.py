@@ -258,6 +258,14 @@ class ResNetRS(Classifier):
             return np.asarray(pictures, "float32")
         return super().prepare(pictures)
 
+    def taking_pixels(self):
+        """The network with `include_preprocessing`."""
+        if self._config["include_preprocessing"]:
+            return self
+        twin = type(self)(**{**self.get_config(), "include_preprocessing": True})
+        twin.set_weights(self.get_weights())
+        return twin
+
     def check_inputs(self, inputs) -> None:
         """Raise ValueError on what the network would take for something else."""
         if self._config["include_preprocessing"]:

@@ -258,6 +258,13 @@ class VOLO(Classifier):
         size = sides(image_size)
         return self._changed(image_size=list(size), input_shape=(*size, self.input_shape[-1]))
 
+    def resized_like(self, model: keras.Model) -> "VOLO":
+        """The network with positions for pictures as large as another VOLO's."""
+        size = model.get_config().get("image_size")
+        if size is None or list(size) == self._config["image_size"]:
+            return self
+        return self.with_size(size)
+
     def with_classes(self, classes: int) -> "VOLO":
         """The same network with new classifiers.
 

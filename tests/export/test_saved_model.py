@@ -115,7 +115,7 @@ def test_replaces_a_saved_model_and_nothing_else(luma, tmp_path, monkeypatch):
 
     (path / "saved_model.pb").write_text("old")
 
-    def lose_weights(model, folder):
+    def lose_weights(model, folder, classes):
         write(tiny(filters=16), folder)
 
     write = saved_model._write
@@ -124,12 +124,12 @@ def test_replaces_a_saved_model_and_nothing_else(luma, tmp_path, monkeypatch):
         to_saved_model(luma, path)
     assert (path / "saved_model.pb").read_text() == "old"
 
-    def write_quickly(model, folder):
+    def write_quickly(model, folder, classes):
         folder.mkdir()
         (folder / "saved_model.pb").write_text("new")
 
     monkeypatch.setattr(saved_model, "_write", write_quickly)
-    monkeypatch.setattr(saved_model, "_check", lambda model, folder: None)
+    monkeypatch.setattr(saved_model, "_check", lambda model, folder, classes: None)
     real_replace = os.replace
 
     def fail_at_last(source, target):

@@ -13,6 +13,7 @@ from keras_imaging.training.recipes.denoising import DenoisingRecipe
 from keras_imaging.training.recipes.ffc_resnet import FFCResNetRecipe
 from keras_imaging.training.recipes.inpainting import InpaintingRecipe
 from keras_imaging.training.recipes.resnet_rs import ResNetRSRecipe
+from keras_imaging.training.recipes.volo import VOLORecipe
 
 train = typer.Typer(
     help="Train a network; started again after any interruption, it continues.",
@@ -29,6 +30,7 @@ train.command("ffc_resnet")(
 train.command("resnet_rs")(
     classification_command(ResNetRSRecipe, "Train ResNet-RS on pictures, or fine-tune it.")
 )
+train.command("volo")(classification_command(VOLORecipe, "Train VOLO, or fine-tune it."))
 train.command("denoiser")(
     pictures_command(DenoisingRecipe, "Train DnCNN or SimpleCNN to find the noise.", rgb=False)
 )
