@@ -26,6 +26,7 @@ from keras_imaging.cli.recover import recover
 from keras_imaging.cli.sense import sense
 from keras_imaging.cli.serve import serve
 from keras_imaging.cli.ship import ship
+from keras_imaging.cli.token_labels import token_labels
 from keras_imaging.cli.train import train
 from keras_imaging.cli.upscale import upscale
 from keras_imaging.cli.watermark import watermark
@@ -65,6 +66,7 @@ app.command()(recover)
 app.command()(sense)
 app.command()(classify)
 app.command()(features)
+app.command("token-labels")(token_labels)
 app.command()(convert)
 app.command()(reconstruct)
 app.command()(analyze)
