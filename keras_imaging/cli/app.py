@@ -23,6 +23,7 @@ from keras_imaging.cli.inpaint import inpaint
 from keras_imaging.cli.modes import modes
 from keras_imaging.cli.reconstruct import reconstruct
 from keras_imaging.cli.recover import recover
+from keras_imaging.cli.segment import segment
 from keras_imaging.cli.sense import sense
 from keras_imaging.cli.serve import serve
 from keras_imaging.cli.ship import ship
@@ -66,6 +67,7 @@ app.command()(recover)
 app.command()(sense)
 app.command()(classify)
 app.command()(features)
+app.command()(segment)
 app.command("token-labels")(token_labels)
 app.command()(convert)
 app.command()(reconstruct)

@@ -10,10 +10,12 @@ from keras_imaging.data import periodic_textures
 from keras_imaging.data.images import list_images, read_image
 from keras_imaging.data.labelled import labelled_arrays, labelled_folder
 from keras_imaging.data.mri_files import read_images
+from keras_imaging.data.segmentation import segmentation_scenes, segmented_pictures
 from keras_imaging.evaluation.classification import evaluate_classification
 from keras_imaging.evaluation.denoising import evaluate_denoising
 from keras_imaging.evaluation.inpainting import evaluate_inpainting
 from keras_imaging.evaluation.mri import ZERO_FILLED, evaluate_mri
+from keras_imaging.evaluation.segmentation import evaluate_segmentation
 from keras_imaging.evaluation.sensing import evaluate_sensing
 from keras_imaging.evaluation.sparse_recovery import evaluate_sparse_recovery
 from keras_imaging.evaluation.super_resolution import evaluate_super_resolution
@@ -24,6 +26,7 @@ Figures = dict[str, float]
 Rows = dict[str, Figures]
 
 _TEXTURES = 64
+_SCENES = 200
 _SQUARES = (128, 256)
 
 
@@ -123,6 +126,18 @@ def _classification(model, test, source, card, beside):
     return {test: {"top1": scores.top1, "top5": scores.top5}}
 
 
+def _segmentation(model, test, source, card, beside):
+    classes = model.output_shape[-1]
+    if str(source) == "scenes":
+        # Other ones than those that `train segmentation` takes.
+        side = card.get("recipe", {}).get("image_size", 64)
+        examples = zip(*segmentation_scenes(_SCENES, (side, side), classes, seed=1), strict=True)
+    else:
+        examples = segmented_pictures(source).examples
+    scores = evaluate_segmentation(model, examples, classes)
+    return {test: {"mean_iou": scores.mean_iou, "pixel_accuracy": scores.pixel_accuracy}}
+
+
 def _mri(model, test, path, card, beside):
     """By contrast, scanned as in training; beside zero-filling."""
     asked = ("mask", "acceleration", "center_fraction", "n_coils", "noise")
@@ -163,6 +178,11 @@ FIGURES = {
         "first and first five guesses, the middle of each picture",
         "a folder with one subfolder for each class, or an .npz file with x and y",
         _classification,
+    ),
+    "segmentation": Scoring(
+        "mean intersection over union of the classes that occur, over all pixels that have one",
+        "a folder with images, masks and classes.txt, an .npz file with x and y, or scenes",
+        _segmentation,
     ),
     "sensing": Scoring(
         "16 x 16 patches side by side, not clipped, PSNR of whole pictures, peak 255",

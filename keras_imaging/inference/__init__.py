@@ -3,6 +3,7 @@
 from keras_imaging.inference.classification import Guess, classify
 from keras_imaging.inference.denoising import denoise
 from keras_imaging.inference.inpainting import inpaint
+from keras_imaging.inference.segmentation import segment
 from keras_imaging.inference.sensing import measurement_rate, sense, sense_plane, sparse_recovery
 from keras_imaging.inference.super_resolution import enlarge, ensemble, upscale
 
@@ -14,6 +15,7 @@ __all__ = [
     "ensemble",
     "inpaint",
     "measurement_rate",
+    "segment",
     "sense",
     "sense_plane",
     "sparse_recovery",

@@ -71,6 +71,7 @@ from keras_imaging.layers.unfolded import (
     PrimalDualStart,
 )
 from keras_imaging.layers.upsample import SubPixelUpsample, TransposedUpsample
+from keras_imaging.layers.upsample_like import UpsampleLike
 from keras_imaging.layers.video_max_pooling import VideoMaxPooling
 
 __all__ = [
@@ -141,5 +142,6 @@ __all__ = [
     "SupportSelectionThreshold",
     "TransformerBlock",
     "TransposedUpsample",
+    "UpsampleLike",
     "VideoMaxPooling",
 ]

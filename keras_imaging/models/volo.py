@@ -196,6 +196,11 @@ class VOLO(Classifier):
         self.blocks = blocks
         self.first_level = int(math.log2(patch_size))
 
+    @classmethod
+    def size_arguments(cls, image_size: int) -> dict:
+        """Constructor arguments for pictures of a size."""
+        return {"image_size": image_size}
+
     def check_inputs(self, inputs) -> None:
         """Raise ValueError on what the network would take for something else."""
         super().check_inputs(inputs)
@@ -260,10 +265,10 @@ class VOLO(Classifier):
 
     def resized_like(self, model: keras.Model) -> "VOLO":
         """The network with positions for pictures as large as another VOLO's."""
-        size = model.get_config().get("image_size")
-        if size is None or list(size) == self._config["image_size"]:
+        grids = [layer.grid for layer in model.layers if isinstance(layer, PositionEmbedding2D)]
+        if not grids or grids[0] == self.get_layer("position").grid:
             return self
-        return self.with_size(size)
+        return self.with_size([2 * self._config["patch_size"] * side for side in grids[0]])
 
     def with_classes(self, classes: int) -> "VOLO":
         """The same network with new classifiers.

@@ -148,7 +148,7 @@ def test_fine_tuning_at_another_size_and_for_other_classes(trained, capsys):
     out, _, whole = trained
     tuned = recipe(classes=2, init=str(out), image_size=24, train="head").build_model()
     told = capsys.readouterr().err
-    assert "token_classifier start anew" in told and "position" not in told
+    assert "token_classifier, classifier start anew" in told and "position" not in told
     before, after = (m.get_layer("stage1_block1") for m in (whole.model, tuned.volo))
     np.testing.assert_array_equal(before.get_weights()[0], after.get_weights()[0])
     expected = whole.model.with_size(24).get_layer("position").get_weights()[0]
