@@ -12,12 +12,14 @@ from keras_imaging.data.levels import to_eight_bits
 from keras_imaging.inference.pictures import as_picture, from_unit, runner
 from keras_imaging.inference.tiles import by_tiles
 
+_OVERLAP = 64
+
 
 def segment(
     model: Callable,
     image: ArrayLike,
     tile: int | None = 512,
-    overlap: int = 64,
+    overlap: int | None = None,
     logits: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
@@ -36,7 +38,8 @@ def segment(
             channels)` with 1 (grey), 3 (RGB) or 4 (RGBA; alpha is left out) channels; uint8,
             uint16, or float in 0..1.
         tile: side of the network's input in pixels; None for the whole picture at once.
-        overlap: context on each side of a tile, in pixels; at most a quarter of the tile is taken.
+        overlap: context on each side of a tile, in pixels, less than half a tile; None takes 64, or
+            a quarter of a smaller tile.
         logits: give the logits, not the classes.
         progress: called with (tiles done, tiles in all).
 
@@ -66,7 +69,9 @@ def segment(
     image = np.pad(image, [*padding, (0, 0)], mode="edge")
     tile = None if tile is None else _up(tile, unit)
     smallest = min(own or tile or side for own, side in zip(fixed, sides, strict=True))
-    overlap = min(_up(overlap, unit), smallest // 4 // unit * unit)
+    if overlap is None:
+        overlap = min(_up(_OVERLAP, unit), smallest // 4 // unit * unit)
+    overlap = _up(overlap, unit)
     run, prepare = runner(model), getattr(model, "prepare", standardized)
 
     def of_tile(piece, rows, columns):

@@ -79,6 +79,8 @@ class VOLO(Classifier):
     """
 
     head = ("classifier", "token_classifier")
+    # Sums of numbers of two scales; a few multiplications in all.
+    float_layers = (*head, "token_maximum", "half_maximum", "logits")
     not_architecture = (
         *Classifier.not_architecture,
         "attention_dropout",
@@ -430,7 +432,9 @@ def _logits(tokens, head, classes, dtype):
     if head == "token":
         return logits
     of_tokens = classifier("token_classifier")(tokens[:, 1:])
-    return logits + 0.5 * keras.ops.max(of_tokens, axis=1)
+    largest = keras.layers.GlobalMaxPooling1D(dtype=dtype, name="token_maximum")(of_tokens)
+    half = keras.layers.Rescaling(0.5, dtype=dtype, name="half_maximum")(largest)
+    return keras.layers.Add(dtype=dtype, name="logits")([logits, half])
 
 
 _LARGE = {"widths": (384, 768), "num_heads": (12, 16)}
