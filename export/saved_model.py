@@ -8,16 +8,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_imaging.data.images import sample_image
+from keras_imaging.data.picture_parts import fitted
 from keras_imaging.export.inputs import call, input_shapes, joined, noise, signature
-from keras_imaging.export.pictures import encoded_pictures
-from keras_imaging.export.samples import enlarges, fit_batch, sample_inputs
+from keras_imaging.export.pictures import encoded_masks, encoded_pictures
+from keras_imaging.export.samples import enlarges, fit_batch, sample_inputs, segments
 from keras_imaging.export.source import resolve_model
-from keras_imaging.inference import upscale
+from keras_imaging.inference import segment, upscale
 
 ENCODED = "encoded"
 
 # Of the largest output; kernels of other sizes sum in another order.
 _TOLERANCE = 1e-4
+# Of the pixels: where two classes are as likely.
+_OTHER_CLASS = 1e-3
 
 
 def to_saved_model(
@@ -29,10 +33,11 @@ def to_saved_model(
 
     - `serving_default`: float batches in, under the names of the model's inputs, and float batches
       out, `output_0`, `output_1`, ... for the model's outputs.
-    - `encoded`, of super-resolution networks: PNG or JPEG files in, PNG files of 8 bits out, both
-      as `image_bytes`, a batch of strings. Colours are treated as `inference.upscale` does: a luma
-      network enlarges luma, and bicubic interpolation chroma and alpha. EXIF orientation is not
-      applied, and PNGs of 16 bits are read with 8.
+    - `encoded`, of super-resolution networks and segmenters: PNG or JPEG files in, PNG files of 8
+      bits out, both as `image_bytes`, a batch of strings. As `inference.upscale` does it, a luma
+      network enlarges luma, and bicubic interpolation chroma and alpha. Of segmenters: PNG files
+      of class numbers out; a network of a fixed size sees pictures resized. EXIF orientation is
+      not applied, and PNGs of 16 bits are read with 8.
 
     Before the folder stands at `path` it has been loaded again and compared with the model. What
     stood at `path` is untouched if anything fails.
@@ -114,10 +119,10 @@ def _write(model, folder):
         lambda inputs: dict(enumerate_outputs(model(inputs, training=False))),
         input_signature=[signature(model, input_shapes(model), batch_size=None)],
     )
-    if enlarges(model):
+    if enlarges(model) or segments(model):
         archive.add_endpoint(
             ENCODED,
-            encoded_pictures(model),
+            encoded_pictures(model) if enlarges(model) else encoded_masks(model),
             input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")],
         )
     archive.write_out(folder, verbose=False)
@@ -146,6 +151,8 @@ def _check(model, folder):
             "The SavedModel does not compute what the model computes: the largest error is "
             f"{error:.2g} of the largest output. Expected at most {_TOLERANCE}"
         )
+    if segments(model):
+        _check_masks(model, loaded)
     if enlarges(model):
         picture = np.random.default_rng(0).random((*next(iter(batch.values())).shape[1:3], 3))
         _check_encoded(model, loaded, np.uint8(255 * picture))
@@ -161,4 +168,18 @@ def _check_encoded(model, loaded, picture):
         raise ValueError(
             "The SavedModel does not enlarge pictures as `inference.upscale` does: they differ by "
             f"{error} of 255 levels. Expected at most 1"
+        )
+
+
+def _check_masks(model, loaded):
+    sides = [side or own for side, own in zip(model.input_shape[1:3], (70, 93), strict=True)]
+    picture = fitted(sample_image(), (*sides, 3))
+    files = tf.io.encode_png(picture)[None]
+    result = loaded.signatures[ENCODED](image_bytes=files)["image_bytes"][0]
+    result = tf.io.decode_png(result).numpy()[..., 0]
+    other = (result != segment(model, picture, tile=None)).mean()
+    if other > _OTHER_CLASS:
+        raise ValueError(
+            "The SavedModel does not segment pictures as `inference.segment` does: "
+            f"{other:.2%} of the pixels differ. Expected at most {_OTHER_CLASS:.2%}"
         )
