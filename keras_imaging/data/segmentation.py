@@ -38,28 +38,36 @@ class SegmentedPictures:
 
 
 def segmented_pictures(
-    source: str | os.PathLike, on_skip: Callable[[str], None] | None = None
+    source: str | os.PathLike,
+    on_skip: Callable[[str], None] | None = None,
+    scene_side: int = 64,
+    seed: int = 0,
 ) -> SegmentedPictures:
-    """Pictures with masks, of a folder or an `.npz` file.
+    """Pictures with masks, of a folder or an `.npz` file, or generated.
 
     Args:
         source: a folder with `images`, pictures; `masks`, a PNG of class numbers of the same name
             for each, 255 where there is none; and `classes.txt`, a name of a class a line. Or an
             `.npz` file with `x`, uint8 `(n, height, width, 3)`, and `y`, uint8 `(n, height,
-            width)`; its classes are named by their numbers.
+            width)`; its classes are named by their numbers. Or `scenes:COUNT`, see
+            `segmentation_scenes`.
         on_skip: called with the message that names an unreadable file; None raises it.
+        scene_side: of generated scenes, in pixels.
+        seed: of generated scenes.
 
     Raises:
         ValueError: if there are no such data; on an unreadable file without `on_skip`.
     """
+    if is_generated(source):
+        return _generated(str(source), scene_side, seed)
     if str(source).endswith(".npz"):
         return _of_arrays(source)
     folder = pathlib.Path(source)
     names = folder / "classes.txt"
     if not all((folder / part).is_dir() for part in ("images", "masks")) or not names.is_file():
         raise ValueError(
-            "Expected a folder with `images`, `masks` and `classes.txt`, or an .npz file with x "
-            f"and y. Received: {str(source)!r}"
+            "Expected a folder with `images`, `masks` and `classes.txt`, an .npz file with x and "
+            f"y, or scenes:COUNT. Received: {str(source)!r}"
         )
     class_names = [line.strip() for line in names.read_text().splitlines() if line.strip()]
     if not class_names:
@@ -81,6 +89,11 @@ def segmented_pictures(
                 yield path, mask
 
     return SegmentedPictures(class_names, read())
+
+
+def is_generated(source: str | os.PathLike) -> bool:
+    """Whether a source is `scenes:COUNT`, and no file."""
+    return str(source).startswith("scenes:")
 
 
 def read_mask(mask: Picture) -> np.ndarray:
@@ -324,12 +337,21 @@ def _triangle(y, x, shorter, rng):
 
 
 _SHAPES = (_disc, _box, _triangle)
+_SCENE_CLASSES = ("ground", "stripes down", "stripes across", "chequers", "dots")
 _TEXTURES = (
     lambda y, x, period: x % (2 * period) < period,
     lambda y, x, period: y % (2 * period) < period,
     lambda y, x, period: (y // period + x // period) % 2 < 1,
     lambda y, x, period: (y % (2 * period) < period) & (x % (2 * period) < period),
 )
+
+
+def _generated(source, side, seed):
+    count = source.partition(":")[2]
+    if not count.isdigit() or not int(count):
+        raise ValueError(f"Expected scenes:COUNT. Received: {source!r}")
+    images, masks = segmentation_scenes(int(count), (side, side), len(_SCENE_CLASSES), seed)
+    return SegmentedPictures(list(_SCENE_CLASSES), zip(images, masks, strict=True))
 
 
 def _of_arrays(path):

@@ -10,7 +10,7 @@ from keras_imaging.data import periodic_textures
 from keras_imaging.data.images import list_images, read_image
 from keras_imaging.data.labelled import labelled_arrays, labelled_folder
 from keras_imaging.data.mri_files import read_images
-from keras_imaging.data.segmentation import segmentation_scenes, segmented_pictures
+from keras_imaging.data.segmentation import segmented_pictures
 from keras_imaging.evaluation.classification import evaluate_classification
 from keras_imaging.evaluation.denoising import evaluate_denoising
 from keras_imaging.evaluation.inpainting import evaluate_inpainting
@@ -26,7 +26,6 @@ Figures = dict[str, float]
 Rows = dict[str, Figures]
 
 _TEXTURES = 64
-_SCENES = 200
 _SQUARES = (128, 256)
 
 
@@ -127,14 +126,10 @@ def _classification(model, test, source, card, beside):
 
 
 def _segmentation(model, test, source, card, beside):
-    classes = model.output_shape[-1]
-    if str(source) == "scenes":
-        # Other ones than those that `train segmentation` takes.
-        side = card.get("recipe", {}).get("image_size", 64)
-        examples = zip(*segmentation_scenes(_SCENES, (side, side), classes, seed=1), strict=True)
-    else:
-        examples = segmented_pictures(source).examples
-    scores = evaluate_segmentation(model, examples, classes)
+    side = card.get("recipe", {}).get("image_size", 64)
+    # Other scenes than those that `train segmentation` takes.
+    examples = segmented_pictures(source, scene_side=side, seed=1).examples
+    scores = evaluate_segmentation(model, examples, model.output_shape[-1])
     return {test: {"mean_iou": scores.mean_iou, "pixel_accuracy": scores.pixel_accuracy}}
 
 
@@ -181,7 +176,7 @@ FIGURES = {
     ),
     "segmentation": Scoring(
         "mean intersection over union of the classes that occur, over all pixels that have one",
-        "a folder with images, masks and classes.txt, an .npz file with x and y, or scenes",
+        "a folder with images, masks and classes.txt, an .npz file with x and y, or scenes:COUNT",
         _segmentation,
     ),
     "sensing": Scoring(

@@ -100,7 +100,7 @@ def test_pictures_and_masks_are_cut_alike():
     """A picture that is its own mask."""
     mask = np.kron(np.random.default_rng(0).integers(0, 4, (6, 8)), np.ones((8, 8))).astype("uint8")
     image = np.repeat(20 * mask[..., None], 3, axis=-1)
-    sampler = SegmentationSampler([(image, mask)], 4, 32, 12)
+    sampler = SegmentationSampler([(image, mask)], 4, 32, 40)
     x, y = sampler.batch(1)
     assert x.dtype == np.float32 and y.dtype == np.int32
     known = y != IGNORED
