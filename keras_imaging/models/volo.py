@@ -290,6 +290,45 @@ class VOLO(Classifier):
             raise ValueError("Expected a model with a head. Received head=None.")
         return self._changed(classes=classes)
 
+    def with_head(self, head: str | None) -> "VOLO":
+        """The same network with less of a head: for phones, or as the base of another one.
+
+        Without the classifier of tokens the logits are others: it saves `classes` multiplications
+        for every channel of every token, and costs some accuracy.
+
+        Args:
+            head: `"token"` of a network with `"dense"`, or None of either.
+
+        Raises:
+            ValueError: if the network has not all layers that the other has.
+
+        Example:
+            >>> model = VOLO.from_preset("volo_small_32", weights=None, classes=10)
+            >>> model.count_params() - model.with_head("token").count_params()
+            970
+        """
+        own = self._config["head"]
+        if (own, head) not in (("dense", "token"), ("dense", None), ("token", None)):
+            raise ValueError(
+                "Expected 'token' for a network with head='dense', or None. Received: "
+                f"head={head!r} for one with head={own!r}"
+            )
+        return self._changed(head=head)
+
+    def edge_form(
+        self,
+        input_shape: tuple | dict | None = None,
+        expand_groups: bool = True,
+        head: str | None = "dense",
+    ) -> "VOLO":
+        """The network itself; where it is asked for, without its classifier of tokens.
+
+        Args:
+            input_shape, expand_groups: see `PretrainedModel`.
+            head: `"token"` for a smaller network that answers otherwise, see `with_head`.
+        """
+        return self if head == "dense" else self.with_head(head)
+
     def _changed(self, **arguments):
         """A network with some arguments changed and the weights that fit it."""
         new = type(self)(**{**self.get_config(), **arguments})
