@@ -1,8 +1,9 @@
-"""Decode, enlarge and encode picture files inside a TensorFlow graph."""
+"""Decode, enlarge or segment, and encode picture files inside a TensorFlow graph."""
 
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_imaging.inference.flatness import flat_errors, node_colours, offset, places
@@ -77,15 +78,59 @@ def encoded_pictures(model: keras.Model) -> Callable[[tf.Tensor], dict[str, tf.T
         pixels = tf.floor(tf.clip_by_value(result, 0.0, 1.0) * 255.0 + 0.5)
         return tf.io.encode_png(tf.cast(pixels, "uint8"))
 
-    def function(image_bytes):
-        # One by one: pictures of a batch differ in size.
+    return _of_each(enlarge)
+
+
+def encoded_masks(model: keras.Model) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """A function from a batch of PNG or JPEG files to a batch of PNG files of class numbers.
+
+    Pictures of any size are given whole to a network of any size, its border repeated up to a
+    multiple of the coarsest stride; for one of a fixed size they are resized, and its logits back.
+
+    Args:
+        model: a segmentation network of 3 channels, whose `prepare` scales each channel.
+    """
+    ends = [model.prepare(np.full((1, 1, 3), value, "uint8")) for value in (0, 255)]
+    scale, shift = (ends[1] - ends[0]) / 255, ends[0]
+    fixed, unit = model.input_shape[1:3], model.unit
+
+    def segment(file):
+        image = tf.cast(_decode(file), "float32")
+        image = tf.cond(
+            tf.shape(image)[-1] >= 3,
+            lambda: _any_channels(image[..., :3]),
+            lambda: _any_channels(tf.repeat(image[..., :1], 3, axis=-1)),
+        )
+        image = tf.ensure_shape(image, (None, None, 3))
+        height, width = tf.unstack(tf.shape(image)[:2])
+        if None in fixed:
+            for axis, side in enumerate((height, width)):
+                places = tf.range((side + unit - 1) // unit * unit)
+                image = tf.gather(image, tf.minimum(places, side - 1), axis=axis)
+        else:
+            image = tf.image.resize(image, fixed, antialias=True)
+        logits = model((image * scale + shift)[None], training=False)
+        if None in fixed:
+            logits = logits[:, :height, :width]
+        else:
+            logits = tf.image.resize(logits, (height, width))
+        classes = tf.cast(tf.argmax(logits[0], axis=-1), "uint8")
+        return tf.io.encode_png(classes[..., None])
+
+    return _of_each(segment)
+
+
+def _of_each(function):
+    """From files to files, one by one: pictures of a batch differ in size."""
+
+    def of_batch(image_bytes):
         return {
             "image_bytes": tf.map_fn(
-                enlarge, image_bytes, fn_output_signature=tf.TensorSpec((), tf.string)
+                function, image_bytes, fn_output_signature=tf.TensorSpec((), tf.string)
             )
         }
 
-    return function
+    return of_batch
 
 
 def _any_channels(image):

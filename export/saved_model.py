@@ -9,12 +9,19 @@ import numpy as np
 import tensorflow as tf
 
 from keras_imaging.data.images import sample_image
+from keras_imaging.data.picture_parts import fitted
 from keras_imaging.export.encoded_classes import encoded_classes
 from keras_imaging.export.inputs import call, input_shapes, joined, noise, signature
-from keras_imaging.export.pictures import encoded_pictures
-from keras_imaging.export.samples import classifies, enlarges, fit_batch, sample_inputs
+from keras_imaging.export.pictures import encoded_masks, encoded_pictures
+from keras_imaging.export.samples import (
+    classifies,
+    enlarges,
+    fit_batch,
+    sample_inputs,
+    segments,
+)
 from keras_imaging.export.source import resolve_model
-from keras_imaging.inference import upscale
+from keras_imaging.inference import segment, upscale
 from keras_imaging.inference.classification import classify
 from keras_imaging.models import card_of
 from keras_imaging.models.pretrained import PretrainedModel
@@ -24,6 +31,8 @@ ENCODED = "encoded"
 # Of the largest output; kernels of other sizes sum in another order.
 _TOLERANCE = 1e-4
 _PROBABILITY_TOLERANCE = 0.02
+# Of the pixels: where two classes are as likely.
+_OTHER_CLASS = 1e-3
 
 
 def to_saved_model(
@@ -44,6 +53,8 @@ def to_saved_model(
     - `encoded`, of super-resolution networks: PNG or JPEG files in, PNG files of 8 bits out, both
       as `image_bytes`, a batch of strings. Colours are treated as `inference.upscale` does: a luma
       network enlarges luma, and bicubic interpolation chroma and alpha.
+    - `encoded`, of segmenters: PNG or JPEG files in, PNG files of class numbers out; a network of a
+      fixed size sees pictures resized.
     - `encoded`, of classifiers: PNG or JPEG files in; out `classes`, `names` and `probabilities` of
       the five likeliest, of the middle that `keras-imaging classify` looks at, too.
 
@@ -150,6 +161,8 @@ def _write(model, folder, classes=None):
     encoded = None
     if enlarges(model):
         encoded = encoded_pictures(model)
+    elif segments(model):
+        encoded = encoded_masks(model)
     elif classes is not None:
         encoded = encoded_classes(model, *classes)
     if encoded is not None:
@@ -183,6 +196,8 @@ def _check(model, folder, classes=None):
     if enlarges(model):
         picture = np.random.default_rng(0).random((*next(iter(batch.values())).shape[1:3], 3))
         _check_encoded(model, loaded, np.uint8(255 * picture))
+    if segments(model):
+        _check_masks(model, loaded)
     if classes is not None:
         _check_classes(model, loaded, *classes)
 
@@ -231,4 +246,18 @@ def _check_classes(model, loaded, image_size, crop, class_names):
         raise ValueError(
             "The SavedModel does not classify pictures as `inference.classify` does: a probability "
             f"differs by {error:.2g}. Expected at most {_PROBABILITY_TOLERANCE}"
+        )
+
+
+def _check_masks(model, loaded):
+    sides = [side or own for side, own in zip(model.input_shape[1:3], (70, 93), strict=True)]
+    picture = fitted(sample_image(), (*sides, 3))
+    files = tf.io.encode_png(picture)[None]
+    result = loaded.signatures[ENCODED](image_bytes=files)["image_bytes"][0]
+    result = tf.io.decode_png(result).numpy()[..., 0]
+    other = (result != segment(model, picture, tile=None)).mean()
+    if other > _OTHER_CLASS:
+        raise ValueError(
+            "The SavedModel does not segment pictures as `inference.segment` does: "
+            f"{other:.2%} of the pixels differ. Expected at most {_OTHER_CLASS:.2%}"
         )

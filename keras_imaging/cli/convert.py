@@ -37,8 +37,9 @@ def convert(
 ) -> None:
     """Convert published weights; of another number of classes, the network gets as many.
 
-    Reads ResNet-RS of timm and of Keras 2, FFC-ResNet, LaMa, IMDN and Video Seal of PyTorch, and
-    IDN of Caffe. Writes the weights and, beside a .weights.h5 file, its card.
+    Reads ResNet-RS of timm and of Keras 2, VOLO of its authors and of timm, FFC-ResNet, LaMa, IMDN
+    and Video Seal of PyTorch, and IDN of Caffe. Writes the weights and, beside a .weights.h5 file,
+    its card.
     """
     if not str(out).endswith((_WEIGHTS, ".keras")):
         raise ValueError(f"--out must end with {_WEIGHTS} or .keras. Received: {str(out)!r}")

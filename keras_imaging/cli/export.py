@@ -35,6 +35,7 @@ class Quantization(enum.StrEnum):
     DYNAMIC = "dynamic"
     INT8 = "int8"
     INT16X8 = "int16x8"
+    INT8_ISLANDS = "int8_islands"
     INT8_SPATIAL = "int8_spatial"
 
 
@@ -93,7 +94,7 @@ def export(
         _refuse(quantization=quantization, height=height, width=width, calibration=calibration)
         _refuse(preprocessing=asked)
     if calibration is not None and not (quantization and quantization.value.startswith("int")):
-        raise ValueError("--calibration is for --quantization int8, int16x8 or int8_spatial.")
+        raise ValueError("--calibration is for --quantization int8, int16x8 or int8_islands.")
     skipped = []
     weights = weights or _DEFAULT
     check_weights(weights)

@@ -72,6 +72,7 @@ from keras_imaging.layers.unfolded import (
     PrimalDualStart,
 )
 from keras_imaging.layers.upsample import SubPixelUpsample, TransposedUpsample
+from keras_imaging.layers.upsample_like import UpsampleLike
 from keras_imaging.layers.video_max_pooling import VideoMaxPooling
 
 __all__ = [
@@ -143,5 +144,6 @@ __all__ = [
     "SupportSelectionThreshold",
     "TransformerBlock",
     "TransposedUpsample",
+    "UpsampleLike",
     "VideoMaxPooling",
 ]

@@ -21,6 +21,8 @@ class Attention(keras.layers.Layer):
 
     # Of the inputs: 4 for maps, 3 for sequences.
     rank = 4
+    # Of many tokens each weight is less than a 256th.
+    float_operators = ("Softmax",)
 
     def __init__(
         self,

@@ -59,6 +59,9 @@ class PretrainedModel(keras.Model):
     # Names of the layers that are trained anew for other classes: `--train head`.
     head: ClassVar[tuple[str, ...]] = ()
 
+    # Names of the layers that a file of 8 bits leaves in float, beside those whose class says so.
+    float_layers: ClassVar[tuple[str, ...]] = ()
+
     def __init__(self, inputs, outputs, config: dict, weights: str | None, name=None):
         super().__init__(inputs=inputs, outputs=outputs, name=name)
         self._config = config

@@ -58,7 +58,8 @@ def check_run(out: pathlib.Path, *sources: str | pathlib.Path | None) -> None:
 
 def name_of(source: str | pathlib.Path) -> str:
     """What a card says of a source of data."""
-    return source if str(source).startswith(STREAMS) else pathlib.Path(source).resolve().name
+    named = str(source).startswith((*STREAMS, "scenes:"))
+    return str(source) if named else pathlib.Path(source).resolve().name
 
 
 def notes_of(data_licence: str | None, **further) -> dict:
