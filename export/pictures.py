@@ -1,4 +1,4 @@
-"""Decode, enlarge and encode picture files inside a TensorFlow graph."""
+"""Decode, enlarge or denoise, and encode picture files inside a TensorFlow graph."""
 
 from collections.abc import Callable
 
@@ -77,15 +77,58 @@ def encoded_pictures(model: keras.Model) -> Callable[[tf.Tensor], dict[str, tf.T
         pixels = tf.floor(tf.clip_by_value(result, 0.0, 1.0) * 255.0 + 0.5)
         return tf.io.encode_png(tf.cast(pixels, "uint8"))
 
-    def function(image_bytes):
+    return _of_files(enlarge)
+
+
+def denoised_pictures(model: keras.Model) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """A function from a batch of PNG or JPEG files to a batch of PNG files without noise.
+
+    Colours are treated as `inference.denoise` does: one by one by a network of one channel.
+
+    Args:
+        model: a denoiser of 1 or 3 channels.
+    """
+
+    def network(image):
+        """Of the channels of a picture."""
+        if model.input_shape[-1] == 1:
+            planes = tf.transpose(image, (2, 0, 1))[..., None]
+            return tf.transpose(model(planes, training=False)[..., 0], (1, 2, 0))
+        grey = tf.shape(image)[-1] == 1
+        shown = tf.ensure_shape(
+            tf.cond(grey, lambda: tf.repeat(image, 3, -1), lambda: image), (None, None, 3)
+        )
+        result = model(shown[None], training=False)[0]
+        return tf.cond(
+            grey,
+            lambda: _any_channels(tf.reduce_mean(result, -1, keepdims=True)),
+            lambda: _any_channels(result),
+        )
+
+    def denoise(file):
+        image = tf.cast(_decode(file), "float32") / 255.0
+        channels = tf.shape(image)[-1]
+        # Alpha, which comes last and makes their number even, stays.
+        colours = channels - 1 + channels % 2
+        result = tf.concat([network(image[..., :colours]), image[..., colours:]], -1)
+        pixels = tf.floor(tf.clip_by_value(result, 0.0, 1.0) * 255.0 + 0.5)
+        return tf.io.encode_png(tf.cast(pixels, "uint8"))
+
+    return _of_files(denoise)
+
+
+def _of_files(function):
+    """A function of one file as a function of a batch of files."""
+
+    def batched(image_bytes):
         # One by one: pictures of a batch differ in size.
         return {
             "image_bytes": tf.map_fn(
-                enlarge, image_bytes, fn_output_signature=tf.TensorSpec((), tf.string)
+                function, image_bytes, fn_output_signature=tf.TensorSpec((), tf.string)
             )
         }
 
-    return function
+    return batched
 
 
 def _any_channels(image):

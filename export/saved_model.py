@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_imaging.export.inputs import call, input_shapes, joined, noise, signature
-from keras_imaging.export.pictures import encoded_pictures
+from keras_imaging.export.pictures import denoised_pictures, encoded_pictures
 from keras_imaging.export.samples import enlarges, fit_batch, sample_inputs
 from keras_imaging.export.source import resolve_model
-from keras_imaging.inference import upscale
+from keras_imaging.inference import denoise, upscale
 
 ENCODED = "encoded"
 
@@ -29,10 +29,11 @@ def to_saved_model(
 
     - `serving_default`: float batches in, under the names of the model's inputs, and float batches
       out, `output_0`, `output_1`, ... for the model's outputs.
-    - `encoded`, of super-resolution networks: PNG or JPEG files in, PNG files of 8 bits out, both
-      as `image_bytes`, a batch of strings. Colours are treated as `inference.upscale` does: a luma
-      network enlarges luma, and bicubic interpolation chroma and alpha. EXIF orientation is not
-      applied, and PNGs of 16 bits are read with 8.
+    - `encoded`, of super-resolution networks and denoisers: PNG or JPEG files in, PNG files of 8
+      bits out, both as `image_bytes`, a batch of strings. Colours are treated as
+      `inference.upscale` does: a luma network enlarges luma, and bicubic interpolation chroma and
+      alpha; or as `inference.denoise` does. EXIF orientation is not applied, and PNGs of 16 bits
+      are read with 8.
 
     Before the folder stands at `path` it has been loaded again and compared with the model. What
     stood at `path` is untouched if anything fails.
@@ -100,6 +101,16 @@ def signatures(path: str | pathlib.Path) -> dict[str, dict[str, list[str]]]:
     }
 
 
+def takes_files(model: keras.Model) -> bool:
+    """Whether there is a signature of picture files in and out.
+
+    Args:
+        model: any.
+    """
+    denoises = getattr(model, "task", None) == "denoising" and model.input_shape[-1] in (1, 3)
+    return enlarges(model) or denoises
+
+
 def enumerate_outputs(outputs) -> list[tuple[str, object]]:
     """The outputs of a model with the names that they have in files."""
     return [(f"output_{k}", output) for k, output in enumerate(keras.tree.flatten(outputs))]
@@ -114,10 +125,10 @@ def _write(model, folder):
         lambda inputs: dict(enumerate_outputs(model(inputs, training=False))),
         input_signature=[signature(model, input_shapes(model), batch_size=None)],
     )
-    if enlarges(model):
+    if takes_files(model):
         archive.add_endpoint(
             ENCODED,
-            encoded_pictures(model),
+            encoded_pictures(model) if enlarges(model) else denoised_pictures(model),
             input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")],
         )
     archive.write_out(folder, verbose=False)
@@ -146,7 +157,7 @@ def _check(model, folder):
             "The SavedModel does not compute what the model computes: the largest error is "
             f"{error:.2g} of the largest output. Expected at most {_TOLERANCE}"
         )
-    if enlarges(model):
+    if takes_files(model):
         picture = np.random.default_rng(0).random((*next(iter(batch.values())).shape[1:3], 3))
         _check_encoded(model, loaded, np.uint8(255 * picture))
 
@@ -155,10 +166,11 @@ def _check_encoded(model, loaded, picture):
     files = tf.io.encode_png(picture)[None]
     result = loaded.signatures[ENCODED](image_bytes=files)["image_bytes"][0]
     result = tf.io.decode_png(result).numpy().astype(int)
-    error = np.abs(result - upscale(model, picture, tile=None)).max()
+    own = upscale if enlarges(model) else denoise
+    error = np.abs(result - own(model, picture, tile=None)).max()
     # Values that lie on the border between two levels may be rounded either way.
     if error > 1:
         raise ValueError(
-            "The SavedModel does not enlarge pictures as `inference.upscale` does: they differ by "
-            f"{error} of 255 levels. Expected at most 1"
+            f"The SavedModel does not treat pictures as `inference.{own.__name__}` does: they "
+            f"differ by {error} of 255 levels. Expected at most 1"
         )
