@@ -44,9 +44,9 @@ class PlugAndPlay(PretrainedModel):
         name: name of the model.
 
     Input shape:
-        a dictionary: `{"image": (batch, height, width, channels), "known": (batch, height, width,
-        1)}`, 1 where a pixel is known; `{"counts": ...}` of photons; `{"ones": ...}`, sensors that
-        fired; or `{"kspace": (batch, height, width, 2), "mask": (batch, height, width)}`.
+        `{"image": (batch, height, width, channels), "known": (batch, height, width, 1)}`, 1 where a
+        pixel is known; counts of photons, or of sensors that fired, `(batch, height, width,
+        channels)`; or `{"kspace": (batch, height, width, 2), "mask": (batch, height, width)}`.
     Output shape:
         `(batch, height, width, channels)`.
 
@@ -135,7 +135,9 @@ class PlugAndPlay(PretrainedModel):
             "input_shape": list(shape),
             "dtype": policy.name,
         }
-        super().__init__(inputs, outputs, config, weights, name or "plug_and_play")
+        # Of one tensor that itself, as of all networks.
+        given = inputs if len(inputs) > 1 else next(iter(inputs.values()))
+        super().__init__(given, outputs, config, weights, name or "plug_and_play")
 
     @property
     def denoiser(self) -> keras.Model:
@@ -200,6 +202,8 @@ class PlugAndPlay(PretrainedModel):
     def check_inputs(self, inputs) -> None:
         """Raise ValueError unless all inputs are there, float, and of as many axes as they have."""
         expected = {tensor.name: len(tensor.shape) for tensor in self.inputs}
+        if len(expected) == 1 and not isinstance(inputs, dict):
+            inputs = dict.fromkeys(expected, inputs)
         if not isinstance(inputs, dict) or set(inputs) != set(expected):
             raise ValueError(
                 f"PlugAndPlay expected the inputs {list(expected)} by name. Received: "

@@ -8,6 +8,7 @@ mu is never above and L never below the true one, so that what is concluded from
 infinity say nothing.
 """
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -264,22 +265,30 @@ def tikhonov(f: DataTerm, weight: float, centre: Tensor | float = 0.0) -> DataTe
 
 def _finite(values, name):
     """The values as a float tensor, checked where they are known."""
-    try:
-        array = ops.convert_to_numpy(values)
-    except Exception:  # of a function that is being compiled; each backend has its own
-        return values
-    if not np.isfinite(array).all():
+    array = _known(values)
+    if array is not None and not np.isfinite(array).all():
         raise ValueError(f"`{name}` holds values that are NaN or infinite.")
-    array = array if array.dtype.kind in "fc" else array.astype("float32")
-    return ops.convert_to_tensor(array)
+    if not ops.is_tensor(values):
+        values = ops.convert_to_tensor(
+            array if array.dtype.kind in "fc" else array.astype("float32")
+        )
+    kind = keras.backend.standardize_dtype(values.dtype)
+    return values if "float" in kind or "complex" in kind else ops.cast(values, "float32")
 
 
 def _check_limits(values, name, low, high=np.inf):
     """Raise ValueError if values, where they are known, are outside low ... high."""
-    try:
-        array = ops.convert_to_numpy(values)
-    except Exception:  # of a function that is being compiled; each backend has its own
+    array = _known(values)
+    if array is None:
         return
     if array.min(initial=low) < low or array.max(initial=low) > high:
         limits = "must not be negative" if np.isinf(high) else f"must be in {low} ... {high}"
         raise ValueError(f"`{name}` {limits}. Received values {array.min()} ... {array.max()}.")
+
+
+def _known(values):
+    """As an array; None in a function that is being compiled."""
+    try:
+        return ops.convert_to_numpy(values)
+    except Exception:  # each backend has its own
+        return None
