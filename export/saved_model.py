@@ -16,12 +16,20 @@ from keras_imaging.inference import upscale
 
 ENCODED = "encoded"
 
+# Of one picture; 6000 x 4000 of them.
+MAX_PIXELS = 24_000_000
+
+# The picture that `encoded` is checked with has no more.
+_CHECKED_PIXELS = 10_000
+
 # Of the largest output; kernels of other sizes sum in another order.
 _TOLERANCE = 1e-4
 
 
 def to_saved_model(
-    model: keras.Model | str | pathlib.Path, path: str | pathlib.Path
+    model: keras.Model | str | pathlib.Path,
+    path: str | pathlib.Path,
+    max_pixels: int = MAX_PIXELS,
 ) -> pathlib.Path:
     """Write a model as a SavedModel folder, and prove that it is right.
 
@@ -29,10 +37,10 @@ def to_saved_model(
 
     - `serving_default`: float batches in, under the names of the model's inputs, and float batches
       out, `output_0`, `output_1`, ... for the model's outputs.
-    - `encoded`, of super-resolution networks: PNG or JPEG files in, PNG files of 8 bits out, both
-      as `image_bytes`, a batch of strings. Colours are treated as `inference.upscale` does: a luma
-      network enlarges luma, and bicubic interpolation chroma and alpha. EXIF orientation is not
-      applied, and PNGs of 16 bits are read with 8.
+    - `encoded`, of super-resolution networks: PNG or JPEG files in, PNG files of the same depth
+      out, both as `image_bytes`, a batch of strings. Colours are treated as `inference.upscale`
+      does, tile by tile: a luma network enlarges luma, and bicubic interpolation chroma and alpha.
+      EXIF orientation is applied. Colour profiles and other metadata are not carried over.
 
     Before the folder stands at `path` it has been loaded again and compared with the model. What
     stood at `path` is untouched if anything fails.
@@ -41,13 +49,14 @@ def to_saved_model(
         model: a Keras model, the name of a preset such as `"rdidn_x2"`, or the path of a `.keras`
             file.
         path: the folder to write; a SavedModel that stands there is replaced.
+        max_pixels: of a picture that `encoded` takes; larger ones are refused by their header.
 
     Returns:
         `path`.
 
     Raises:
-        ValueError: if something else than a SavedModel stands at `path`, or the folder does not
-            compute what the model computes.
+        ValueError: if something else than a SavedModel stands at `path`, `max_pixels` is below
+            10,000, or the folder does not compute what the model computes.
         OSError: if it cannot be written.
 
     Example:
@@ -55,6 +64,10 @@ def to_saved_model(
         >>> loaded = tf.saved_model.load("served")
         >>> loaded.signatures["encoded"](image_bytes=tf.constant([png]))["image_bytes"]
     """
+    if max_pixels < _CHECKED_PIXELS:
+        raise ValueError(
+            f"`max_pixels` must be at least {_CHECKED_PIXELS}. Received: max_pixels={max_pixels}"
+        )
     path = pathlib.Path(path)
     if path.exists() and not (path / "saved_model.pb").is_file():
         raise ValueError(f"{str(path)!r} is not a SavedModel; it is not replaced.")
@@ -63,7 +76,7 @@ def to_saved_model(
     model = resolve_model(model)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder:
         partial = pathlib.Path(folder) / "new"
-        _write(model, partial)
+        _write(model, partial, max_pixels)
         _check(model, partial)
         _swap(partial, path, pathlib.Path(folder) / "old")
     return path
@@ -105,7 +118,7 @@ def enumerate_outputs(outputs) -> list[tuple[str, object]]:
     return [(f"output_{k}", output) for k, output in enumerate(keras.tree.flatten(outputs))]
 
 
-def _write(model, folder):
+def _write(model, folder, max_pixels):
     # `tf.saved_model.save` with signatures loses the weights of Keras 3 models without an error.
     archive = keras.export.ExportArchive()
     archive.track(model)
@@ -117,7 +130,7 @@ def _write(model, folder):
     if enlarges(model):
         archive.add_endpoint(
             ENCODED,
-            encoded_pictures(model),
+            encoded_pictures(model, max_pixels),
             input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")],
         )
     archive.write_out(folder, verbose=False)
