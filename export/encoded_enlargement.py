@@ -51,7 +51,7 @@ def enlarged_files(
         picture, levels = decode(file, max_pixels)
         channels = tf.shape(picture)[-1]
         size = tf.unstack(tf.shape(picture)[:2])
-        pieces = [_pieces(length, fixed) for length, fixed in zip(size, model.input_shape[1:3])]
+        rows, columns = map(_pieces, size, model.input_shape[1:3])
         network_at = _flat(model, batched, size, *_limits(picture, network_input))
 
         def tile(row, column):
