@@ -74,7 +74,7 @@ def to_litert(
             activations that the runtime quantizes), `"int8"` (weights by channel, and activations),
             `"int16x8"` (int8 weights, int16 activations), or `"int8_islands"`: int8, but float
             activations and float16 weights in what layers and models say 8 bits do not do for
-            (spectral transforms, normalizations of tokens, softmax, classifiers of tokens), and
+            (spectral transforms; of transformers all but the dense layers inside blocks), and
             float activations where 8 bits keep less than 36 dB on the calibration data.
             `"int8_spatial"` is its older name.
         input_shape: `(height, width, channels)` or whatever the shape of the input is, without
