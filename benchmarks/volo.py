@@ -3,10 +3,13 @@
     python benchmarks/volo.py layer --threads 1 --rounds 9 --out volo_layer.json
     python benchmarks/volo.py whole --threads 1 --batch 1 --out volo_whole.json
     python benchmarks/volo.py equality --out volo_equality.json
+    python benchmarks/volo.py phone --rounds 5 --out volo_phone.json
 
 `layer`: 28 x 28 tokens of 192 channels, 6 heads, as in D1, with its dense layers alone as the
 floor; forward, and forward and backward. `whole`: D1 at 224 pixels, and its LiteRT files.
-`equality`: D1 and D4 with random weights, at several sizes, one after another.
+`equality`: D1 and D4 with random weights, at several sizes, one after another. `phone`: D1 at 224
+pixels with random weights (`--preset` takes another), as LiteRT files of every mode: their sizes,
+parts of the delegate, signal over error of the logits, and processor time.
 
 Speed: each contestant lives in a process of its own, rounds go through all of them in turn; what is
 told is the ratio of processor times. Needs the extras `export` and `parity`, and timm.
@@ -203,12 +206,63 @@ def compare(out):
         out.write_text(json.dumps(report, indent=2) + "\n")
 
 
+def phone(args):
+    import pathlib
+    import statistics
+    import tempfile
+    import time
+
+    import keras
+
+    from keras_imaging.export import litert
+    from keras_imaging.export.runtime import LiteRTModel
+    from keras_imaging.models import VOLO
+
+    # All files are wanted, however far one is from Keras.
+    litert._QUANTIZED_TOLERANCE = dict.fromkeys(litert._QUANTIZED_TOLERANCE, float("inf"))
+    keras.utils.set_random_seed(0)
+    model = VOLO.from_preset(args.preset, weights=None)
+    pictures = [sample["image"] for sample in model.sample_inputs()]
+    expected = np.concatenate([np.asarray(model(x, training=False)) for x in pictures])
+    results = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for mode in (None, "float16", "dynamic", "int8", "int8_islands"):
+            path = pathlib.Path(folder) / f"{mode or 'float'}.tflite"
+            litert.to_litert(model, path, mode)
+            file = LiteRTModel(path, args.threads)
+            given = np.concatenate([file(x) for x in pictures])
+            times = []
+            for _ in range(args.rounds):
+                start = time.process_time()
+                file(pictures[0])
+                times.append(time.process_time() - start)
+            error = given - expected
+            parts, left = file.partitions()
+            results[path.stem] = {
+                "megabytes": round(path.stat().st_size / 1e6, 2),
+                "snr_db": round(float(10 * np.log10(np.mean(expected**2) / np.mean(error**2))), 1),
+                "largest_error": float(np.abs(error).max()),
+                "processor_ms": round(1000 * statistics.median(times), 2),
+                "delegate_parts": parts,
+                "left_out": left,
+            }
+            print(f"{path.stem:45s}", results[path.stem], flush=True)
+    if args.out:
+        command = f"python benchmarks/volo.py phone --preset {args.preset} --rounds {args.rounds}"
+        report = {"command": command, "threads": args.threads, "results": results}
+        args.out.write_text(json.dumps(report, indent=2) + "\n")
+
+
 def main():
-    parser = contest.make_parser(__doc__, [*TASKS, "equality"], 1)
+    parser = contest.make_parser(__doc__, [*TASKS, "equality", "phone"], 1)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--preset", default="volo_d1")
     args = parser.parse_args()
     if args.task == "equality":
         compare(args.out)
+        return
+    if args.task == "phone":
+        phone(args)
         return
     files = export_files if args.task == "whole" else None
     notes = {"threads": args.threads, "batch": args.batch}

@@ -86,8 +86,8 @@ def to_litert(
             layers that say so, as those of MR networks do, stay in float), `"int8"` (weights by
             channel, and activations), `"int16x8"` (int8 weights, int16 activations), or
             `"int8_islands"`: int8, but float activations and float16 weights in what layers and
-            models say 8 bits do not do for (spectral transforms, normalizations of tokens, softmax,
-            classifiers of tokens), and float activations where 8 bits keep less than 36 dB on the
+            models say 8 bits do not do for (spectral transforms; of transformers all but the dense
+            layers inside blocks), and float activations where 8 bits keep less than 36 dB on the
             calibration data. `"int8_spatial"` is its older name.
         input_shape: `(height, width, channels)` or whatever the shape of the input is, without
             batch; a dictionary by name for several inputs; None keeps the model's own.

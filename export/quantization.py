@@ -48,7 +48,8 @@ class FloatParts(NamedTuple):
     Attributes:
         layers: names of layers that stay in float: `stays_float` of their class, `float_layers` of
             the model, and normalizations of single tokens.
-        operators: names of layers and of operators in them: `float_operators` of a class.
+        operators: names of layers and regular expressions of operators in them, not in the layers
+            in them: `float_operators` of a class.
         clipped: names of layers and of layers in them whose outputs have few values far above all
             others, which are cut: `clipped_layers` of a class.
         products: names of layers whose products with matrices stay in float where other weights are
@@ -219,7 +220,8 @@ def _recipe(quantization, parts, coarse):
             # Rules of one expression replace each other.
             rules += [_left("*", inside), _int8_weights(f"({inside})")]
         for outer, operator in parts.operators:
-            path = rf"{_path_of([outer])}{re.escape(operator)}(_\d+)?(;|$)"
+            # Of an operator that stands for several, the first says where it is.
+            path = rf"^([^;]*/)?{re.escape(outer)}(_\d+)*/{operator}(;|$)"
             rules.append(_left("*", path))
         if parts.layers:
             whole = _path_of(parts.layers)
