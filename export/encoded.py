@@ -60,7 +60,7 @@ def encoded(
     return None
 
 
-def check_encoded(model: keras.Model, function: Callable, crop: Crop | None = None) -> None:
+def check_encoded(model: keras.Model, function: Callable, crop: Crop | None = None) -> np.ndarray:
     """Compare the signature with what the library makes of a picture.
 
     Args:
@@ -68,15 +68,26 @@ def check_encoded(model: keras.Model, function: Callable, crop: Crop | None = No
         function: the signature of the loaded SavedModel.
         crop: of classifiers.
 
+    Returns:
+        The picture's file, a batch of one.
+
     Raises:
         ValueError: if they differ.
     """
     sides = [side or own for side, own in zip(model.input_shape[1:3], _SIDES, strict=True)]
-    picture = fitted(sample_image(), (*sides, 3))
+    picture = sample_image()
+    if not classifies(model):
+        picture = fitted(picture, (*sides, 3))
+    elif crop.crop == "padded":
+        picture = np.ascontiguousarray(picture[: crop.image_size, : crop.image_size])
+    files = np.array([tf.io.encode_png(picture).numpy()], object)
+    result = function(image_bytes=tf.constant(files))
     if classifies(model):
-        _check_classes(model, function, *crop)
-    elif segments(model):
-        other = np.mean(_picture(function, picture)[..., 0] != segment(model, picture, tile=None))
+        _check_classes(model, result, picture, *crop)
+        return files
+    result = tf.io.decode_png(result["image_bytes"][0]).numpy().astype(int)
+    if segments(model):
+        other = np.mean(result[..., 0] != segment(model, picture, tile=None))
         if other > _OTHER_CLASS:
             raise ValueError(
                 "The SavedModel does not segment pictures as `inference.segment` does: "
@@ -84,25 +95,17 @@ def check_encoded(model: keras.Model, function: Callable, crop: Crop | None = No
             )
     else:
         own = upscale if enlarges(model) else denoise
-        error = np.abs(_picture(function, picture) - own(model, picture, tile=None)).max()
+        error = np.abs(result - own(model, picture, tile=None)).max()
         # Values that lie on the border between two levels may be rounded either way.
         if error > 1:
             raise ValueError(
                 f"The SavedModel does not treat pictures as `inference.{own.__name__}` does: they "
                 f"differ by {error} of 255 levels. Expected at most 1"
             )
+    return files
 
 
-def _picture(function, picture):
-    result = function(image_bytes=tf.io.encode_png(picture)[None])["image_bytes"][0]
-    return tf.io.decode_png(result).numpy().astype(int)
-
-
-def _check_classes(model, function, image_size, crop, class_names):
-    picture = sample_image()
-    if crop == "padded":
-        picture = np.ascontiguousarray(picture[:image_size, :image_size])
-    result = function(image_bytes=tf.io.encode_png(picture)[None])
+def _check_classes(model, result, picture, image_size, crop, class_names):
     labels, found = (result[name].numpy()[0] for name in ("classes", "probabilities"))
     classes = model.output_shape[-1]
     (guesses,) = classify([picture], model, image_size, crop, class_names, top=classes)

@@ -12,6 +12,7 @@ from keras_imaging.export.encoded import ENCODED, Crop, check_encoded, encoded
 from keras_imaging.export.inputs import call, input_shapes, joined, noise, signature
 from keras_imaging.export.samples import classifies, fit_batch, sample_inputs
 from keras_imaging.export.source import resolve_model
+from keras_imaging.export.warmup import write_warmup
 from keras_imaging.models import card_of
 from keras_imaging.models.pretrained import PretrainedModel
 
@@ -48,7 +49,8 @@ def to_saved_model(
       classify` looks at, too. EXIF orientation is applied; colour profiles and other metadata are
       not carried over.
 
-    Before the folder stands at `path` it has been loaded again and compared with the model. What
+    `assets.extra` holds a request of each, by which TensorFlow Serving warms up. Before the folder
+    stands at `path` it has been loaded again and compared with the model. What
     stood at `path` is untouched if anything fails.
 
     Args:
@@ -95,7 +97,7 @@ def to_saved_model(
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder:
         partial = pathlib.Path(folder) / "new"
         _write(model, partial, takes_files)
-        _check(model, partial, seen)
+        write_warmup(partial, _check(model, partial, seen))
         _swap(partial, path, pathlib.Path(folder) / "old")
     return path
 
@@ -166,6 +168,7 @@ def _further(model):
 
 
 def _check(model, folder, seen):
+    """Compare every signature with the model; what it was asked, a small request of each."""
     loaded = tf.saved_model.load(folder)
     shapes = input_shapes(model)
     samples = sample_inputs(model, shapes) or [noise(shapes)]
@@ -176,12 +179,18 @@ def _check(model, folder, seen):
     # Two rows: the batch must be free.
     batch = joined([samples[0], samples[-1]])
     _compare(loaded, "serving_default", batch, call(model, batch))
+    asked = {"serving_default": batch}
     for name, (shapes, run) in _further(model).items():
         other = joined([noise(shapes)] * 2)
         outputs = [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(run(other))]
         _compare(loaded, name, other, outputs)
+        asked[name] = other
     if ENCODED in loaded.signatures:
-        check_encoded(model, loaded.signatures[ENCODED], seen)
+        files = check_encoded(model, loaded.signatures[ENCODED], seen)
+        asked[ENCODED] = {"image_bytes": files}
+    return {
+        name: {key: value[:1] for key, value in inputs.items()} for name, inputs in asked.items()
+    }
 
 
 def _compare(loaded, name, batch, expected):

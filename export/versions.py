@@ -42,16 +42,18 @@ def newest(base: str | pathlib.Path) -> tuple[int, pathlib.Path]:
     return list(found.items())[-1]
 
 
-def version_folder(base: str | pathlib.Path, version: int | None = None) -> pathlib.Path:
+def version_folder(
+    base: str | pathlib.Path, version: int | None = None, overwrite: bool = False
+) -> pathlib.Path:
     """Where a new version is to be written.
 
     Args:
-        base: the folder of all versions; it is made if it is not there.
+        base: the folder of all versions.
         version: 1 or more; the one after the newest by default.
+        overwrite: the version may be there.
 
     Raises:
-        ValueError: if `base` is itself a SavedModel, or the version is below 1.
-        FileExistsError: if the version is there.
+        ValueError: if `base` is itself a SavedModel, the version is below 1, or is there.
     """
     base = pathlib.Path(base)
     if is_saved_model(base):
@@ -60,7 +62,9 @@ def version_folder(base: str | pathlib.Path, version: int | None = None) -> path
     if version < 1:
         raise ValueError(f"`version` must be at least 1. Received: version={version}")
     folder = base / str(version)
-    if folder.exists():
-        raise FileExistsError(f"{str(folder)!r} exists. A server would not notice that it changed.")
-    base.mkdir(parents=True, exist_ok=True)
+    if folder.exists() and not overwrite:
+        raise ValueError(
+            f"{str(folder)!r} exists; give --overwrite to replace it, or no version for the next. "
+            "Servers do not notice that a version changed."
+        )
     return folder
