@@ -149,11 +149,7 @@ def _write(model, folder, takes_files):
     )
     for name, (shapes, run) in _further(model).items():
         specs = {key: tf.TensorSpec((None, *shape), name=key) for key, shape in shapes.items()}
-        archive.add_endpoint(
-            name,
-            lambda inputs, run=run: dict(enumerate_outputs(run(inputs))),
-            input_signature=[specs],
-        )
+        archive.add_endpoint(name, _named_outputs(run), input_signature=[specs])
     if takes_files is not None:
         archive.add_endpoint(
             ENCODED,
@@ -161,6 +157,11 @@ def _write(model, folder, takes_files):
             input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")],
         )
     archive.write_out(folder, verbose=False)
+
+
+def _named_outputs(run):
+    # No default argument: TensorFlow cannot write one.
+    return lambda inputs: dict(enumerate_outputs(run(inputs)))
 
 
 def _further(model):

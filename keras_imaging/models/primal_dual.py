@@ -17,7 +17,7 @@ from keras_imaging.models.unfolded import UnfoldedModel
 NAMES = ("kspace", "mask", "maps")
 
 # Of the sample scan, where the model leaves them open.
-_SAMPLE_SIZE, _SAMPLE_COILS = (128, 128), 4
+_SAMPLE_SIZE, _SAMPLE_COILS = (96, 96), 4
 
 
 class _PrimalDualNetwork(UnfoldedModel):
@@ -106,6 +106,7 @@ class _PrimalDualNetwork(UnfoldedModel):
             return {}
 
         def run(inputs):
+            inputs = {name: keras.ops.convert_to_tensor(x) for name, x in inputs.items()}
             kspace = keras.ops.expand_dims(inputs["kspace"], 1)
             real = keras.ops.ones_like(kspace[..., :1])
             maps = keras.ops.concatenate([real, 0 * real], axis=-1)

@@ -449,12 +449,17 @@ def _centred(x, method, inverse):
         )
     height, width = _lengths(x, (rank - 3, rank - 2))
     if _by_matmul(method, height, width):
+        shape = keras.ops.shape(x)
+        # Coils join the batch: phones want ranks up to 4, and TensorFlow with oneDNN writes outside
+        # its memory where it transposes rank 5 with an axis of length 1.
+        x = keras.ops.reshape(x, (-1, height, width, 2)) if rank > 4 else x
         for length in (width, height):
             # (..., other axis, [position, part]), then the two axes change places.
-            shape = keras.ops.shape(x)
-            x = keras.ops.reshape(x, (*shape[:-2], 2 * length))
+            x = keras.ops.reshape(x, (*keras.ops.shape(x)[:-2], 2 * length))
             x = x @ dft.complex_centred(length, "ortho", inverse, _dtype(x))
-            x = keras.ops.swapaxes(keras.ops.reshape(x, shape), -3, -2)
+            x = keras.ops.reshape(x, (*keras.ops.shape(x)[:-1], length, 2))
+            x = keras.ops.swapaxes(x, -3, -2)
+        x = keras.ops.reshape(x, shape) if rank > 4 else x
         return keras.ops.cast(x, dtype)
     return keras.ops.cast(_centred_fft(x, height, width, inverse), dtype)
 

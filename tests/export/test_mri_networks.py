@@ -81,9 +81,10 @@ def test_saved_model_with_and_without_maps(tmp_path):
     # The same weights in a network of one coil.
     single = disturbed(PDHGCSNet)
     single.set_weights(model.get_weights())
+    assert single.further_signatures() == {}
+    assert to_saved_model(single, tmp_path / "single").is_dir()
     inputs = scan()
     tensors = {name: tf.constant(value) for name, value in inputs.items()}
     result = loaded.signatures["one_coil"](**tensors)["output_0"]
     expected = np.asarray(single(inputs))
     np.testing.assert_allclose(result, expected, atol=1e-5 * np.abs(expected).max())
-    assert list(single.further_signatures()) == []
