@@ -45,7 +45,7 @@ def application(arguments, size):
 
 # Name: builder, arguments, side of its pictures.
 FILES = {
-    "ResNet-RS-50": (resnet_rs, {"depth": 50}, SIZE),
+    "ResNet-RS-50": (resnet_rs, {"depth": 50, "zero_init_residual": False}, SIZE),
     "EfficientNet-B0": (application, {"name": "EfficientNetB0"}, 224),
     "EfficientNet-B1": (application, {"name": "EfficientNetB1"}, 240),
     "EfficientNet-B2": (application, {"name": "EfficientNetB2"}, 260),

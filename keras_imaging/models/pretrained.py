@@ -138,6 +138,15 @@ class PretrainedModel(keras.Model):
         """
         return {}
 
+    @classmethod
+    def published_without_background(cls, arrays: Mapping[str, np.ndarray]) -> dict:
+        """Weights of another library without the first class, "none of them", of 1001.
+
+        Raises:
+            ValueError: if such networks have no such class.
+        """
+        raise ValueError(f"{cls.__name__} has no class of the background")
+
     def load_published(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Fill the network with weights of another library; here none is known.
 

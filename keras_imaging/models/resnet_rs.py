@@ -248,6 +248,11 @@ class ResNetRS(Classifier):
         found = _converter(arrays).arguments_of(arrays)["classes"]
         return {"include_top": False} if found is None else {"classes": found}
 
+    @classmethod
+    def published_without_background(cls, arrays):
+        """The weights of timm or Keras 2 without the first class."""
+        return _converter(arrays).without_background(arrays)
+
     def load_published(self, arrays):
         """Fill the network with the weights of timm's or Keras 2's."""
         _converter(arrays).load_weights(self, arrays)
