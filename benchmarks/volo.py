@@ -16,6 +16,7 @@ told is the ratio of processor times. Needs the extras `export` and `parity`, an
 """
 
 import json
+import sys
 
 import contest
 import numpy as np
@@ -226,9 +227,9 @@ def phone(args):
     expected = np.concatenate([np.asarray(model(x, training=False)) for x in pictures])
     results = {}
     with tempfile.TemporaryDirectory() as folder:
-        for mode in (None, "float16", "dynamic", "int8", "int8_islands"):
-            path = pathlib.Path(folder) / f"{mode or 'float'}.tflite"
-            litert.to_litert(model, path, mode)
+        for mode in args.modes.split(","):
+            path = pathlib.Path(folder) / f"{mode}.tflite"
+            litert.to_litert(model, path, None if mode == "float" else mode)
             file = LiteRTModel(path, args.threads)
             given = np.concatenate([file(x) for x in pictures])
             times = []
@@ -248,7 +249,7 @@ def phone(args):
             }
             print(f"{path.stem:45s}", results[path.stem], flush=True)
     if args.out:
-        command = f"python benchmarks/volo.py phone --preset {args.preset} --rounds {args.rounds}"
+        command = f"python benchmarks/volo.py {' '.join(sys.argv[1:])}"
         report = {"command": command, "threads": args.threads, "results": results}
         args.out.write_text(json.dumps(report, indent=2) + "\n")
 
@@ -257,6 +258,7 @@ def main():
     parser = contest.make_parser(__doc__, [*TASKS, "equality", "phone"], 1)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--preset", default="volo_d1")
+    parser.add_argument("--modes", default="float,float16,dynamic,int8,int8_islands")
     args = parser.parse_args()
     if args.task == "equality":
         compare(args.out)
