@@ -113,7 +113,7 @@ def restore(
         float | None,
         typer.Option(
             help="Standard deviation of the noise, of 255 grey levels: alpha follows from it.",
-            show_default="2; csmri: 15, of the brightest 255",
+            show_default="2; csmri: as much as the denoiser is for, the brightest being 255",
         ),
     ] = None,
     tikhonov: Annotated[
@@ -285,7 +285,7 @@ def _sample(problem, settings):
         ones = one_bit_counts(sharp, settings["oversampling"])
         share = ones / settings["oversampling"] ** 2
         return {"image": share.astype("float32"), "truth": sharp / 255.0, "top": 1.0}
-    scan_noise = settings["noise"] or _SCAN_NOISE
+    scan_noise = settings["noise"] = settings["noise"] or _SCAN_NOISE
     truth = luma(sharp)[64:320, 64:320] / 255.0
     mask = draw_sampling_mask("poisson", truth.shape, 1 / _SAMPLED, 0.08, 1)
     rng = np.random.default_rng(0)
@@ -356,7 +356,7 @@ def _made(problem, task, settings, denoiser):
         return inference.photon_counts(task["image"], settings["peak"], **common)
     if problem is Task.PHOTON:
         return inference.one_bit_photons(task["image"], settings["oversampling"], **common)
-    noise = None if noise is None else noise / 255 * float(task["image"].max())
+    noise = None if noise is None else noise / 255 * task["top"]
     return inference.compressed_mri(task["kspace"], task["mask"], denoiser.sigma, noise)
 
 
