@@ -20,6 +20,7 @@ _SIGMA = {"deblur": 25, "inpaint": 25, "poisson": 40, "photon": 15, "csmri": 15}
 # Of the sample.
 _KERNEL, _KNOWN, _PEAK, _OVERSAMPLING, _SAMPLED, _SCAN_NOISE = "gaussian:1.6", 0.3, 4, 8, 0.3, 15
 _NOISE = 2.0
+_BLURS = ("gaussian", "box")
 
 
 class Task(enum.StrEnum):
@@ -152,6 +153,8 @@ def restore(
     check_weights(denoiser)
     check_file(mask)
     check_file(truth)
+    if kernel is not None and kernel.partition(":")[0] not in _BLURS:
+        check_file(pathlib.Path(kernel))
     given = {"kernel": kernel, "mask": mask, "peak": peak, "oversampling": oversampling}
     _check_given(problem.value, source, truth, given)
     if source is not None and source.is_dir():
@@ -166,12 +169,15 @@ def restore(
 
         network = load_denoiser(denoiser, None if denoiser else _SIGMA[problem.value], proved=True)
         settings = {**given, "noise": noise, "tikhonov": tikhonov, "boundary": boundary.value}
-        task = _sample(problem, settings) if source is None else _file(problem, source, settings)
+        if source is None:
+            task = _sample(problem, settings)
+        else:
+            task = _file(problem, source, target, settings)
         if truth is not None:
             task["truth"] = _read_truth(truth, task["image"].shape, task["top"])
         made = _made(problem, task, settings, network.model)
         report, pictures = _restored(made, network, algorithm.value, alpha, iterations, task)
-        _write(task, source, target, pictures, keep, report)
+        _write(task, target, pictures, keep, report)
     report = {
         "problem": problem.value,
         "input": source or "the sample picture",
@@ -201,11 +207,11 @@ def _check_given(problem, source, truth, given):
         raise ValueError(f"--problem {problem} needs --{name}.")
 
 
-def _file(problem, source, settings):
+def _file(problem, source, target, settings):
     """The picture or k-space of a file, and what belongs to it."""
     if problem is Task.CSMRI:
         return _scan(source, settings["mask"])
-    image, write = read_for(source, source.with_suffix(".png"))
+    image, write = read_for(source, target)
     task = {"image": image, "truth": None, "top": 1.0, "write": write}
     if problem is Task.INPAINT:
         from keras_imaging.data import read_image
@@ -298,8 +304,8 @@ def _kernel(text):
     """The blur that --kernel says."""
     import numpy as np
 
-    name, colon, value = text.partition(":")
-    if colon and name in ("gaussian", "box"):
+    name, _, value = text.partition(":")
+    if name in _BLURS:
         from keras_imaging.operators import gaussian_kernel
 
         try:
@@ -310,7 +316,6 @@ def _kernel(text):
         except (ValueError, ZeroDivisionError) as error:
             raise ValueError(f"--kernel {text} is no blur: {error}") from error
     path = pathlib.Path(text)
-    check_file(path)
     if path.suffix == ".npy":
         from keras_imaging.data.arrays import read_arrays
 
@@ -444,14 +449,12 @@ def _observed_factor(residual):
     return float((residual[last] / residual[first]) ** (1 / (last - first)))
 
 
-def _write(task, source, target, pictures, keep, report):
+def _write(task, target, pictures, keep, report):
     from keras_imaging.data import write_image
 
     chosen = pictures[keep.value]
-    write = task.get("write")
-    if write is not None:
-        # With the metadata of the file that was read.
-        read_for(source, target)[1](chosen)
+    if "write" in task:
+        task["write"](chosen)
     else:
         write_image(target, _eight_bits(chosen, task["top"]))
     if "truth" in pictures:
