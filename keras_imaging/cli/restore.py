@@ -20,6 +20,7 @@ _SIGMA = {"deblur": 25, "inpaint": 25, "poisson": 40, "photon": 15, "csmri": 15}
 # Of the sample.
 _KERNEL, _KNOWN, _PEAK, _OVERSAMPLING, _SAMPLED, _SCAN_NOISE = "gaussian:1.6", 0.3, 4, 8, 0.3, 15
 _NOISE = 2.0
+_BLURS = ("gaussian", "box")
 
 
 class Task(enum.StrEnum):
@@ -113,7 +114,7 @@ def restore(
         float | None,
         typer.Option(
             help="Standard deviation of the noise, of 255 grey levels: alpha follows from it.",
-            show_default="2; csmri: 15, of the brightest 255",
+            show_default="2; csmri: as much as the denoiser is for, the brightest being 255",
         ),
     ] = None,
     tikhonov: Annotated[
@@ -152,6 +153,8 @@ def restore(
     check_weights(denoiser)
     check_file(mask)
     check_file(truth)
+    if kernel is not None and kernel.partition(":")[0] not in _BLURS:
+        check_file(pathlib.Path(kernel))
     given = {"kernel": kernel, "mask": mask, "peak": peak, "oversampling": oversampling}
     _check_given(problem.value, source, truth, given)
     if source is not None and source.is_dir():
@@ -166,12 +169,15 @@ def restore(
 
         network = load_denoiser(denoiser, None if denoiser else _SIGMA[problem.value], proved=True)
         settings = {**given, "noise": noise, "tikhonov": tikhonov, "boundary": boundary.value}
-        task = _sample(problem, settings) if source is None else _file(problem, source, settings)
+        if source is None:
+            task = _sample(problem, settings)
+        else:
+            task = _file(problem, source, target, settings)
         if truth is not None:
             task["truth"] = _read_truth(truth, task["image"].shape, task["top"])
         made = _made(problem, task, settings, network.model)
         report, pictures = _restored(made, network, algorithm.value, alpha, iterations, task)
-        _write(task, source, target, pictures, keep, report)
+        _write(task, target, pictures, keep, report)
     report = {
         "problem": problem.value,
         "input": source or "the sample picture",
@@ -201,11 +207,11 @@ def _check_given(problem, source, truth, given):
         raise ValueError(f"--problem {problem} needs --{name}.")
 
 
-def _file(problem, source, settings):
+def _file(problem, source, target, settings):
     """The picture or k-space of a file, and what belongs to it."""
     if problem is Task.CSMRI:
         return _scan(source, settings["mask"])
-    image, write = read_for(source, source.with_suffix(".png"))
+    image, write = read_for(source, target)
     task = {"image": image, "truth": None, "top": 1.0, "write": write}
     if problem is Task.INPAINT:
         from keras_imaging.data import read_image
@@ -285,7 +291,7 @@ def _sample(problem, settings):
         ones = one_bit_counts(sharp, settings["oversampling"])
         share = ones / settings["oversampling"] ** 2
         return {"image": share.astype("float32"), "truth": sharp / 255.0, "top": 1.0}
-    scan_noise = settings["noise"] or _SCAN_NOISE
+    scan_noise = settings["noise"] = settings["noise"] or _SCAN_NOISE
     truth = luma(sharp)[64:320, 64:320] / 255.0
     mask = draw_sampling_mask("poisson", truth.shape, 1 / _SAMPLED, 0.08, 1)
     rng = np.random.default_rng(0)
@@ -298,8 +304,8 @@ def _kernel(text):
     """The blur that --kernel says."""
     import numpy as np
 
-    name, colon, value = text.partition(":")
-    if colon and name in ("gaussian", "box"):
+    name, _, value = text.partition(":")
+    if name in _BLURS:
         from keras_imaging.operators import gaussian_kernel
 
         try:
@@ -310,7 +316,6 @@ def _kernel(text):
         except (ValueError, ZeroDivisionError) as error:
             raise ValueError(f"--kernel {text} is no blur: {error}") from error
     path = pathlib.Path(text)
-    check_file(path)
     if path.suffix == ".npy":
         from keras_imaging.data.arrays import read_arrays
 
@@ -356,7 +361,7 @@ def _made(problem, task, settings, denoiser):
         return inference.photon_counts(task["image"], settings["peak"], **common)
     if problem is Task.PHOTON:
         return inference.one_bit_photons(task["image"], settings["oversampling"], **common)
-    noise = None if noise is None else noise / 255 * float(task["image"].max())
+    noise = None if noise is None else noise / 255 * task["top"]
     return inference.compressed_mri(task["kspace"], task["mask"], denoiser.sigma, noise)
 
 
@@ -444,14 +449,12 @@ def _observed_factor(residual):
     return float((residual[last] / residual[first]) ** (1 / (last - first)))
 
 
-def _write(task, source, target, pictures, keep, report):
+def _write(task, target, pictures, keep, report):
     from keras_imaging.data import write_image
 
     chosen = pictures[keep.value]
-    write = task.get("write")
-    if write is not None:
-        # With the metadata of the file that was read.
-        read_for(source, target)[1](chosen)
+    if "write" in task:
+        task["write"](chosen)
     else:
         write_image(target, _eight_bits(chosen, task["top"]))
     if "truth" in pictures:

@@ -35,6 +35,9 @@ from keras_imaging.typing import Tensor
 ALGORITHMS = ("admm", "drs", "fbs")
 BOUNDARIES = ("unknown", "circular")
 
+# Of the proximal map where the border is unknown; the repeating picture is its preconditioner.
+_CG_ITERATIONS = 20
+
 # Around a tile; no denoiser of the package looks further.
 _OVERLAP = 32
 
@@ -60,7 +63,7 @@ class Problem:
     finished: Callable[[np.ndarray], np.ndarray]
     batched: Callable[[np.ndarray], np.ndarray]
     alpha: dict[str, float]
-    n_iterations: int = 50
+    n_iterations: int = 30
     value_range: Range = (0.0, 1.0)
     span: float = 1.0
     returned: str = "denoised"
@@ -134,7 +137,7 @@ def deblurring(
         mask[seen] = 1
         A = Sampling(mask, start.shape[1:]) @ A
         y = np.pad(y, ((0, 0), *rim, (0, 0)))
-    f = tikhonov(Gaussian(A, y), tikhonov_weight, start)
+    f = tikhonov(Gaussian(A, y, n_iterations=_CG_ITERATIONS), tikhonov_weight, start)
     ratio = _variance_ratio(sigma, noise)
     return Problem(
         f,
@@ -142,6 +145,7 @@ def deblurring(
         lambda images: finished(images[:, seen[0], seen[1]]),
         lambda truth: np.pad(batched(truth), ((0, 0), *rim, (0, 0)), "edge"),
         {"admm": ratio, "drs": ratio, "fbs": 1 / f.L},
+        n_iterations=15,
     )
 
 
@@ -282,8 +286,7 @@ def compressed_mri(
     f = Gaussian(A, y / np.float32(unit))
     noise = sigma / 255 if noise is None else noise / unit
     _check_noise(noise)
-    # As published: four times what the variances say.
-    ratio = 4 * (sigma / 255 / max(noise, 1e-3)) ** 2
+    ratio = _variance_ratio(sigma / 255, noise)
 
     def batched(truth):
         return (np.asarray(truth, "float32") / np.float32(unit))[None, ..., None]
