@@ -63,8 +63,15 @@ def to_saved_model(
     model = resolve_model(model)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder:
         partial = pathlib.Path(folder) / "new"
-        _write(model, partial)
+        try:
+            _write(model, partial)
+        except tf.errors.OpError as error:  # TensorFlow's, when the disk is full
+            raise OSError(f"Cannot write {str(path)!r}: {error.message}") from error
         _check(model, partial)
+        for file in partial.rglob("*"):
+            if file.is_file():
+                with open(file, "rb") as stream:
+                    os.fsync(stream.fileno())
         _swap(partial, path, pathlib.Path(folder) / "old")
     return path
 

@@ -1,13 +1,13 @@
 """Feed batches of a sampler to `fit`, from any step on."""
 
 import keras
-import numpy as np
 
+from keras_imaging.data.in_order import in_order, usual_threads
 from keras_imaging.training.strategy import rows_per_replica
 
 
 def feed(sampler, first_step: int, last_step: int, strategy=None):
-    """Batches `first_step` ... `last_step` - 1.
+    """Batches `first_step` ... `last_step` - 1, made side by side and given out in order.
 
     A sampler has `batch(step, rows)` and `batch_size`. Under a strategy, replica r of R takes rows
     r/R ... (r+1)/R of every batch, whatever the process it runs in, so all strategies see the same
@@ -17,7 +17,7 @@ def feed(sampler, first_step: int, last_step: int, strategy=None):
         ValueError: if the number of replicas does not divide the batch size.
     """
     if keras.backend.backend() != "tensorflow":
-        return _Batches(sampler, first_step, last_step)
+        return in_order(sampler.batch, range(first_step, last_step))
     rows = rows_per_replica(sampler.batch_size, strategy)
     if strategy is None:
         return _dataset(sampler, first_step, last_step, rows, 0, 1)
@@ -49,17 +49,5 @@ def _dataset(sampler, first_step, last_step, rows, first_replica, local_replicas
         return tf.nest.pack_sequence_as(example, arrays)
 
     count = (last_step - first_step) * local_replicas
-    return tf.data.Dataset.range(count).map(load_tensors).prefetch(2)
-
-
-class _Batches(keras.utils.PyDataset):
-    def __init__(self, sampler, first_step, last_step):
-        super().__init__(workers=1)
-        self._sampler = sampler
-        self._steps = np.arange(first_step, last_step)
-
-    def __len__(self):
-        return len(self._steps)
-
-    def __getitem__(self, index):
-        return self._sampler.batch(int(self._steps[index]))
+    batches = tf.data.Dataset.range(count)
+    return batches.map(load_tensors, usual_threads(), deterministic=True).prefetch(2)

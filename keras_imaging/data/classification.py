@@ -112,13 +112,15 @@ class ClassificationSampler:
     def _number(self, position):
         """Which picture stands at a position of the endless sequence."""
         epoch, place = divmod(position, len(self._pictures))
-        if epoch not in self._orders:
+        order = self._orders.get(epoch)
+        if order is None:
             # One entry more than those of rows: no row draws the same numbers.
             rng = np.random.default_rng((self.seed, epoch, 0, 1))
-            latest = sorted(self._orders)[-1:]
-            self._orders = {n: self._orders[n] for n in latest}
-            self._orders[epoch] = rng.permutation(len(self._pictures))
-        return self._orders[epoch][place]
+            order = rng.permutation(len(self._pictures))
+            # Batches are made side by side: another thread may need the latest one still.
+            kept = {n: self._orders[n] for n in sorted(self._orders)[-1:]}
+            self._orders = {**kept, epoch: order}
+        return order[place]
 
     def _crop(self, image, rng):
         if self.crop == "padded":
