@@ -95,7 +95,7 @@ def one(folder: str, count: int, side: int) -> dict:
     from keras_imaging.data.images import write_image
     from keras_imaging.data.patches import PatchSampler
     from keras_imaging.data.picture_cache import CachedPictures
-    from keras_imaging.data.picture_source import FolderPictures
+    from keras_imaging.data.picture_source import PictureFolder
 
     pictures = pathlib.Path(folder) / "pictures"
     pictures.mkdir()
@@ -114,7 +114,7 @@ def one(folder: str, count: int, side: int) -> dict:
     seconds = []
     for _ in "ab":
         started = time.perf_counter()
-        cached = CachedPictures(FolderPictures(pictures), pathlib.Path(folder) / "cache")
+        cached = CachedPictures(PictureFolder(pictures), pathlib.Path(folder) / "cache")
         sampler = PatchSampler(cached, 2, 48, 16, shrink=(1.0, 0.8))
         seconds.append(time.perf_counter() - started)
     for step in range(200):

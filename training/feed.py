@@ -17,7 +17,7 @@ def feed(sampler, first_step: int, last_step: int, strategy=None):
         ValueError: if the number of replicas does not divide the batch size.
     """
     if keras.backend.backend() != "tensorflow":
-        return in_order(sampler.batch, range(first_step, last_step))
+        return _Batches(sampler, first_step, last_step)
     rows = rows_per_replica(sampler.batch_size, strategy)
     if strategy is None:
         return _dataset(sampler, first_step, last_step, rows, 0, 1)
@@ -51,3 +51,22 @@ def _dataset(sampler, first_step, last_step, rows, first_replica, local_replicas
     count = (last_step - first_step) * local_replicas
     batches = tf.data.Dataset.range(count)
     return batches.map(load_tensors, usual_threads(), deterministic=True).prefetch(2)
+
+
+class _Batches(keras.utils.PyDataset):
+    """For other backends; Keras asks for one batch after another, and may begin again."""
+
+    def __init__(self, sampler, first_step, last_step):
+        super().__init__(workers=1)
+        self._sampler = sampler
+        self._steps = range(first_step, last_step)
+        self._next = None
+
+    def __len__(self):
+        return len(self._steps)
+
+    def __getitem__(self, index):
+        if index != self._next:
+            self._ahead = in_order(self._sampler.batch, self._steps[index:])
+        self._next = index + 1
+        return next(self._ahead)

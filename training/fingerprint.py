@@ -85,6 +85,8 @@ class _Notes:
     def take_some(self, items: Sequence) -> "_Notes":
         """Note how many items there are, and some of them."""
         self._count = len(items)
+        if getattr(items, "labels", None) is not None:
+            self._digest.update(np.ascontiguousarray(items.labels).tobytes())
         for k in np.unique(np.linspace(0, len(items) - 1, _ITEMS).astype(int)):
             self._note(items[int(k)])
         return self

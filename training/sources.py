@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 import keras
 import numpy as np
 
-from keras_imaging.data.picture_source import FolderPictures
+from keras_imaging.data.picture_source import PictureFolder
 
 
 def folder_images(
     folder: str | os.PathLike, on_skip: Callable[[str], None] | None = None
-) -> FolderPictures:
+) -> PictureFolder:
     """The pictures of a folder and its subfolders as uint8, in the order of their paths.
 
     Args:
@@ -22,7 +22,7 @@ def folder_images(
         ValueError: if it is no folder or holds no picture; while it is read, on an unreadable file
             without `on_skip`.
     """
-    return FolderPictures(folder, on_skip)
+    return PictureFolder(folder, on_skip)
 
 
 def tfds_images(name: str) -> Iterator[np.ndarray]:

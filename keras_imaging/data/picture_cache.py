@@ -78,7 +78,7 @@ def prepare_pictures(
     """Prepare pictures, several at a time.
 
     Args:
-        pictures: uint8 arrays, `FolderPictures`, or `CachedPictures` of either.
+        pictures: uint8 arrays, `PictureFolder`, or `CachedPictures` of either.
         prepare: a function of one picture that always gives the same.
         key: what tells the function from others that are kept in the same folder.
 

@@ -56,7 +56,7 @@ class PictureFile:
             return None
 
 
-class FolderPictures:
+class PictureFolder:
     """The pictures of a folder and its subfolders, in the order of their paths.
 
     Iterated over, they are uint8 arrays. Samplers that prepare pictures take the files, read

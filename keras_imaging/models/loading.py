@@ -104,7 +104,10 @@ def card_of(source: str | os.PathLike, network: str | None = None) -> dict:
         beside = cards.get(network) or (next(iter(cards.values())) if len(cards) == 1 else None)
     else:
         beside = _card_beside(path)
-    return json.loads(beside.read_bytes()) if beside is not None and beside.is_file() else {}
+    if beside is None or not beside.is_file():
+        return {}
+    with reading(beside, "{path!r} is no card of a network: "):
+        return dict(json.loads(beside.read_bytes()))
 
 
 def names_for(task: str) -> list[str]:
@@ -202,7 +205,9 @@ def _from_weights_file(path, arguments):
 def _read_card(path):
     with reading(path, "{path!r} is no card of a network: "):
         card = json.loads(path.read_bytes())
-        return str(card["model"]), dict(card["config"])
+        if not isinstance(card, dict) or not isinstance(card["config"], dict):
+            raise ValueError("expected an object that says `model` and `config`")
+        return str(card["model"]), card["config"]
 
 
 def _build(network, config, weights, arguments):

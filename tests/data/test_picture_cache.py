@@ -17,7 +17,7 @@ from keras_imaging.data.inpainting import InpaintingSampler
 from keras_imaging.data.locks import lock_file, try_lock
 from keras_imaging.data.patches import PatchSampler
 from keras_imaging.data.picture_cache import CachedPictures, prepare_pictures
-from keras_imaging.data.picture_source import FolderPictures
+from keras_imaging.data.picture_source import PictureFolder
 
 
 def images(count=4):
@@ -53,11 +53,11 @@ SAMPLERS = {
 def test_batches_are_equal_to_the_bit(pictures, tmp_path, monkeypatch, name):
     build = SAMPLERS[name]
     plain = build(images())
-    made = build(CachedPictures(FolderPictures(pictures), tmp_path / "cache"))
+    made = build(CachedPictures(PictureFolder(pictures), tmp_path / "cache"))
     # Nothing is decoded or prepared any more.
     monkeypatch.setattr("keras_imaging.data.picture_source.read_image", forbidden)
     monkeypatch.setattr(picture_cache, "_write", forbidden)
-    found = build(CachedPictures(FolderPictures(pictures), tmp_path / "cache"))
+    found = build(CachedPictures(PictureFolder(pictures), tmp_path / "cache"))
     for step in range(3):
         for ours in (made, found):
             for a, b in zip(plain.batch(step), ours.batch(step), strict=True):
@@ -85,7 +85,7 @@ def test_another_degradation_or_picture_is_another_entry(tmp_path):
 
 
 def test_what_a_kill_left_is_made_anew(pictures, tmp_path):
-    cached = CachedPictures(FolderPictures(pictures), tmp_path / "cache")
+    cached = CachedPictures(PictureFolder(pictures), tmp_path / "cache")
     plain = PatchSampler(cached, 2, 8, 4).batch(0)
     first, second, third, _ = sorted((tmp_path / "cache").rglob("*.pictures"))
     first.unlink()
@@ -100,14 +100,14 @@ def test_unreadable_pictures_are_told_and_left_out(pictures, tmp_path):
     (pictures / "2.png").write_bytes(b"")
     told, taken = [], []
     for cache in (None, tmp_path / "cache", tmp_path / "cache"):
-        data = FolderPictures(pictures, told.append)
+        data = PictureFolder(pictures, told.append)
         data.on_taken = lambda: taken.append(1)
         data = data if cache is None else CachedPictures(data, cache)
         assert prepare_pictures(data, lambda image: [(image,)], "none").n_pictures == 2
     assert len(told) == 6 and len(taken) == 12
     assert sum("1.png" in line for line in told) == 3
     with pytest.raises(ValueError, match=r"1\.png"):
-        prepare_pictures(FolderPictures(pictures), lambda image: [(image,)], "none")
+        prepare_pictures(PictureFolder(pictures), lambda image: [(image,)], "none")
 
 
 def _prepare_slowly(pictures, cache, log):
@@ -117,7 +117,7 @@ def _prepare_slowly(pictures, cache, log):
         time.sleep(0.2)
         return [(image,)]
 
-    data = CachedPictures(FolderPictures(pictures), cache)
+    data = CachedPictures(PictureFolder(pictures), cache)
     assert len(prepare_pictures(data, prepare, "slow").entries) == 4
 
 
@@ -138,7 +138,7 @@ def test_several_processes_prepare_each_picture_once(pictures, tmp_path):
 
 def test_what_another_process_prepares_is_waited_for(pictures, tmp_path):
     """Its lock ends with it."""
-    data = CachedPictures(FolderPictures(pictures), tmp_path / "cache")
+    data = CachedPictures(PictureFolder(pictures), tmp_path / "cache")
     prepare_pictures(data, lambda image: [(image,)], "key")
     (lock,) = tmp_path.glob("cache/*/lock")
     entry = sorted(lock.parent.glob("*.pictures"))[0]

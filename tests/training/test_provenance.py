@@ -8,7 +8,7 @@ import pytest
 import tiny
 
 from keras_imaging.data.images import write_image
-from keras_imaging.data.picture_source import FolderPictures
+from keras_imaging.data.picture_source import PictureFolder
 from keras_imaging.training import checkpoint, train
 from keras_imaging.training.fingerprint import observed
 from keras_imaging.training.run import Run
@@ -46,12 +46,12 @@ def test_fingerprints(tmp_path):
     assert both["count"] == 2 and both != fingerprint_of({"a": images[1], "b": images[0]})
     for k, image in enumerate(images):
         write_image(tmp_path / f"{k}.png", image)
-    files = fingerprint_of(FolderPictures(tmp_path))
+    files = fingerprint_of(PictureFolder(tmp_path))
     # The content of files tells them, not when they were written or what they are called.
     (tmp_path / "0.png").rename(tmp_path / "00.png")
-    assert fingerprint_of(FolderPictures(tmp_path)) == files
+    assert fingerprint_of(PictureFolder(tmp_path)) == files
     write_image(tmp_path / "2.png", images[1])
-    assert fingerprint_of(FolderPictures(tmp_path)) != files
+    assert fingerprint_of(PictureFolder(tmp_path)) != files
 
 
 def test_other_data_are_refused_or_told(stopped):
@@ -79,9 +79,9 @@ def test_a_run_from_before_there_were_names_goes_on(tmp_path, stopped, reference
 
 def test_names_types_and_versions_are_stored(stopped):
     arrays, state = checkpoint.read(stopped)
-    assert "conv1/kernel" in arrays and any("adam" in name for name in arrays)
+    assert "head1/kernel" in arrays and any("adam" in name for name in arrays)
     assert {"keras", "keras_imaging", "tensorflow"} <= set(state["versions"])
-    assert state["arrays"]["conv1/kernel"][:2] == ["float32", list(arrays["conv1/kernel"].shape)]
+    assert state["arrays"]["head1/kernel"][:2] == ["float32", list(arrays["head1/kernel"].shape)]
     # Another instance of the model has other names of its own making.
     names = [checkpoint.variable_names(compiled(tiny.recipe()).variables) for _ in "ab"]
     assert names[0] == names[1]
@@ -93,21 +93,21 @@ def exchange(arrays, state):
 
 
 def half(arrays, state):
-    arrays["conv1/kernel"] = arrays["conv1/kernel"].astype("float16")
+    arrays["head1/kernel"] = arrays["head1/kernel"].astype("float16")
 
 
 def not_finite(arrays, state):
-    arrays["conv1/kernel"][:] = np.nan
-    state["arrays"]["conv1/kernel"] = checkpoint._described(arrays["conv1/kernel"])
+    arrays["head1/kernel"][:] = np.nan
+    state["arrays"]["head1/kernel"] = checkpoint._described(arrays["head1/kernel"])
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (exchange, "are not those that were written"),
-        (half, "conv1/kernel is float16 .* expected float32"),
-        (not_finite, "is damaged: conv1/kernel is not finite"),
-        (lambda arrays, state: arrays.pop("conv1/kernel"), "it lacks conv1/kernel"),
+        (half, "head1/kernel is float16 .* expected float32"),
+        (not_finite, "is damaged: head1/kernel is not finite"),
+        (lambda arrays, state: arrays.pop("head1/kernel"), "it lacks head1/kernel"),
         (lambda arrays, state: arrays.update(more=np.zeros(2)), "it has the unknown more"),
         (lambda arrays, state: state.pop("step"), "is damaged: it lacks step"),
         (lambda arrays, state: state.update(format=9), "in a format that .* does not know"),
