@@ -96,8 +96,15 @@ def to_saved_model(
     takes_files = encoded(model, max_pixels, seen)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder:
         partial = pathlib.Path(folder) / "new"
-        _write(model, partial, takes_files)
+        try:
+            _write(model, partial, takes_files)
+        except tf.errors.OpError as error:  # TensorFlow's, when the disk is full
+            raise OSError(f"Cannot write {str(path)!r}: {error.message}") from error
         write_warmup(partial, _check(model, partial, seen))
+        for file in partial.rglob("*"):
+            if file.is_file():
+                with open(file, "rb") as stream:
+                    os.fsync(stream.fileno())
         _swap(partial, path, pathlib.Path(folder) / "old")
     return path
 

@@ -99,15 +99,10 @@ def _write(model, out, card, source, names, image_size):
 
     from keras_imaging.data.files import replacing
 
-    partial = out.with_name(f".partial.{out.name}")
-    try:
-        if out.suffix == ".keras":
-            model.save(partial)
-        else:
-            model.save_weights(partial)
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
+    if out.suffix == ".keras":
+        model.save(out)
+    else:
+        model.save_weights(out)
     if out.suffix == ".keras":
         return
     described = {

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     import keras
@@ -52,6 +52,12 @@ class Recipe:
     jit: bool | None = None
     checkpoint_every: int = 500
     seed: int = 0
+
+    # Whether a complete run may go on to more steps: only its learning rate depends on them.
+    may_be_extended: ClassVar[bool] = True
+
+    # Whether its data are pictures that the sampler prepares by `prepare_pictures`.
+    prepares_pictures: ClassVar[bool] = False
 
     def __post_init__(self):
         for name in ("steps", "batch_size", "checkpoint_every"):
