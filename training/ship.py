@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pathlib
+import tempfile
 
 import h5py
 
@@ -81,9 +82,9 @@ def ship(
     card = json.loads((run / card_file(network)).read_text())
     full_precision = run / weights_file(network)
     target = folder / f"{name}.weights.h5"
-    temporary = folder / f"tmp_{os.getpid()}.weights.h5"
-    store_float16(full_precision, temporary)
-    try:
+    with tempfile.TemporaryDirectory() as scratch:
+        temporary = pathlib.Path(scratch) / target.name
+        store_float16(full_precision, temporary)
         full, protocol = _scored(run, network, card, full_precision, tests)
         figures, _ = _scored(run, network, card, temporary, tests)
         card["precision"] = "float16"
@@ -100,9 +101,8 @@ def ship(
             path = its_run / weights_file(network)
             figures, _ = _scored(its_run, network, its_card, path, tests)
             card["metrics"][other] = {"config": its_card["config"], **figures}
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+        with replacing(target) as file:
+            file.write(temporary.read_bytes())
     with replacing(folder / f"{name}.json") as file:
         file.write((json.dumps(card, indent=2) + "\n").encode())
     return card
