@@ -49,6 +49,7 @@ def inputs_of(kspace, mask):
 
 def transform_keras(mode, args):
     """`operators.sense_operator` on pairs, as networks use it."""
+    tf = None if mode == "jax" else tf_threads(args.threads)
     import keras
 
     from keras_imaging.data.kspace import to_pairs
@@ -62,12 +63,11 @@ def transform_keras(mode, args):
     def both(x):
         return A.adjoint(A(x))
 
-    if mode == "jax":
+    if tf is None:
         import jax
 
         compiled = jax.jit(both)
         return lambda: compiled(pairs).block_until_ready()
-    tf = tf_threads(args.threads)
     run = both if mode == "eager" else tf.function(both, jit_compile=mode == "xla")
     return lambda: run(pairs).numpy()
 
