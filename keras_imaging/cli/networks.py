@@ -2,10 +2,10 @@
 
 import math
 import pathlib
-import warnings
 from typing import NamedTuple
 
 import keras
+import typer
 
 from keras_imaging.models import load, names_for, shipped_weights
 
@@ -52,7 +52,7 @@ def load_enlarger(scale: int | None, weights: str | None) -> Network:
 
 
 def load_denoiser(weights: str | None, sigma: float | None, proved: bool = False) -> Network:
-    """A denoiser for a level of noise.
+    """A denoiser for a level of noise; if it is for another one, that is told on stderr.
 
     Args:
         weights: None takes of the shipped ones for grey pictures, which take colours one by one,
@@ -62,9 +62,6 @@ def load_denoiser(weights: str | None, sigma: float | None, proved: bool = False
 
     Raises:
         ValueError: as `load_network`.
-
-    Warns:
-        UserWarning: if the network is for another level.
     """
     weights = weights or _shipped_denoiser(sigma or _SIGMA, proved)
     network = load_network(weights, "denoising")
@@ -72,10 +69,8 @@ def load_denoiser(weights: str | None, sigma: float | None, proved: bool = False
         return network
     if network.model.network.noise_map:
         return load_network(weights, "denoising", sigma=sigma)
-    warnings.warn(
-        f"{network.name} was trained for noise of sigma {network.model.sigma:g}, not {sigma:g}.",
-        stacklevel=2,
-    )
+    trained = f"{network.name} was trained for noise of sigma {network.model.sigma:g}"
+    typer.echo(f"warning: {trained}, not {sigma:g}.", err=True)
     return network
 
 
