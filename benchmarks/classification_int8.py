@@ -1,7 +1,7 @@
 """What quantization costs a trained classifier: first guesses on a phone against Keras.
 
     python benchmarks/classification_int8.py --weights resnet_rs26_quarter_cifar10 \\
-        --calibration cifar10_jpeg_train.npz --data cifar10_jpeg_test.npz --out classification_int8.json
+        --calibration cifar10_jpeg_train.npz --data cifar10_jpeg_test.npz
 
 Files take pixels of 0..255, int8 ones bytes; ranges are measured on the first hundred pictures of
 the calibration data. Needs the extra `export`.
