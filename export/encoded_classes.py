@@ -1,4 +1,4 @@
-"""Decode picture files, cut out their middle and classify it, inside a TensorFlow graph."""
+"""Picture files, of which the middle is classified, inside a TensorFlow graph."""
 
 from collections.abc import Callable
 
@@ -7,18 +7,24 @@ import numpy as np
 import tensorflow as tf
 
 from keras_imaging.data.classification import SHORTER_SIDE, check_crop
+from keras_imaging.export.picture_files import decode, rgb
 
 # Guesses of each picture.
 GUESSES = 5
 
 
-def encoded_classes(
-    model: keras.Model, image_size: int, crop: str = "resized", class_names: list | None = None
+def classes_of_files(
+    model: keras.Model,
+    max_pixels: int,
+    image_size: int,
+    crop: str = "resized",
+    class_names: list | None = None,
 ) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     """A function from a batch of PNG or JPEG files to the likeliest classes, the likeliest first.
 
     Args:
         model: a classifier whose `prepare` shifts and scales each channel.
+        max_pixels: larger pictures are refused before they are decoded.
         image_size: side in pixels of what it looks at.
         crop: see `data.central_crop`.
         class_names: in the order of the labels; None: their numbers.
@@ -36,7 +42,7 @@ def encoded_classes(
     scale = (white - black) / np.float32(255)
 
     def middle(file):
-        image = tf.ensure_shape(_decode(file), (None, None, 3))
+        image = rgb(decode(file, max_pixels)[0])
         if crop == "padded":
             return tf.ensure_shape(image, (image_size, image_size, 3))
         return _resized_middle(image, image_size)
@@ -44,7 +50,7 @@ def encoded_classes(
     def function(image_bytes):
         # One by one: pictures of a batch differ in size.
         spec = tf.TensorSpec((image_size, image_size, 3), tf.uint8)
-        images = tf.map_fn(middle, image_bytes, fn_output_signature=spec)
+        images = tf.map_fn(middle, image_bytes, parallel_iterations=1, fn_output_signature=spec)
         logits = model(tf.cast(images, "float32") * scale + black, training=False)
         probabilities, numbers = tf.math.top_k(tf.nn.softmax(logits), min(GUESSES, classes))
         return {
@@ -54,16 +60,6 @@ def encoded_classes(
         }
 
     return function
-
-
-def _decode(file):
-    """uint8 RGB, without alpha."""
-    # INTEGER_ACCURATE is what libjpeg, and so everybody else, does.
-    return tf.cond(
-        tf.io.is_jpeg(file),
-        lambda: tf.io.decode_jpeg(file, channels=3, dct_method="INTEGER_ACCURATE"),
-        lambda: tf.io.decode_png(file, channels=3),
-    )
 
 
 def _resized_middle(image, image_size):

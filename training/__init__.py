@@ -15,6 +15,7 @@ _HOMES = {
     "MRIRecipe": "recipes.mri",
     "Recipe": "recipes.recipe",
     "ResNetRSRecipe": "recipes.resnet_rs",
+    "SegmentationRecipe": "recipes.segmentation",
     "SparseRecoveryRecipe": "recipes.sparse_recovery",
     "SuperResolutionRecipe": "recipes.super_resolution",
     "TrainingResult": "runner",

@@ -1,13 +1,13 @@
 """Feed batches of a sampler to `fit`, from any step on."""
 
 import keras
-import numpy as np
 
+from keras_imaging.data.in_order import in_order, usual_threads
 from keras_imaging.training.strategy import rows_per_replica
 
 
 def feed(sampler, first_step: int, last_step: int, strategy=None, workers: int = 0):
-    """Batches `first_step` ... `last_step` - 1.
+    """Batches `first_step` ... `last_step` - 1, made side by side and given out in order.
 
     A sampler has `batch(step, rows)` and `batch_size`. Under a strategy, replica r of R takes rows
     r/R ... (r+1)/R of every batch, whatever the process it runs in, so all strategies see the same
@@ -82,17 +82,24 @@ def _dataset(sampler, first_step, last_step, rows, first_replica, local_replicas
 
         made = tf.data.Dataset.from_generator(elements, output_signature=tuple(specs))
         return made.map(lambda *flat: tf.nest.pack_sequence_as(example, flat)).prefetch(2)
-    return tf.data.Dataset.range(count).map(load_tensors).prefetch(2)
+    batches = tf.data.Dataset.range(count)
+    return batches.map(load_tensors, usual_threads(), deterministic=True).prefetch(2)
 
 
 class _Batches(keras.utils.PyDataset):
+    """For other backends; Keras asks for one batch after another, and may begin again."""
+
     def __init__(self, sampler, first_step, last_step):
         super().__init__(workers=1)
         self._sampler = sampler
-        self._steps = np.arange(first_step, last_step)
+        self._steps = range(first_step, last_step)
+        self._next = None
 
     def __len__(self):
         return len(self._steps)
 
     def __getitem__(self, index):
-        return self._sampler.batch(int(self._steps[index]))
+        if index != self._next:
+            self._ahead = in_order(self._sampler.batch, self._steps[index:])
+        self._next = index + 1
+        return next(self._ahead)

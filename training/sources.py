@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator
 import keras
 import numpy as np
 
-from keras_imaging.data.images import list_images, read_image
-from keras_imaging.data.levels import to_eight_bits
+from keras_imaging.data.picture_source import PictureFolder
 
 
 def folder_images(
     folder: str | os.PathLike, on_skip: Callable[[str], None] | None = None
-) -> Iterator[np.ndarray]:
+) -> PictureFolder:
     """The pictures of a folder and its subfolders as uint8, in the order of their paths.
 
     Args:
@@ -20,22 +19,10 @@ def folder_images(
         on_skip: called with the message that names an unreadable file; None raises it.
 
     Raises:
-        ValueError: if it is no folder or holds no picture; on an unreadable file without `on_skip`.
+        ValueError: if it is no folder or holds no picture; while it is read, on an unreadable file
+            without `on_skip`.
     """
-    paths = list_images(folder, recursive=True)
-
-    def read():
-        for path in paths:
-            try:
-                image = read_image(path)
-            except ValueError as error:
-                if on_skip is None:
-                    raise
-                on_skip(str(error))
-            else:
-                yield to_eight_bits(image)
-
-    return read()
+    return PictureFolder(folder, on_skip)
 
 
 def tfds_images(name: str) -> Iterator[np.ndarray]:

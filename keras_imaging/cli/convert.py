@@ -44,8 +44,9 @@ def convert(
 ) -> None:
     """Convert published weights; of another number of classes, the network gets as many.
 
-    Reads ResNet-RS of timm and of Keras 2, FFC-ResNet, LaMa, IMDN and Video Seal of PyTorch, and
-    IDN of Caffe. Writes the weights and, beside a .weights.h5 file, its card.
+    Reads ResNet-RS of timm and of Keras 2, VOLO of its authors and of timm, FFC-ResNet, LaMa, IMDN
+    and Video Seal of PyTorch, and IDN of Caffe. Writes the weights and, beside a .weights.h5 file,
+    its card.
     """
     if not str(out).endswith((_WEIGHTS, ".keras")):
         raise ValueError(f"--out must end with {_WEIGHTS} or .keras. Received: {str(out)!r}")
@@ -98,15 +99,10 @@ def _write(model, out, card, source, names, image_size):
 
     from keras_imaging.data.files import replacing
 
-    partial = out.with_name(f".partial.{out.name}")
-    try:
-        if out.suffix == ".keras":
-            model.save(partial)
-        else:
-            model.save_weights(partial)
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
+    if out.suffix == ".keras":
+        model.save(out)
+    else:
+        model.save_weights(out)
     if out.suffix == ".keras":
         return
     described = {

@@ -40,6 +40,11 @@ from keras_imaging.data.sampling_masks import (
     radial_mask,
     random_cartesian_mask,
 )
+from keras_imaging.data.segmentation import (
+    SegmentationSampler,
+    segmentation_scenes,
+    segmented_pictures,
+)
 from keras_imaging.data.sensing import PatchMeasurementSampler, gaussian_measurement_matrix
 from keras_imaging.data.sparse import SparseSampler, random_dictionary, read_matrix
 
@@ -55,6 +60,7 @@ __all__ = [
     "PatchSampler",
     "PictureMixing",
     "RandAugment",
+    "SegmentationSampler",
     "SparseSampler",
     "TimmRandAugment",
     "birdcage_maps",
@@ -80,6 +86,8 @@ __all__ = [
     "read_mri",
     "root_sum_of_squares",
     "sample_image",
+    "segmentation_scenes",
+    "segmented_pictures",
     "simulate_kspace",
     "standardized",
     "synthetic_phase",

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from starlette.testclient import TestClient
 
 from keras_imaging.data import central_crop, sample_image
 from keras_imaging.export import read_class_names, to_litert, to_saved_model
+from keras_imaging.export.prediction import Predictor
 from keras_imaging.export.runtime import LiteRTModel
-from keras_imaging.export.serving import predict_app
 from keras_imaging.inference import classify
 from keras_imaging.models import ResNetRS
 
@@ -74,9 +73,10 @@ def test_encoded_pictures_are_classified_as_by_classify(folder):
         )
         assert [n.decode() for n in result["names"][row]] == [g.name for g in guesses]
         assert result["classes"][row].tolist() == [g.label for g in guesses]
-    # The same over HTTP, with names as text.
+    # The same to a server's client, with names as text.
     body = {"signature_name": "encoded", "instances": [{"b64": base64_of(data[0])}]}
-    answer = TestClient(predict_app(path)).post("/v1/models/served:predict", json=body).json()
+    predictor = Predictor(path)
+    (answer,) = predictor.answer([predictor.parse(json.dumps(body).encode())])
     (prediction,) = answer["predictions"]
     assert prediction["names"] == [n.decode() for n in result["names"][0]]
     with pytest.raises(ValueError, match="Expected 6 class names"):

@@ -7,6 +7,7 @@ from keras_imaging.cli.train.compressive_sensing import train_compressive_sensin
 from keras_imaging.cli.train.faceguard import train_faceguard
 from keras_imaging.cli.train.mri import train_mri
 from keras_imaging.cli.train.pictures import pictures_command
+from keras_imaging.cli.train.segmentation import train_segmentation
 from keras_imaging.cli.train.sparse_recovery import train_sparse_recovery
 from keras_imaging.cli.train.super_resolution import super_resolution_command
 from keras_imaging.training.recipes.denoising import DenoisingRecipe
@@ -31,6 +32,7 @@ train.command("resnet_rs")(
     classification_command(ResNetRSRecipe, "Train ResNet-RS on pictures, or fine-tune it.")
 )
 train.command("volo")(classification_command(VOLORecipe, "Train VOLO, or fine-tune it."))
+train.command("segmentation")(train_segmentation)
 train.command("denoiser")(
     pictures_command(DenoisingRecipe, "Train DnCNN or SimpleCNN to find the noise.", rgb=False)
 )

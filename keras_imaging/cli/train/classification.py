@@ -8,10 +8,12 @@ import typer
 from keras_imaging.cli import options
 from keras_imaging.cli.quiet import quiet_start
 from keras_imaging.cli.train.recipe_options import (
+    AcceptNewData,
     DataLicence,
     Devices,
     RunFolder,
     Strategy,
+    Wait,
     with_recipe_options,
 )
 from keras_imaging.cli.train.run import Pictures, check_run, name_of, notes_of, train_and_report
@@ -53,6 +55,8 @@ def classification_command(recipe_class: type[ClassificationRecipe], purpose: st
                 show_default="none: threads of this one",
             ),
         ] = 0,
+        wait: Wait = None,
+        accept_new_data: AcceptNewData = False,
         data_licence: DataLicence = None,
         as_json: options.Json = False,
         **recipe_fields,
@@ -87,6 +91,8 @@ def classification_command(recipe_class: type[ClassificationRecipe], purpose: st
             as_json,
             strategy=strategy.value,
             workers=workers,
+            wait=wait,
+            accept_new_data=accept_new_data,
             validate=validate,
             data_name=name_of(data),
             notes=notes,

@@ -3,7 +3,7 @@
 import pathlib
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import typer
 
@@ -18,7 +18,7 @@ class Pictures:
     def __init__(self):
         self.skipped = []
 
-    def of(self, source: str | pathlib.Path) -> Iterator:
+    def of(self, source: str | pathlib.Path) -> Iterable:
         """The pictures of a folder, or `tfds:NAME` of tensorflow-datasets."""
         from keras_imaging import training
 
@@ -58,7 +58,8 @@ def check_run(out: pathlib.Path, *sources: str | pathlib.Path | None) -> None:
 
 def name_of(source: str | pathlib.Path) -> str:
     """What a card says of a source of data."""
-    return source if str(source).startswith(STREAMS) else pathlib.Path(source).resolve().name
+    named = str(source).startswith((*STREAMS, "scenes:"))
+    return str(source) if named else pathlib.Path(source).resolve().name
 
 
 def notes_of(data_licence: str | None, **further) -> dict:
@@ -101,8 +102,10 @@ def train_and_report(
         pictures: where those come from; knows in the end what was skipped.
         out: folder of the run.
         as_json: see `report`.
-        options: further arguments of `training.train`.
+        options: further arguments of `training.train`; a `cache` of None lies beside the run.
     """
+    if "cache" in options:
+        options["cache"] = options["cache"] or out.absolute().parent / "prepared"
     with quiet_start():
         from keras_imaging.cli.train.progress import training_progress
         from keras_imaging.training import train

@@ -9,18 +9,21 @@ Only these fields of the protobuf message matter:
     BlobShape:         dim = 1 (packed or not)
 """
 
+import math
 import os
 import pathlib
-import struct
 from collections.abc import Iterator
 
 import keras
 import numpy as np
 
 from keras_imaging.data.protobuf import fields, varints
+from keras_imaging.data.reading import reading
 
 # Field of NetParameter -> fields of the layer's name and blobs.
 _LAYER_FIELDS = {100: (1, 7), 2: (4, 6)}
+
+_MOST_AXES = 8
 
 
 def load_caffe_weights(model: keras.Model, path: str | os.PathLike) -> None:
@@ -36,12 +39,10 @@ def load_caffe_weights(model: keras.Model, path: str | os.PathLike) -> None:
             too, if one is missing, surplus, or holds blobs of other shapes.
     """
     path = pathlib.Path(path)
-    try:
-        layers = dict(_layers(path.read_bytes()))
-    except OSError as error:
-        raise ValueError(f"Cannot read {str(path)!r}: {error.strerror}") from error
-    except (IndexError, ValueError, struct.error) as error:
-        raise ValueError(f"{str(path)!r} is not a Caffe model: {error}") from error
+    with reading(path):
+        content = path.read_bytes()
+    with reading(path, "{path!r} is not a Caffe model: "):
+        layers = dict(_layers(content))
 
     targets = dict(_targets(model))
     for problem, names in (
@@ -112,6 +113,9 @@ def _blob(message: memoryview) -> np.ndarray:
         if shape[:3] == [1, 1, 1]:
             shape = shape[3:]
     values = np.frombuffer(b"".join(data), "<f4")
-    if values.size != np.prod(shape, dtype=int):
-        raise ValueError(f"a blob of shape {shape} has {values.size} values")
+    # Python's integers: a product of NumPy's may overflow to what is expected.
+    if len(shape) > _MOST_AXES or values.size != math.prod(shape):
+        raise ValueError(f"a blob of shape {shape[:_MOST_AXES]} has {values.size} values")
+    if not np.isfinite(values).all():
+        raise ValueError("a blob holds values that are not finite")
     return values.reshape(shape)
