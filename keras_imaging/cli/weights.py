@@ -15,6 +15,8 @@ _DIGITS = {
     "nmse_db": (2, " dB"),
     "hole_psnr": (2, " dB"),
     "bit_accuracy": (4, ""),
+    "top1": (4, ""),
+    "top5": (4, ""),
 }
 
 

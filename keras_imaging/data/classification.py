@@ -183,14 +183,17 @@ class ClassificationSampler:
         numbers = range(self.batch_size)[rows]
         chosen = [int(self._number(step * self.batch_size + row)) for row in numbers]
 
-        def row(number, index):
-            rng = np.random.default_rng((self.seed, step, number))
+        images = np.empty((len(numbers), self.image_size, self.image_size, 3), "float32")
+
+        def row(place, index):
             image, index = self._read(index)
-            return *self._crop(image, rng), index
+            rng = np.random.default_rng((self.seed, step, numbers[place]))
+            images[place], view = self._crop(image, rng)
+            return index, view
 
         run = map if self._threads is None else self._threads.map
-        images, views, indices = zip(*run(row, numbers, chosen), strict=True)
-        return Drawn(np.stack(images), list(indices), list(views))
+        indices, views = zip(*run(row, range(len(numbers)), chosen), strict=True)
+        return Drawn(images, list(indices), list(views))
 
     def targets(self, indices: list[int]) -> np.ndarray:
         """1 at the label of each picture and 0 elsewhere, float32 `(rows, classes)`.

@@ -138,8 +138,9 @@ def test_command(trained, tmp_path, monkeypatch, capsys):
         (tmp_path / "pets" / name).mkdir(parents=True)
         for number in range(2):
             write_image(tmp_path / "pets" / name / f"{number}.png", examples()[number][0])
+    (tmp_path / "pets" / "dogs" / "torn.png").write_bytes(b"no picture")
     options = [
-        *("--preset", "resnet_rs_test", "--image-size", "16", "--batch-size", "2", "--steps", "1"),
+        *("--preset", "resnet_rs_test", "--image-size", "16", "--batch-size", "5", "--steps", "1"),
         *("--no-jit", "--strategy", "one", "--data", "pets", "--out", "tuned", "--init", str(out)),
         *("--train", "head", "--validation", "pets", "--json"),
     ]
@@ -147,7 +148,9 @@ def test_command(trained, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as leaving:
         main()
     captured = capsys.readouterr()
-    assert not leaving.value.code, captured.err
+    # The epoch drew a picture that cannot be read, and the validation met it, too.
+    assert leaving.value.code == 1, captured.err
+    assert captured.err.count("torn.png") == 1
     assert "classifier start anew" in captured.err
     report = json.loads(captured.out)
     assert report["class_names"] == ["cats", "dogs"]
