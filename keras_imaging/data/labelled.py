@@ -86,7 +86,9 @@ def labelled_folder(
 
 
 def labelled_arrays(path: str | os.PathLike) -> LabelledPictures:
-    """The pictures `x` and labels `y` of an `.npz` file; classes are named by their numbers.
+    """The pictures `x` and labels `y` of an `.npz` file.
+
+    Classes have the names in `classes`, a text for each, if the file has such; else their numbers.
 
     Raises:
         ValueError: naming the file, if it cannot be read or holds something else.
@@ -100,4 +102,13 @@ def labelled_arrays(path: str | os.PathLike) -> LabelledPictures:
             f"x {images.dtype} {images.shape}, y {labels.dtype} {labels.shape} in {str(path)!r}"
         )
     names = [str(number) for number in range(int(labels.max()) + 1)]
+    with np.load(path, allow_pickle=False) as file:
+        # Texts alone: objects would have to be unpickled.
+        if "classes" in file and file["classes"].dtype.kind == "U":
+            names = file["classes"].reshape(-1).tolist()
+    if len(names) <= labels.max():
+        raise ValueError(
+            f"Expected a name for each of the classes 0 ... {labels.max()} in `classes`. Received "
+            f"{len(names)} in {str(path)!r}"
+        )
     return LabelledPictures(names, zip(images, map(int, labels), strict=True))
