@@ -1,5 +1,6 @@
 """Labelled pictures from folders and arrays."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -102,8 +103,8 @@ def labelled_arrays(path: str | os.PathLike) -> LabelledPictures:
             f"x {images.dtype} {images.shape}, y {labels.dtype} {labels.shape} in {str(path)!r}"
         )
     names = [str(number) for number in range(int(labels.max()) + 1)]
-    with np.load(path, allow_pickle=False) as file:
-        # Texts alone: objects would have to be unpickled.
+    # What would have to be unpickled is no text.
+    with np.load(path, allow_pickle=False) as file, contextlib.suppress(ValueError):
         if "classes" in file and file["classes"].dtype.kind == "U":
             names = file["classes"].reshape(-1).tolist()
     if len(names) <= labels.max():
