@@ -31,6 +31,9 @@ CALIBRATED = ("int8", "int16x8", *ISLANDS)
 # Of Keras' own layers.
 _FLOAT_KINDS = (keras.layers.LayerNormalization, keras.layers.Softmax)
 
+# What products with matrices are in a file.
+_PRODUCTS = ("FULLY_CONNECTED", "BATCH_MATMUL")
+
 _quantizer_lock = threading.Lock()
 
 
@@ -49,11 +52,14 @@ class FloatParts(NamedTuple):
             in them: `float_operators` of a class.
         clipped: names of layers and of layers in them whose outputs have few values far above all
             others, which are cut: `clipped_layers` of a class.
+        products: names of layers whose products with matrices stay in float where other weights are
+            float16 or int8 alone: `float_products` of a class.
     """
 
     layers: list[str]
     operators: list[tuple[str, str]]
     clipped: list[tuple[str, str]]
+    products: list[str]
 
 
 def float_parts(model: keras.Model, network: keras.Model) -> FloatParts:
@@ -64,13 +70,21 @@ def float_parts(model: keras.Model, network: keras.Model) -> FloatParts:
         network: its form for phones.
     """
     names = set(model.float_layers) if isinstance(model, PretrainedModel) else set()
-    operators, clipped = set(), set()
+    operators, clipped, products = set(), set(), set()
     for layer in network._flatten_layers(include_self=False):
         if getattr(layer, "stays_float", False) or isinstance(layer, _FLOAT_KINDS):
             names.add(layer.name)
+        if getattr(layer, "float_products", False):
+            products.add(layer.name)
         operators |= {(layer.name, name) for name in getattr(layer, "float_operators", ())}
         clipped |= {(layer.name, name) for name in getattr(layer, "clipped_layers", ())}
-    return FloatParts(sorted(names), sorted(operators), sorted(clipped))
+    return FloatParts(sorted(names), sorted(operators), sorted(clipped), sorted(products))
+
+
+def refusal_of_integers(network: keras.Model) -> str | None:
+    """Why the activations of a network must not be integers, in the words of its layers."""
+    reasons = (getattr(layer, "needs_float", None) for layer in network._flatten_layers())
+    return next((reason for reason in reasons if reason), None)
 
 
 def quantize(
@@ -82,6 +96,7 @@ def quantize(
     io_dtype: str,
     pixels: bool,
     parts: FloatParts,
+    bytes_in: bool = False,
 ) -> pathlib.Path:
     """Write a quantized file beside `float_file`.
 
@@ -99,11 +114,12 @@ def quantize(
             `is_plain`.
         io_dtype: input and output of an int8 file.
         pixels: the output of an int8 file is a picture: its range is 0..1, not what was measured.
-        parts: what int8_islands leaves in float.
+        parts: what int8_islands leaves in float, and which products float16 and dynamic do.
+        bytes_in: the input of an int8 file is pixels of 0..255, not what was measured.
     """
     path = float_file.with_name(f"{quantization}.tflite")
     if quantization == "int8":
-        _to_int8(network, path, shapes, samples, io_dtype, pixels)
+        _to_int8(network, path, shapes, samples, io_dtype, pixels, bytes_in)
     else:
         coarse, clipped = [], {}
         if quantization in ISLANDS:
@@ -115,7 +131,7 @@ def quantize(
     return path
 
 
-def _to_int8(network, path, shapes, samples, io_dtype, pixels):
+def _to_int8(network, path, shapes, samples, io_dtype, pixels, bytes_in):
     dtype = tf.as_dtype(io_dtype)
     options = {
         "optimizations": [tf.lite.Optimize.DEFAULT],
@@ -135,6 +151,10 @@ def _to_int8(network, path, shapes, samples, io_dtype, pixels):
             samples = [*samples, {name: full_range([sample[name] for sample in samples])}]
             rounded = Round(0.0, 1.0, name="pixels")(network.outputs[0])
             network = keras.Model(network.inputs, rounded, name=network.name)
+        if bytes_in:
+            (name,) = shapes
+            full = np.float32(255) * full_range([sample[name] for sample in samples])
+            samples = [*samples, {name: full}]
         options["representative_dataset"] = lambda: iter(samples)
         options["target_spec"] = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]}
     convert(network, path, shapes, **options)
@@ -185,8 +205,10 @@ def _recipe(quantization, parts, coarse):
     # Only these functions need the package.
     from litert_quantizer import recipe
 
+    # Products with matrices of layers that say that theirs stay in float.
+    kept = [_left(operation, _path_of(parts.products)) for operation in _PRODUCTS if parts.products]
     if quantization == "dynamic":
-        return recipe.dynamic_wi8_afp32()
+        return [*recipe.dynamic_wi8_afp32(), *kept]
     # Float at both ends: int16 pictures are of no use to anyone.
     ends = [_left("INPUT", ".*"), _left("OUTPUT", ".*")]
     if quantization == "int16x8":
@@ -205,7 +227,7 @@ def _recipe(quantization, parts, coarse):
             whole = _path_of(parts.layers)
             rules += [_left("*", whole), _float16(f"({whole})")]
         return rules
-    return [_float16(".*")]
+    return [_float16(".*"), *kept]
 
 
 def _left(operation, regex):

@@ -87,3 +87,9 @@ def make_schedule(recipe) -> keras.optimizers.schedules.LearningRateSchedule:
         warmup_target=peak,
         warmup_steps=warmup,
     )
+
+
+def learning_rate_at(recipe, step: int) -> float:
+    """The learning rate of a recipe's optimizer at a step."""
+    rate = recipe.build_optimizer(make_schedule(recipe))._learning_rate
+    return float(ops.convert_to_numpy(rate(step) if callable(rate) else rate))

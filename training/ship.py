@@ -1,5 +1,6 @@
 """Turn a finished run into weights of the package, with their card."""
 
+import io
 import json
 import os
 import pathlib
@@ -37,8 +38,12 @@ def store_float16(source: str | os.PathLike, target: str | os.PathLike) -> None:
                 into[name] = array.astype("float16") if array.dtype.kind == "f" else array
                 into[name].attrs.update(item.attrs)
 
-    with h5py.File(source, "r") as old, h5py.File(target, "w") as new:
+    # In memory: HDF5 on a full disk ends the process.
+    content = io.BytesIO()
+    with h5py.File(source, "r") as old, h5py.File(content, "w") as new:
         copy(old, new)
+    with replacing(target) as file:
+        file.write(content.getbuffer())
 
 
 def ship(

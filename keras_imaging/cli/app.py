@@ -23,6 +23,7 @@ from keras_imaging.cli.inpaint import inpaint
 from keras_imaging.cli.modes import modes
 from keras_imaging.cli.reconstruct import reconstruct
 from keras_imaging.cli.recover import recover
+from keras_imaging.cli.restore import restore
 from keras_imaging.cli.segment import segment
 from keras_imaging.cli.sense import sense
 from keras_imaging.cli.serve import serve
@@ -63,6 +64,7 @@ def _root(
 app.command()(upscale)
 app.command()(inpaint)
 app.command()(denoise)
+app.command()(restore)
 app.command()(recover)
 app.command()(sense)
 app.command()(classify)

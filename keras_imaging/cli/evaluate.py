@@ -199,8 +199,8 @@ def classification(
     data: Annotated[
         str,
         typer.Option(
-            help="Folder with one subfolder for each class, an .npz file with x and y, or "
-            "tfds:NAME[:SPLIT] of tensorflow-datasets."
+            help="Folder with one subfolder for each class, an .npz file with x and y, "
+            "tfrecord:GLOB in ImageNet's layout, or tfds:NAME[:SPLIT] of tensorflow-datasets."
         ),
     ],
     weights: options.weights("none") = None,

@@ -19,6 +19,7 @@ from keras_imaging.data.images import list_images, read_image, sample_image, wri
 from keras_imaging.data.inpainting import InpaintingSampler
 from keras_imaging.data.inpainting_masks import random_inpainting_masks
 from keras_imaging.data.medical_images import write_nifti
+from keras_imaging.data.mixed_sampler import MixedSampler
 from keras_imaging.data.mixing import PictureMixing
 from keras_imaging.data.mri import (
     MeasuredKspaceSampler,
@@ -53,6 +54,7 @@ __all__ = [
     "MRISampler",
     "MRIScan",
     "MeasuredKspaceSampler",
+    "MixedSampler",
     "NoisyPatches",
     "PatchMeasurementSampler",
     "PatchSampler",

@@ -211,6 +211,7 @@ class TokenLabelSampler:
         self.labels = labels
         self.label_smoothing = label_smoothing
         self.batch_size = pictures.batch_size
+        self.on_skip = pictures.on_skip
 
     def batch(
         self, step: int, rows: slice = slice(None)
@@ -272,7 +273,9 @@ def roi_weights(low: float, high: float, cells: int, out: int) -> np.ndarray:
 
 
 def fingerprint(picture: Picture) -> int:
-    """32 bits of a picture: of an array's pixels, of a file's name and folder."""
+    """32 bits of a picture: of an array's pixels, a file's name and folder, a file's bytes."""
+    if isinstance(picture, bytes):
+        return zlib.crc32(picture)
     if isinstance(picture, np.ndarray):
         return zlib.crc32(np.ascontiguousarray(picture).tobytes())
     path = pathlib.Path(picture)

@@ -24,6 +24,7 @@ from keras_imaging.models.loading import (
     pretrained_models,
 )
 from keras_imaging.models.patch_discriminator import PatchDiscriminator
+from keras_imaging.models.plug_and_play import PlugAndPlay
 from keras_imaging.models.pretrained import shipped_weights
 from keras_imaging.models.primal_dual import CPNet, PDHGCSNet, PDNet
 from keras_imaging.models.rdidn import RDIDN
@@ -60,6 +61,7 @@ __all__ = [
     "PDHGCSNet",
     "PDNet",
     "PatchDiscriminator",
+    "PlugAndPlay",
     "PyramidSegmenter",
     "ResNetRS",
     "ResNetRS3D",

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     import keras
@@ -52,6 +52,12 @@ class Recipe:
     jit: bool | None = None
     checkpoint_every: int = 500
     seed: int = 0
+
+    # Whether a complete run may go on to more steps: only its learning rate depends on them.
+    may_be_extended: ClassVar[bool] = True
+
+    # Whether its data are pictures that the sampler prepares by `prepare_pictures`.
+    prepares_pictures: ClassVar[bool] = False
 
     def __post_init__(self):
         for name in ("steps", "batch_size", "checkpoint_every"):
@@ -104,3 +110,11 @@ class Recipe:
     def deployed(self, model: "keras.Model") -> dict[str, "keras.Model"]:
         """The networks that users get, by name: the trained model, or parts of it."""
         return {"model": model}
+
+    def finish(self, networks: dict[str, "keras.Model"]) -> None:
+        """A last touch, in place, to the networks that are written; here none.
+
+        Args:
+            networks: those of `deployed`, with the averaged weights: copies, which no training step
+                looks at.
+        """
