@@ -40,7 +40,7 @@ def token_labels(
     """Label every part of training pictures by a teacher, for `train volo --token-labels`.
 
     Of every cell the five likeliest classes are kept. Run again after an interruption, it goes on.
-    Pictures that cannot be read are named and skipped, as they are in training.
+    Pictures that cannot be read are named, and none is drawn in training; the exit code is then 1.
     """
     check_data(data)
     check_weights(teacher)
@@ -51,6 +51,7 @@ def token_labels(
         import numpy as np
 
         from keras_imaging import training
+        from keras_imaging.data.classification import PicturesOf
         from keras_imaging.data.token_labels import write_token_labels
     classifier = load_classifier(teacher)
     model, size = classifier.model, classifier.image_size
@@ -59,11 +60,8 @@ def token_labels(
     elif image_size not in (None, size):
         model, size = _resized(model, teacher, image_size), image_size
     skipped = {}
-    labelled = training.labelled_pictures(
-        data, on_skip=lambda reason: skipped.update({reason: reason})
-    )
+    labelled = training.labelled_pictures(data)
     _check_classes(classifier, labelled.class_names)
-    pictures = [picture for picture, _ in labelled.examples]
 
     class Dense(keras.Model):
         """As a network, it is compiled."""
@@ -77,11 +75,12 @@ def token_labels(
     with progress_bar("token labels") as progress:
         card = write_token_labels(
             out,
-            pictures,
+            PicturesOf(labelled.examples),
             lambda images: dense.predict_on_batch(model.prepare(images)),
             size,
             classifier.name,
             progress,
+            lambda reason: skipped.update({reason: reason}),
         )
     report = {"out": out, **card, "written": [str(out)], "skipped": skipped}
     give_report(report, as_json, _tell)

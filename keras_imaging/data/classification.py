@@ -158,7 +158,7 @@ class ClassificationSampler:
     @property
     def pictures(self) -> Sequence[Picture]:
         """All pictures, in the order in which they came."""
-        return _Pictures(self._examples)
+        return PicturesOf(self._examples)
 
     def batch(self, step: int, rows: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
         """Batch number `step`, or those `rows` of it; float32.
@@ -285,8 +285,12 @@ def _remember(reason):
     _skipped.append(reason)
 
 
-class _Pictures(Sequence):
-    """The first of each pair."""
+class PicturesOf(Sequence):
+    """The picture of each pair of examples.
+
+    Args:
+        examples: pairs of a picture and its label.
+    """
 
     def __init__(self, examples):
         self._examples = examples

@@ -31,6 +31,7 @@ def write_token_labels(
     image_size: int,
     name: str = "",
     progress: Callable[[int, int], None] | None = None,
+    on_skip: Callable[[str], None] | None = None,
 ) -> dict:
     """Store what a classifier says of every part of every picture: its five largest logits.
 
@@ -40,12 +41,15 @@ def write_token_labels(
 
     Args:
         folder: of the store.
-        pictures: uint8 arrays or paths of files; each is seen whole, resized to a square.
+        pictures: uint8 arrays, paths of files or their bytes; each is seen whole, resized to a
+            square.
         teacher: gives logits `(batch, rows, columns, classes)` of uint8 pictures
             `(batch, image_size, image_size, 3)`.
         image_size: side in pixels at which the teacher sees pictures.
         name: of the teacher, for the card.
         progress: called with the pictures done, and with all of them.
+        on_skip: called with the message that names a picture that cannot be read, which black
+            stands for, as no crop of it is ever drawn; None raises it.
 
     Returns:
         The card of the store.
@@ -55,10 +59,10 @@ def write_token_labels(
             another teacher or size.
         OSError: if it cannot be written.
     """
-    if not pictures:
+    if not len(pictures):
         raise ValueError("There are no pictures to label.")
     folder = pathlib.Path(folder)
-    first = teacher(_batch(pictures[:1], image_size, 1))
+    first = teacher(np.zeros((1, image_size, image_size, 3), "uint8"))
     rows, columns, classes = first.shape[1:]
     card = {
         "pictures": len(pictures),
@@ -72,9 +76,9 @@ def write_token_labels(
     arrays = _open_or_make(folder, card)
     while card["done"] < len(pictures):
         start = card["done"]
-        chunk = pictures[start : start + _CHUNK]
+        chunk = list(pictures[start : start + _CHUNK])
         # A last chunk that is short is filled: another size would be compiled anew.
-        logits = np.asarray(teacher(_batch(chunk, image_size, _CHUNK)))[: len(chunk)]
+        logits = np.asarray(teacher(_batch(chunk, image_size, start, on_skip)))[: len(chunk)]
         if not np.isfinite(logits).all():
             raise ValueError(f"The teacher {name!r} gave logits that are not finite.")
         order = np.argsort(-logits, axis=-1, kind="stable")[..., : card["guesses"]]
@@ -115,6 +119,14 @@ class TokenLabels:
                 "are done. Give the same command once more, and it continues."
             )
         self._arrays = _open(folder, self.card, "r")
+
+    def __getstate__(self):
+        # A copy in another process opens the files itself.
+        return {**self.__dict__, "_arrays": None}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._arrays = _open(self.folder, self.card, "r")
 
     def check(self, pictures: Sequence[Picture], classes: int) -> None:
         """Raise ValueError unless the labels are of these pictures, in this order, and classes."""
@@ -213,6 +225,10 @@ class TokenLabelSampler:
         self.batch_size = pictures.batch_size
         self.on_skip = pictures.on_skip
 
+    def __getstate__(self):
+        # What a copy in another process cannot read, its pictures remember.
+        return {**self.__dict__, "on_skip": None}
+
     def batch(
         self, step: int, rows: slice = slice(None)
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -282,10 +298,17 @@ def fingerprint(picture: Picture) -> int:
     return zlib.crc32(f"{path.parent.name}/{path.name}".encode())
 
 
-def _batch(pictures, image_size, length):
-    images = np.zeros((length, image_size, image_size, 3), "uint8")
+def _batch(pictures, image_size, first, on_skip):
+    images = np.zeros((_CHUNK, image_size, image_size, 3), "uint8")
     for row, picture in enumerate(pictures):
-        images[row] = resized_whole(pixels(picture), image_size)
+        try:
+            image = pixels(picture, f"picture {first + row}")
+        except ValueError as error:
+            if on_skip is None:
+                raise
+            on_skip(str(error))
+        else:
+            images[row] = resized_whole(image, image_size)
     return images
 
 

@@ -1,6 +1,7 @@
 """Labels of tokens: the store, crops of maps, batches."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -186,6 +187,24 @@ def test_without_labels_of_tokens():
     np.testing.assert_array_equal(labels.sum(axis=1), 1)
     mixed = sampler(mix_token=False, mixing=PictureMixing(mixup=1.0)).batch(0)[1]
     assert (np.count_nonzero(mixed, axis=1) == 2).any()
+
+
+def test_pictures_that_cannot_be_read(tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    mixed = [*pictures(2), tmp_path / "bad.png"]
+    with pytest.raises(ValueError, match=r"bad\.png"):
+        write(tmp_path / "maps", mixed)
+    reasons = []
+    assert write(tmp_path / "maps", mixed, on_skip=reasons.append)["done"] == 3
+    assert len(reasons) == 1 and "bad.png" in reasons[0]
+
+
+def test_a_copy_for_another_process(store):
+    labelled = sampler(labels=TokenLabels(store))
+    copy = pickle.loads(pickle.dumps(labelled))
+    for ours, theirs in zip(labelled.batch(2)[0].values(), copy.batch(2)[0].values(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(labelled.batch(2)[1], copy.batch(2)[1])
 
 
 def test_fingerprints(tmp_path):

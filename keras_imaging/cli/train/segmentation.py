@@ -7,10 +7,12 @@ import typer
 from keras_imaging.cli import options
 from keras_imaging.cli.quiet import quiet_start
 from keras_imaging.cli.train.recipe_options import (
+    AcceptNewData,
     DataLicence,
     Devices,
     RunFolder,
     Strategy,
+    Wait,
     with_recipe_options,
 )
 from keras_imaging.cli.train.run import Pictures, check_run, name_of, notes_of, train_and_report
@@ -36,6 +38,8 @@ def train_segmentation(
         str | None, typer.Option(help="Likewise, to score at every checkpoint.")
     ] = None,
     strategy: Devices = Strategy.auto,
+    wait: Wait = None,
+    accept_new_data: AcceptNewData = False,
     data_licence: DataLicence = None,
     as_json: options.Json = False,
     **recipe_fields,
@@ -72,6 +76,8 @@ def train_segmentation(
         out,
         as_json,
         strategy=strategy.value,
+        wait=wait,
+        accept_new_data=accept_new_data,
         validate=validate,
         data_name=name_of(data),
         notes=notes,
