@@ -1,5 +1,7 @@
 // Picture files in and out, and pictures from the camera.
 
+import { shrink } from "./region.js";
+
 /** A file as ImageData, upright, in sRGB. */
 export async function readPicture(file) {
   let bitmap;
@@ -38,6 +40,19 @@ export async function writePicture(picture, stem, format, quality) {
     name: `${stem}_stamped.${jpeg ? "jpg" : "png"}`,
     format: jpeg ? `JPEG, quality ${quality}` : "PNG, lossless",
   };
+}
+
+/** A picture at half its size, as ImageData; its pixels are averages. */
+export function halfSize(picture) {
+  const [wide, tall] = [picture.width, picture.height].map((side) => Math.max(1, side >> 1));
+  const box = { left: 0, top: 0, right: picture.width, bottom: picture.height };
+  const small = shrink(picture, box, tall, wide);
+  const result = new ImageData(wide, tall);
+  for (let i = 0; i < wide * tall; i++) {
+    for (let c = 0; c < 3; c++) result.data[4 * i + c] = Math.floor(255 * small[3 * i + c] + 0.5);
+    result.data[4 * i + 3] = 255;
+  }
+  return result;
 }
 
 /** Show the camera in a <video>; needs the user's leave. */

@@ -95,3 +95,10 @@ function axisTaps(inLength, outLength, offset = 0, limit = inLength) {
   }
   return { weights, index, count };
 }
+
+/** As Python rounds. */
+export function roundHalfToEven(value) {
+  const below = Math.floor(value);
+  const rest = value - below;
+  return rest > 0.5 || (rest === 0.5 && below % 2 !== 0) ? below + 1 : below;
+}

@@ -87,7 +87,7 @@ def page_server(
         raise ValueError(
             f"The page runs LiteRT.js, which is not in {str(node_modules)!r}. Install it once: "
             f"npm install --omit=dev --prefix {str(PAGE)!r}; or elsewhere, and name that "
-            "node_modules folder."
+            "folder: --node-modules FOLDER/node_modules."
         )
     server = http.server.ThreadingHTTPServer(("127.0.0.1", port), _Handler)
     server.rooms = {"": PAGE, "models": pathlib.Path(networks), "node_modules": node_modules}

@@ -72,7 +72,7 @@ class FaceGuardEncoder(MessageModel):
     """
 
     task = "watermark"
-    not_architecture = (*MessageModel.not_architecture, "strength")
+    not_architecture = (*MessageModel.not_architecture, "masked", "strength")
 
     def __init__(
         self,

@@ -21,12 +21,10 @@ from keras_imaging.watermark.report import DetectionReport, detection_report
 from keras_imaging.watermark.statistics import (
     MatchResult,
     binomial_tail,
-    calibrate,
     match_test,
     match_threshold,
     miss_rate,
     roc_curve,
-    soft_score,
     soft_test,
 )
 
@@ -38,7 +36,6 @@ __all__ = [
     "Registry",
     "align",
     "binomial_tail",
-    "calibrate",
     "detection_report",
     "embed",
     "extract",
@@ -50,7 +47,6 @@ __all__ = [
     "miss_rate",
     "read_key",
     "roc_curve",
-    "soft_score",
     "soft_test",
     "stamp_file",
     "verify_file",

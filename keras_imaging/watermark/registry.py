@@ -68,7 +68,8 @@ class Registry:
     Args:
         path: the file.
         wait: seconds to wait while another process holds it.
-        read_only: only look: nothing is made, written or recovered, and `issue` cannot be called.
+        read_only: only look: nothing is made or issued. Only where a process died while it wrote
+            the file is that taken back first, if the file can be written.
 
     Raises:
         ValueError: if the file is something else, or, to be looked at only, missing.
@@ -89,6 +90,8 @@ class Registry:
             raise ValueError(f"Expected the name of a registry file. Received: {str(path)!r}")
         if read_only and not self.path.is_file():
             raise ValueError(f"There is no registry {str(path)!r}.")
+        if read_only:
+            self._roll_back()
         if self.path.exists():
             self._check(read_only)
         if read_only:
@@ -207,6 +210,21 @@ class Registry:
                 return
         if read_only and not ours:
             raise ValueError(f"{str(self.path)!r} is no registry: it is empty.")
+
+    def _roll_back(self):
+        """Take back what a process wrote by half when it died, which a reader may not do itself."""
+        query = "PRAGMA user_version"
+        with contextlib.closing(_connect_to_read(self.path, self.wait)) as reader:
+            try:
+                reader.execute(query).fetchone()
+            # What else there is, is told by who reads in earnest.
+            except sqlite3.DatabaseError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+                    return
+            else:
+                return
+        with self._errors(), contextlib.closing(_connect(self.path, self.wait)) as writer:
+            writer.execute(query).fetchone()
 
     def _is_ours(self, connection):
         """Whether the tables are there, False where there is nothing yet."""

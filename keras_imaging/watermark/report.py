@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_imaging.watermark.statistics import DEFAULT_ALPHA, match_threshold, roc_curve
+from keras_imaging.watermark.statistics import DEFAULT_ALPHA, MatchResult, roc_curve
 
 
 class SetScores(NamedTuple):
@@ -31,17 +31,17 @@ class DetectionReport:
 
     Attributes:
         message_length: bits.
-        thresholds: least number of matches that is verified, by alpha.
+        alphas: false-accept rates that were tested at.
         benign: scores of each set that should be verified.
         malicious: scores of each set that should not, though the mark was there once.
         unmarked: scores of pictures never stamped, None without any; their share verified is the
             rate of false accepts.
-        auc: area under the ROC curve of the matches of all benign pictures against those of each
+        auc: area under the ROC curve of the p-values of all benign pictures against those of each
             malicious set, and against `"unmarked"`.
     """
 
     message_length: int
-    thresholds: dict[float, int]
+    alphas: tuple[float, ...]
     benign: dict[str, SetScores]
     malicious: dict[str, SetScores]
     unmarked: SetScores | None
@@ -51,7 +51,7 @@ class DetectionReport:
         """Plain dictionaries, for JSON."""
         return {
             "message_length": self.message_length,
-            "thresholds": {f"{alpha:g}": least for alpha, least in self.thresholds.items()},
+            "alphas": list(self.alphas),
             "benign": {name: _plain(scores) for name, scores in self.benign.items()},
             "malicious": {name: _plain(scores) for name, scores in self.malicious.items()},
             "unmarked": None if self.unmarked is None else _plain(self.unmarked),
@@ -60,73 +60,80 @@ class DetectionReport:
 
 
 def detection_report(
-    message_length: int,
-    benign: Mapping[str, Sequence[int]],
-    malicious: Mapping[str, Sequence[int]] | None = None,
-    unmarked: Sequence[int] | None = None,
+    benign: Mapping[str, Sequence[MatchResult]],
+    malicious: Mapping[str, Sequence[MatchResult]] | None = None,
+    unmarked: Sequence[MatchResult] | None = None,
     alphas: Sequence[float] = (1e-3, DEFAULT_ALPHA),
     groups: Mapping[str, Sequence[str]] | None = None,
 ) -> DetectionReport:
-    """Sum up the matches of many pictures.
+    """Sum up the tests of many pictures.
 
     Args:
-        message_length: bits, n.
-        benign: matching bits (0..n) of each picture, by the name of its set, such as `"JPEG 75"`.
+        benign: what `soft_test` or `verify_file` found in each picture, by the name of its set,
+            such as `"JPEG 75"`.
         malicious: the same for manipulated pictures, such as `"swap"`.
-        unmarked: matching bits of pictures that were never stamped.
-        alphas: false-accept rates to test at.
+        unmarked: the same for pictures that were never stamped.
+        alphas: false-accept rates to test at, each between 0 and 1.
         groups: the group of each picture, by the name of its set (`"unmarked"` for those).
 
     Raises:
-        ValueError: if a set is empty, a count is not in 0..n, groups are not as many as pictures,
-            or an alpha is out of reach of n bits.
+        ValueError: if a set is empty, messages are of different lengths, groups are not as many as
+            pictures, or an alpha is out of its range.
 
     Example:
-        >>> report = detection_report(64, {"JPEG 75": [64, 63]}, {"swap": [30, 33]}, [32, 31])
-        >>> report.auc
-        {'swap': 1.0, 'unmarked': 1.0}
+        >>> from keras_imaging.watermark import match_test
+        >>> bits = np.ones(64, "uint8")
+        >>> found, missed = match_test(bits, bits), match_test(bits * 0, bits)
+        >>> detection_report({"JPEG 75": [found]}, {"swap": [missed]}).auc
+        {'swap': 1.0}
     """
-    thresholds = {alpha: match_threshold(message_length, alpha) for alpha in alphas}
-    groups = groups or {}
-
-    def score(name, counts):
-        return _scores(name, counts, message_length, thresholds, groups.get(name))
-
+    if not all(0 < alpha < 1 for alpha in alphas):
+        raise ValueError(f"`alphas` must be between 0 and 1. Received: {list(alphas)}")
     if not benign:
         raise ValueError("Expected at least one set of benign pictures. Received: none")
+    groups = groups or {}
     malicious = malicious or {}
     others = dict(malicious) if unmarked is None else {**malicious, "unmarked": unmarked}
-    results = {name: score(name, counts) for name, counts in {**benign, **others}.items()}
-    genuine = np.concatenate([np.asarray(counts) for counts in benign.values()])
+    sets = {**benign, **others}
+    for name, results in sets.items():
+        if not results:
+            raise ValueError(f"Expected at least one picture in the set {name!r}. Received: none")
+    lengths = sorted({result.n for results in sets.values() for result in results})
+    if len(lengths) > 1:
+        raise ValueError(f"Expected messages of one length. Received: {lengths} bits")
+    scores = {
+        name: _scores(name, results, tuple(alphas), groups.get(name))
+        for name, results in sets.items()
+    }
+    genuine = [-result.p_value for results in benign.values() for result in results]
     return DetectionReport(
-        message_length=message_length,
-        thresholds=thresholds,
-        benign={name: results[name] for name in benign},
-        malicious={name: results[name] for name in malicious},
-        unmarked=results.get("unmarked") if unmarked is not None else None,
-        auc={name: roc_curve(genuine, counts).auc for name, counts in others.items()},
+        message_length=lengths[0],
+        alphas=tuple(alphas),
+        benign={name: scores[name] for name in benign},
+        malicious={name: scores[name] for name in malicious},
+        unmarked=scores.get("unmarked") if unmarked is not None else None,
+        auc={
+            name: roc_curve(genuine, [-result.p_value for result in results]).auc
+            for name, results in others.items()
+        },
     )
 
 
-def _scores(name, counts, n, thresholds, groups):
-    counts = np.asarray(counts)
-    if counts.ndim != 1 or not counts.size or counts.min() < 0 or counts.max() > n:
+def _scores(name, results, alphas, groups):
+    if groups is not None and len(groups) != len(results):
         raise ValueError(
-            f"Expected at least one number of matches in 0..{n} for the set {name!r}. "
-            f"Received: {counts.tolist()}"
-        )
-    if groups is not None and len(groups) != len(counts):
-        raise ValueError(
-            f"Expected a group for each of the {len(counts)} pictures of {name!r}. "
+            f"Expected a group for each of the {len(results)} pictures of {name!r}. "
             f"Received: {len(groups)}"
         )
+    accuracies = np.array([result.matches / result.n for result in results])
+    p_values = np.array([result.p_value for result in results])
     names = np.asarray(groups if groups is not None else [])
     return SetScores(
-        images=len(counts),
-        bit_accuracy=float(counts.mean() / n),
-        verified={alpha: float((counts >= least).mean()) for alpha, least in thresholds.items()},
+        images=len(results),
+        bit_accuracy=float(accuracies.mean()),
+        verified={alpha: float((p_values <= alpha).mean()) for alpha in alphas},
         groups={
-            str(group): (float(counts[names == group].mean() / n), int((names == group).sum()))
+            str(group): (float(accuracies[names == group].mean()), int((names == group).sum()))
             for group in np.unique(names)
         },
     )

@@ -1,9 +1,10 @@
 """Detection test of watermarks: exact p-values, thresholds, error rates.
 
 Under "the picture is not derived from one that this key marked" the key's bits are uniform and
-independent of whatever the decoder says, so the number of matches k of n bits is Binomial(n, 1/2)
-exactly, even for a biased decoder. "Positive" is "verified" throughout: a false accept is a picture
-that is verified though the key never marked it.
+independent of whatever the decoder says. So the number of matches k of n bits is Binomial(n, 1/2)
+exactly, even for a biased decoder; and so, given the logits, is known exactly how a sum of them is
+distributed that every bit of the key gives its sign. "Positive" is "verified" throughout: a false
+accept is a picture that is verified though the key never marked it.
 """
 
 import math
@@ -14,26 +15,31 @@ import numpy as np
 DEFAULT_ALPHA = 1e-6
 
 
+# Logits count as whole numbers, 15 for the median of them; twice the median is the most.
+_MEDIAN = 15
+_MOST = 2
+
+
 class MatchResult(NamedTuple):
-    """What `match_test` found.
+    """What `soft_test` or `match_test` found.
 
     Attributes:
         matches: bits that agree.
         n: bits in all.
-        p_value: probability of so many matches or more without the mark, times `candidates`.
-        verified: whether `p_value` is at most `alpha`. False says "not verified", never "fake".
-        threshold: the least number of matches that is verified.
+        p_value: probability of so much agreement or more without the mark, times `candidates`.
+        verified: whether it is at most `alpha`. False says "not verified", never "fake".
         alpha: greatest false-accept rate.
-        candidates: number of comparisons from which this one was chosen.
+        candidates: number of comparisons from which this one was chosen, or what they weigh.
+        count_p_value: as `p_value`, had the matches only been counted.
     """
 
     matches: int
     n: int
     p_value: float
     verified: bool
-    threshold: int
     alpha: float
     candidates: int
+    count_p_value: float
 
 
 def binomial_tail(n: int, k: int) -> float:
@@ -114,18 +120,78 @@ def match_test(
             f"`extracted` and `expected` must have one length. Received: {len(extracted)} and "
             f"{len(expected)} bits"
         )
+    matches = len(expected) - int(np.count_nonzero(extracted ^ expected))
     n = len(expected)
-    matches = n - int(np.count_nonzero(extracted ^ expected))
-    threshold = match_threshold(n, alpha, candidates)
-    return MatchResult(
-        matches=matches,
-        n=n,
-        p_value=min(1.0, candidates * binomial_tail(n, matches)),
-        verified=matches >= threshold,
-        threshold=threshold,
-        alpha=alpha,
-        candidates=candidates,
-    )
+    # Refuses an alpha that n bits cannot reach.
+    match_threshold(n, alpha, candidates)
+    return _result(matches, n, alpha, candidates, _ways(n, matches))
+
+
+def soft_test(
+    logits: np.ndarray,
+    expected: np.ndarray,
+    alpha: float = DEFAULT_ALPHA,
+    candidates: int = 1,
+) -> MatchResult:
+    """Test whether logits lean to a key's bits; each counts as much as the decoder is sure of it.
+
+    A logit l counts q = floor(15 min(|l| / m, 2) + 1/2), m the median of the |l|, and the statistic
+    is the sum of q over the bits that match. Given the logits, and without the mark, each q is in
+    it with probability 1/2. Of the 2^n ways to choose, those with as large a sum or a larger one
+    are the coefficients of prod (1 + x^q) from there on: integers, so that p is exact and nothing
+    is rounded but its last division.
+
+    Args:
+        logits: `(n,)`, finite; a bit is logit > 0.
+        expected, alpha, candidates: as for `match_test`.
+
+    Raises:
+        ValueError: if the logits are not finite or of another number, or `match_threshold` raises.
+
+    Example:
+        >>> bits = np.ones(64, "uint8")
+        >>> soft_test(np.full(64, 2.5), bits).p_value == 2.0**-64
+        True
+    """
+    expected = check_bits(expected, "expected")
+    n = len(expected)
+    weights = logit_weights(logits)
+    if len(weights) != n:
+        raise ValueError(
+            f"`logits` must be as many as the bits, {n}. Received: {len(weights)} logits"
+        )
+    match_threshold(n, alpha, candidates)
+    agree = (np.asarray(logits) > 0) == (expected > 0)
+    sum_of_matches = sum(weight for weight, one in zip(weights, agree, strict=True) if one)
+    # The coefficients in slots of one large integer, wide enough for 2^n.
+    slot, product = n + 1, 1
+    for weight in weights:
+        product += product << (slot * weight)
+    # The digits' sum is the remainder by the largest digit, as it is less.
+    ways = (product >> (slot * sum_of_matches)) % ((1 << slot) - 1)
+    return _result(int(np.count_nonzero(agree)), n, alpha, candidates, ways)
+
+
+def logit_weights(logits: np.ndarray) -> list[int]:
+    """What each logit counts in `soft_test`, 0..30.
+
+    Args:
+        logits: `(n,)`, finite.
+
+    Raises:
+        ValueError: if they are something else.
+    """
+    sizes = np.abs(np.asarray(logits, "float64"))
+    if sizes.ndim != 1 or not sizes.size or not np.isfinite(sizes).all():
+        raise ValueError(
+            "`logits` must be a vector of finite numbers, at least one. Received: shape "
+            f"{sizes.shape}"
+        )
+    # Of an even number the upper one; of no use where most are nothing.
+    scale = np.sort(sizes)[len(sizes) // 2] or sizes.max()
+    if not scale:
+        return [0] * len(sizes)
+    return np.floor(_MEDIAN * np.minimum(sizes / scale, _MOST) + 0.5).astype(int).tolist()
 
 
 def miss_rate(n: int, threshold: int, bit_accuracy: float) -> float:
@@ -158,70 +224,6 @@ def miss_rate(n: int, threshold: int, bit_accuracy: float) -> float:
         for k in range(min(threshold, n + 1))
     )
     return min(1.0, math.fsum(map(math.exp, logs)))
-
-
-def soft_score(logits: np.ndarray, expected: np.ndarray) -> float:
-    """How far logits lean to the key's bits: sum of l_j (2 m_j - 1), over the norm of l.
-
-    Args:
-        logits: `(n,)`, finite.
-        expected: `(n,)` of 0 and 1.
-
-    Returns:
-        Between -sqrt(n) and sqrt(n); of mean 0 and variance 1 without the mark.
-    """
-    logits, expected = np.asarray(logits, "float64"), check_bits(expected, "expected")
-    if logits.shape != expected.shape or not np.isfinite(logits).all():
-        raise ValueError(
-            f"`logits` must be finite and as many as the bits, {len(expected)}. Received: shape "
-            f"{logits.shape}"
-        )
-    norm = np.linalg.norm(logits)
-    return float(logits @ (2.0 * expected - 1)) / norm if norm else 0.0
-
-
-class Calibration(NamedTuple):
-    """Scores of pictures without the mark, to judge others by."""
-
-    scores: np.ndarray
-
-    def p_value(self, score: float) -> float:
-        """(1 + number of unmarked scores at least as large) / (1 + number of them).
-
-        It cannot be less than 1 / (1 + number of scores), however large the score.
-        """
-        above = len(self.scores) - np.searchsorted(self.scores, score, side="left")
-        return float((1 + above) / (1 + len(self.scores)))
-
-
-def calibrate(scores: np.ndarray) -> Calibration:
-    """Take `soft_score`s of unmarked pictures as the measure for others.
-
-    Args:
-        scores: finite, at least one.
-    """
-    return Calibration(np.sort(_checked_scores(scores, "scores")))
-
-
-def soft_test(
-    logits: np.ndarray,
-    expected: np.ndarray,
-    calibration: Calibration | None = None,
-) -> float:
-    """p-value of `soft_score`, which also weighs how sure the decoder is of each bit.
-
-    Without a calibration it is Hoeffding's bound exp(-score^2 / 2), which holds for any decoder and
-    picture, as the key's bits are uniform; with one it is the share of unmarked pictures.
-
-    Args:
-        logits: `(n,)`.
-        expected: `(n,)` of 0 and 1.
-        calibration: from `calibrate`.
-    """
-    score = soft_score(logits, expected)
-    if calibration is not None:
-        return calibration.p_value(score)
-    return math.exp(-(max(score, 0.0) ** 2) / 2)
 
 
 class RocCurve(NamedTuple):
@@ -279,6 +281,20 @@ def check_bits(bits: np.ndarray, name: str) -> np.ndarray:
             f"{array.min()} to {array.max()}"
         )
     return array.astype("uint8")
+
+
+def _result(matches, n, alpha, candidates, ways):
+    """Of `ways` of 2^n that agree as much or more."""
+    numerator, denominator = _checked_alpha(alpha, candidates)
+    return MatchResult(
+        matches=matches,
+        n=n,
+        p_value=min(1.0, candidates * (ways / 2**n)),
+        verified=ways * denominator <= numerator * 2**n,
+        alpha=alpha,
+        candidates=candidates,
+        count_p_value=min(1.0, candidates * binomial_tail(n, matches)),
+    )
 
 
 def _ways(n, k):

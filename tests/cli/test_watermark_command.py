@@ -18,6 +18,10 @@ LOUD = ("--strength", 0.08)
 
 @pytest.fixture
 def stand_ins(monkeypatch):
+    monkeypatch.setattr("keras_imaging.cli.watermark.inputs.AUTO", ("stand_in",))
+    # The searches further away take seconds in a picture without a mark.
+    for search in ("_further", "_turned"):
+        monkeypatch.setattr(f"keras_imaging.watermark.photograph.{search}", lambda *args: ())
     monkeypatch.setattr(
         "keras_imaging.cli.watermark.inputs.networks_of", lambda weights: (Encoder(), Decoder())
     )
@@ -55,7 +59,9 @@ def test_a_picture(call):
     assert "Wrote cat_stamped.png (PNG, lossless): face 1 stamped for Alice" in out
     code, out, err = call("verify", "cat_stamped.png")
     assert (code, err) == (0, "")
-    assert out.startswith("cat_stamped.png: verified. ") and "p = " in out
+    assert out == "cat_stamped.png: verified. Alice's mark, in face 1, by stand_in.\n"
+    code, out, _ = call("verify", "cat_stamped.png", "--verbose")
+    assert code == 0 and "of 64 bits match; p = " in out
     code, out, err = call("verify", "cat.png")
     assert (code, err) == (1, "")
     assert out.startswith("cat.png: not verified. ")
@@ -67,8 +73,11 @@ def test_a_picture(call):
     assert call("verify", "cat_stamped.png", "--identity", "Bob")[0] == 1
     code, out, _ = call("verify", "cat_stamped.png", "--json")
     (item,) = json.loads(out)["pictures"]
-    assert (code, item["verdict"], item["n"], item["region"]) == (0, "verified", 64, "face 1")
-    assert item["matches"] >= item["threshold"] and item["p_value"] <= 1e-6
+    assert (code, item["verdict"], item["region"]) == (0, "verified", "face 1")
+    # No oracle for forgers.
+    assert not {"matches", "p_value"} & set(item)
+    (item,) = json.loads(call("verify", "cat_stamped.png", "--json", "--verbose")[1])["pictures"]
+    assert item["n"] == 64 and item["matches"] >= 51 and item["p_value"] <= 1e-6
 
 
 def test_jpeg_and_names(call):
@@ -96,9 +105,26 @@ def test_sample(run, stand_ins):
     assert sorted(os.listdir()) == ["faceguard.key", "sample_stamped.png"]
 
 
-def test_a_mark_that_does_not_read_back(call):
+def test_a_mark_that_does_not_hold(call):
     code, _, err = call("embed", "cat.png", "--strength", 0.001)
-    assert code == 1 and "does not read back" in err
+    assert code == 1 and "not verified in this very file" in err and "--faces none" in err
+    assert call("verify", "cat_stamped.png")[0] == 1
+    code, _, err = call("embed", "cat.png", "--strength", 0.001, "--overwrite", "--accept-weak")
+    assert code == 0 and "not verified" in err
+
+
+def test_a_folder_that_is_gone_on_with(call):
+    os.mkdir("album")
+    for name in "ab":
+        write_image(f"album/{name}.png", sample_image())
+    assert call("embed", "album", *LOUD)[0] == 0
+    before = os.stat("album_stamped/a_stamped.png").st_mtime_ns
+    os.remove("album_stamped/b_stamped.png")
+    code, out, _ = call("embed", "album", *LOUD, "--resume")
+    assert code == 0 and out.count("Wrote") == 1 and "b_stamped.png" in out
+    assert os.stat("album_stamped/a_stamped.png").st_mtime_ns == before
+    code, _, err = call("embed", "album", "--resume", "--overwrite")
+    assert code == 2 and "--resume" in err
 
 
 def test_regions(call):
@@ -141,7 +167,7 @@ def test_registry(call):
     os.remove("b.png.faceguard.json")
     # Without its sidecar every issued nonce is tried.
     code, out, _ = call("verify", "b.png", *registry, "--json")
-    assert code == 0 and json.loads(out)["pictures"][0]["candidates"] == 4
+    assert code == 0
     replay = ("--nonce", json.loads(out)["pictures"][0]["nonce"])
     code, _, err = call("embed", "cat.png", *LOUD, *registry, *replay, "--out", "c.png")
     assert code == 2 and "issued before" in err and not os.path.exists("c.png")
@@ -323,7 +349,7 @@ def test_networks_of_a_folder(run, tmp_path):
     FaceGuardDecoder(32, 32, 4).save("pair/decoder.keras")
     # Untrained nets: nothing reads back.
     code, _, err = run("watermark", "embed", "cat.png", "--weights", "pair")
-    assert code == 1 and "does not read back" in err
+    assert code == 1 and "not verified in this very file" in err
     os.mkdir("run")
     for name, network in (
         ("encoder", FaceGuardEncoder(32, 32, 2)),
@@ -332,7 +358,7 @@ def test_networks_of_a_folder(run, tmp_path):
         network.save_weights(f"run/{name}.weights.h5")
         card = json.dumps({"model": type(network).__name__, "config": network.get_config()})
         pathlib.Path(f"run/{name}.json").write_text(card)
-    assert run("watermark", "verify", "cat.png", "--weights", "run")[0] == 1
+    assert run("watermark", "verify", "cat.png", "--weights", "run", "--quick")[0] == 1
     odd = '{"model": "FaceGuardEncoder", "config": {"zzz": 1}}'
     for card in ("{}", "[]", odd, "", "[" * 60000):
         pathlib.Path("run/encoder.json").write_text(card)

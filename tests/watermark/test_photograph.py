@@ -22,7 +22,7 @@ def stamp(source, target, **settings):
 
 
 def verify(source, key=KEY, **settings):
-    return verify_file(Decoder(), source, key, **settings)
+    return verify_file(Decoder(), source, key, **{"thorough": False, **settings})
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,8 @@ def test_a_photograph(photo, tmp_path, name):
     target = tmp_path / name
     stamped = stamp(photo, target)
     assert stamped.regions.names == ["face 1"] and stamped.regions.remark == ""
-    assert stamped.check.verified and stamped.check.matches >= 62
+    assert stamped.check.result.verified and stamped.check.result.matches >= 60
+    assert stamped.holds and stamped.strength == 0.08 and stamped.sent.region == "face 1"
     with Image.open(photo) as before, Image.open(target) as after:
         # Upright, and no longer said to be turned.
         assert after.size == (384, 384)
@@ -63,7 +64,8 @@ def test_a_photograph(photo, tmp_path, name):
     assert np.abs(change).mean() < 8
     found = verify(target)
     assert found.result.verified and found.region == "face 1"
-    assert found.result.candidates == 2
+    # One to three places in each of two regions.
+    assert 2 <= found.result.candidates <= 6
     assert not verify(photo).result.verified
     assert sorted(os.listdir(tmp_path)) == sorted([name, "photo.jpg"])
 
@@ -72,7 +74,7 @@ def test_the_quality_of_a_jpeg(photo, tmp_path):
     sizes = []
     for quality in (60, 95):
         target = tmp_path / f"{quality}.jpg"
-        assert stamp(photo, target, quality=quality).check.verified
+        assert stamp(photo, target, quality=quality).check.result.verified
         assert verify(target).result.verified
         sizes.append(target.stat().st_size)
     assert sizes[0] < 0.6 * sizes[1]
@@ -171,11 +173,8 @@ def test_without_a_detector(monkeypatch, tmp_path):
     stamped = stamp(tmp_path / "photo.png", tmp_path / "a.png")
     assert "install it" in stamped.regions.remark
     found = verify(tmp_path / "a.png")
-    assert (found.result.verified, found.region, found.result.candidates) == (
-        True,
-        "the whole picture",
-        1,
-    )
+    assert found.result.verified and found.region == "the whole picture"
+    assert found.result.candidates <= 3
     assert "install it" in found.remark
     with pytest.raises(ValueError, match="install it"):
         stamp_regions(IMAGE, faces="one")
@@ -191,7 +190,7 @@ def test_every_way_of_stamping_is_found(tmp_path):
     assert not verify(tmp_path / "b.png").result.verified
     assert verify(tmp_path / "b.png", box=box).result.verified
     stamp(tmp_path / "photo.png", tmp_path / "c.png")
-    assert verify(tmp_path / "c.png", faces="largest").result.candidates == 1
+    assert verify(tmp_path / "c.png", faces="largest").result.candidates <= 3
     assert not verify(tmp_path / "c.png", faces="none").result.verified
 
 
@@ -204,14 +203,15 @@ def test_a_face_found_in_another_place(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "find_faces", lambda image: [other])
     found = verify(tmp_path / "a.png")
     assert found.result.verified
-    assert np.abs(np.subtract(found.box, face)).max() <= 2
+    assert np.abs(np.subtract(found.box, face)).max() <= 4
 
 
 def test_wrong_key_identity_or_nonce(tmp_path):
     write_image(tmp_path / "photo.png", IMAGE)
     stamp(tmp_path / "photo.png", tmp_path / "a.png", nonce=b"n")
     right = verify(tmp_path / "a.png", nonces=[b"x", b"n", b""])
-    assert right.result.verified and right.nonce == b"n" and right.result.candidates == 6
+    assert right.result.verified and right.nonce == b"n"
+    assert right.result.candidates % 3 == 0 and 6 <= right.result.candidates <= 18
     for other in (generate_key("alice"), KEY._replace(identity="bob")):
         assert not verify(tmp_path / "a.png", other, nonces=[b"n"]).result.verified
     assert not verify(tmp_path / "a.png", nonces=[b"m"]).result.verified
@@ -277,7 +277,7 @@ def test_exif_that_a_jpeg_cannot_hold(tmp_path):
     Image.fromarray(IMAGE).save(tmp_path / "photo.png", exif=exif)
     with pytest.raises(ValueError, match=r"Cannot write .*a\.jpg.*too long"):
         stamp(tmp_path / "photo.png", tmp_path / "a.jpg")
-    assert stamp(tmp_path / "photo.png", tmp_path / "a.png").check.verified
+    assert stamp(tmp_path / "photo.png", tmp_path / "a.png").check.result.verified
 
 
 def test_failure_between_picture_and_row_leaves_neither(tmp_path, monkeypatch):
@@ -298,3 +298,80 @@ def test_failure_between_picture_and_row_leaves_neither(tmp_path, monkeypatch):
         assert registry.stamps() == []
         registry.check_new(fingerprint(KEY.secret), b"n")
     assert sorted(os.listdir(tmp_path)) == ["photo.png", "stamps.sqlite", "stamps.sqlite.lock"]
+
+
+def test_the_least_strength(tmp_path):
+    source = tmp_path / "photo.png"
+    write_image(source, IMAGE)
+    # The stand-in says nothing of its strength: 0.03, of which it needs all and more.
+    stamped = stamp(source, tmp_path / "a.png", strength=None)
+    assert stamped.strength in [0.03 * part for part in module._STRENGTHS]
+    weaker = stamp(source, tmp_path / "b.png", strength=0.01)
+    assert not weaker.holds
+    # Between the two: the next weaker one did not hold, or was the first.
+    if stamped.holds and stamped.strength > 0.015:
+        parts = list(module._STRENGTHS)
+        before = 0.03 * parts[parts.index(round(stamped.strength / 0.03, 6)) - 1]
+        again = stamp(source, tmp_path / "c.png", strength=before)
+        assert again.strength < stamped.strength
+    change = np.abs(read_image(tmp_path / "a.png").astype(int) - IMAGE)
+    assert change.max() <= np.ceil(255 * stamped.strength)
+
+
+def test_the_size_of_the_region_chooses_the_networks(tmp_path):
+    class Larger(Encoder):
+        image_size = 128
+
+    class LargerDecoder(Decoder):
+        image_size = 128
+
+    pairs = {"small": NETWORKS, "large": (Larger(), LargerDecoder())}
+    for side, name in ((255, "small"), (256, "large")):
+        regions = module.Regions([Box(0, 0, side, 300)], ["face 1"])
+        assert module._fitting(pairs, IMAGE, regions) == name
+    assert module._fitting(pairs, IMAGE, module.Regions([None], ["whole"])) == "large"
+    assert module._fitting(pairs, IMAGE[:100], module.Regions([None], ["whole"])) == "small"
+
+
+def test_turned_and_mirrored_pictures(tmp_path):
+    write_image(tmp_path / "photo.png", IMAGE)
+    stamp(tmp_path / "photo.png", tmp_path / "a.png")
+    marked = read_image(tmp_path / "a.png")
+    for turned, words in (
+        (marked[:, ::-1], "mirrored"),
+        (np.rot90(marked, -1), "turned by 90 degrees"),
+    ):
+        write_image(tmp_path / "b.png", np.ascontiguousarray(turned))
+        assert not verify(tmp_path / "b.png").result.verified
+        found = verify(tmp_path / "b.png", thorough=True)
+        assert found.result.verified and found.orientation == words and found.region == "face 1"
+        # A quarter of alpha is left for this search.
+        assert found.result.candidates % 4 == 0
+
+
+def test_turned_boxes():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (50, 70, 3))
+    box = Box(3, 5, 40, 44)
+    for turns, mirrored in module._ORIENTATIONS.values():
+        upright = np.rot90(image, turns)
+        upright = upright[:, ::-1] if mirrored else upright
+        own = module._turned_box(box, image, turns, mirrored)
+        inside = np.rot90(image[5:44, 3:40], turns)
+        expected = inside[:, ::-1] if mirrored else inside
+        np.testing.assert_array_equal(upright[own.top : own.bottom, own.left : own.right], expected)
+
+
+def test_several_networks_are_tried_and_counted(tmp_path):
+    class Blind(Decoder):
+        def __call__(self, images):
+            return np.ones((1, 64), "float32")
+
+    write_image(tmp_path / "photo.png", IMAGE)
+    stamp(tmp_path / "photo.png", tmp_path / "a.png")
+    one = verify(tmp_path / "a.png")
+    found = verify_file(
+        {"blind": Blind(), "seeing": Decoder()}, tmp_path / "a.png", KEY, thorough=False
+    )
+    assert found.result.verified and found.weights == "seeing"
+    assert found.result.candidates > one.result.candidates

@@ -1,6 +1,8 @@
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 
@@ -241,3 +243,22 @@ def test_other_files_are_refused(place, tmp_path):
         Registry(tmp_path)
     with pytest.raises(ValueError, match="name of a registry file"):
         Registry(tmp_path / "nowhere" / "stamps.sqlite")
+
+
+def test_a_reader_after_a_crash_in_the_middle_of_writing(tmp_path):
+    path = tmp_path / "stamps.sqlite"
+    with Registry(path) as registry:
+        registry.issue(ALICE, b"1", b"stamped", tmp_path / "photo.png")
+    crash = (
+        "import os, sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None);"
+        "c.execute('PRAGMA cache_size = 1'); c.execute('BEGIN');"
+        "c.execute('UPDATE stamps SET nonce = zeroblob(100000)');"
+        "c.execute('CREATE TABLE more (x)');"
+        "c.execute('INSERT INTO more VALUES (zeroblob(300000))');"
+        "os._exit(1)"
+    )
+    subprocess.run([sys.executable, "-c", crash, str(path)], check=False, timeout=60)
+    assert path.with_name("stamps.sqlite-journal").stat().st_size > 0
+    with Registry(path, read_only=True) as registry:
+        assert registry.nonces("alice", fingerprint(ALICE.secret)) == [b"1"]
+    assert not path.with_name("stamps.sqlite-journal").exists()

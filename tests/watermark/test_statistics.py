@@ -1,3 +1,4 @@
+import itertools
 import math
 from fractions import Fraction
 
@@ -7,12 +8,11 @@ import pytest
 
 from keras_imaging.watermark.statistics import (
     binomial_tail,
-    calibrate,
+    logit_weights,
     match_test,
     match_threshold,
     miss_rate,
     roc_curve,
-    soft_score,
     soft_test,
 )
 
@@ -64,7 +64,8 @@ def test_match_test():
         extracted = expected.copy()
         extracted[:wrong] ^= 1
         result = match_test(extracted, expected)
-        assert (result.matches, result.n, result.threshold) == (64 - wrong, 64, 51)
+        assert (result.matches, result.n) == (64 - wrong, 64)
+        assert result.count_p_value == result.p_value
         assert result.verified == (wrong <= 13) == (result.p_value <= 1e-6)
         assert result.p_value == binomial_tail(64, 64 - wrong)
         many = match_test(extracted, expected, candidates=100)
@@ -98,28 +99,56 @@ def test_miss_rates():
     assert miss_rate(8, 8, 1.0) == 0 and miss_rate(8, 1, 0.0) == 1
 
 
+def test_the_soft_test_by_enumeration():
+    """Of all keys, so many agree as much as this one or more."""
+    rng = np.random.default_rng(0)
+    keys = np.array(list(itertools.product((0, 1), repeat=9)))
+    for logits in (rng.normal(size=9), 30 * rng.normal(size=9) ** 3, np.arange(9.0) - 4):
+        weights = np.array(logit_weights(logits))
+        sums = ((keys == (logits > 0)) * weights).sum(axis=1)
+        found = [soft_test(logits, key, 0.05) for key in keys]
+        expected = [np.mean(sums >= own) for own in sums]
+        assert [result.p_value for result in found] == expected
+        assert [result.matches for result in found] == (keys == (logits > 0)).sum(axis=1).tolist()
+        # A test at 0.05 accepts at most that share of the keys.
+        assert np.mean([result.verified for result in found]) <= 0.05
+        count = found[3].matches
+        assert found[3].count_p_value == binomial_tail(9, count)
+
+
+def test_what_logits_count():
+    assert logit_weights([-1.0, 1.0, 3.0]) == [15, 15, 30]
+    assert logit_weights([0.1, 1.0, 1.0, 1.0]) == [2, 15, 15, 15]
+    # All scales alike; and where the median is nothing, what there is.
+    assert logit_weights([1e-9, -1e-8, 2e-8]) == logit_weights([1e9, 1e10, -2e10])
+    assert logit_weights([0.0, 0.0, 2.0]) == [0, 0, 15] and logit_weights([0.0, 0.0]) == [0, 0]
+    assert soft_test(np.zeros(64), np.ones(64)).p_value == 1
+
+
 def test_soft_test():
     rng = np.random.default_rng(0)
     bits = rng.integers(0, 2, 64)
     signs = 2 * bits - 1
     # Sure of the right bits, unsure of the wrong ones: the soft test sees what counting does not.
     logits = np.where(np.arange(64) < 44, 3.0, -0.1) * signs
-    assert match_test(logits > 0, bits).p_value > 1e-3
-    assert soft_test(logits, bits) < 1e-8
-    assert soft_score(100 * logits, bits) == pytest.approx(soft_score(logits, bits))
-    assert soft_score(-logits, bits) == -soft_score(logits, bits)
-    assert soft_score(np.zeros(64), bits) == 0 and soft_test(-logits, bits) == 1
+    found = soft_test(logits, bits)
+    assert found.matches == 44 and found.count_p_value > 1e-3
+    assert found.verified and found.p_value < 1e-10
+    assert soft_test(1e5 * logits, bits) == found
+    assert soft_test(logits, bits, candidates=7).p_value == 7 * found.p_value
+    # Equal logits are counted.
+    equal = soft_test(np.where(np.arange(64) < 51, 2.0, -2.0) * signs, bits)
+    assert equal.p_value == equal.count_p_value == binomial_tail(64, 51) and equal.verified
 
-    unmarked = rng.normal(size=(4000, 64))
-    scores = [soft_score(row, bits) for row in unmarked]
-    assert np.std(scores) == pytest.approx(1, abs=0.05)
-    calibration = calibrate(scores[:2000])
-    assert soft_test(logits, bits, calibration) == pytest.approx(1 / 2001)
-    assert calibration.p_value(-100) == 1
-    for alpha in (0.01, 0.1):
-        bound = np.mean([soft_test(row, bits) <= alpha for row in unmarked])
-        share = np.mean([calibration.p_value(score) <= alpha for score in scores[2000:]])
-        assert bound <= alpha and share == pytest.approx(alpha, rel=0.4)
+
+def test_false_accepts_of_the_soft_test():
+    """Of a decoder that is biased and unevenly sure, for keys that it knows nothing of."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(1.0, 2.0, (3000, 32)) ** 3
+    p_values = np.array([soft_test(row, rng.integers(0, 2, 32), 0.01).p_value for row in logits])
+    for alpha in (0.001, 0.01, 0.1):
+        assert np.mean(p_values <= alpha) <= alpha + 3 * math.sqrt(alpha / len(logits))
+    assert np.mean(p_values <= 0.1) > 0.07
 
 
 def test_roc_curve():
@@ -146,9 +175,9 @@ def test_roc_curve():
         (lambda: match_test([0, 1], [0, -1], 0.5), "`expected` must be 0 and 1"),
         (lambda: match_test([0, 1], [0, 1]), "at least 20 bits"),
         (lambda: miss_rate(64, 51, 1.1), "0..1"),
-        (lambda: soft_score([1.0], [0, 1]), "as many as the bits"),
-        (lambda: soft_score([np.nan, 1.0], [0, 1]), "finite"),
-        (lambda: calibrate([]), "at least one"),
+        (lambda: soft_test([1.0], [0, 1], 0.5), "as many as the bits"),
+        (lambda: soft_test([np.nan, 1.0], [0, 1], 0.5), "finite"),
+        (lambda: soft_test([1.0, 1.0], [0, 1]), "at least 20 bits"),
         (lambda: roc_curve([1], [np.inf]), "`others`"),
     ],
 )

@@ -11,8 +11,9 @@ from keras_imaging.cli.quiet import quiet_start
 
 KEY_FILE = pathlib.Path("faceguard.key")
 SAMPLE = pathlib.Path("sample_stamped.png")
-# The pair that embeds must be the one that verifies.
-PAIR = "faceguard_base"
+# Which pair of networks: the one that fits the region to stamp; to verify, each of them.
+AUTO = ("faceguard_nano", "faceguard_base")
+PAIR = "auto"
 
 
 class Faces(enum.StrEnum):
@@ -33,8 +34,9 @@ Pair = Annotated[
     str,
     typer.Option(
         "--weights",
-        help="Which pair of networks: faceguard_base, faceguard_nano, or a folder: of a run, or "
-        "with encoder.keras and decoder.keras.",
+        help="Which pair of networks: faceguard_base (for regions from 512 pixels on), "
+        "faceguard_nano, auto (embed chooses by the size of the region, verify tries both), or a "
+        "folder: of a run, or with encoder.keras and decoder.keras.",
     ),
 ]
 RegistryFile = Annotated[
@@ -54,6 +56,12 @@ def networks_of(weights):
     with quiet_start():
         from keras_imaging.models import load
     return load(weights, "encoder", "watermark"), load(weights, "decoder", "watermark")
+
+
+def pairs_of(weights):
+    """The pairs of networks that --weights names, by their names."""
+    names = AUTO if weights == PAIR else (weights,)
+    return {name: networks_of(name) for name in names}
 
 
 def check_key(path):

@@ -29,31 +29,42 @@ def stamped_item(path: pathlib.Path, stamped: Stamped, nonce: bytes, quality: in
             for name, box in zip(stamped.regions.names, stamped.regions.boxes, strict=True)
         ],
         "nonce": nonce.hex() or None,
-        "matches": stamped.check.matches,
-        "n": stamped.check.n,
-        "reads_back": stamped.check.verified,
+        "weights": stamped.weights,
+        "strength": stamped.strength,
+        "matches": stamped.check.result.matches,
+        "n": stamped.check.result.n,
+        "p_value": stamped.check.result.p_value,
+        "verified": stamped.check.result.verified,
+        "verified_when_sent": bool(stamped.sent and stamped.sent.result.verified),
+        "holds": stamped.holds,
         "remark": stamped.regions.remark or None,
     }
 
 
-def verified_item(path: pathlib.Path, found: Verified, remark: str) -> dict:
-    """The verdict on one picture, for people and for machines."""
+def verified_item(path: pathlib.Path, found: Verified, remark: str, verbose: bool = False) -> dict:
+    """The verdict on one picture, for people and for machines; `verbose` says how it came about."""
     result = found.result
     # A nonce that the registry does not know is no proof, however well it matches.
     verified = result.verified and not remark
-    return {
+    item = {
         "picture": path,
         "verdict": "verified" if verified else "not verified",
-        "matches": result.matches,
-        "n": result.n,
-        "threshold": result.threshold,
-        "p_value": result.p_value,
-        "candidates": result.candidates,
         "region": found.region,
         "box": found.box,
+        "weights": found.weights,
+        "orientation": found.orientation or None,
         "nonce": found.nonce.hex() or None,
         "remark": " ".join(filter(None, (remark, found.remark))) or None,
     }
+    if verbose:
+        item.update(
+            matches=result.matches,
+            n=result.n,
+            p_value=result.p_value,
+            count_p_value=result.count_p_value,
+            candidates=result.candidates,
+        )
+    return item
 
 
 def tell_stamped(report: dict) -> None:
@@ -61,15 +72,16 @@ def tell_stamped(report: dict) -> None:
     for item in report["written"]:
         where = ", ".join(region["region"] for region in item["regions"])
         typer.echo(
-            f"Wrote {item['output']} ({item['format']}): {where} stamped for {report['identity']}; "
-            f"{item['matches']} of {item['n']} bits read back."
+            f"Wrote {item['output']} ({item['format']}): {where} stamped for {report['identity']} "
+            f"with {item['weights']} at strength {item['strength']:.3g}."
         )
         if item["remark"]:
             typer.echo(f"  {item['remark']}", err=True)
-        if not item["reads_back"]:
+        if not item["holds"]:
+            where = "after JPEG 75 at half its size" if item["verified"] else "in this very file"
             typer.echo(
-                "  The mark does not read back well enough to be verified. Try a larger --strength "
-                "or --quality, or another region.",
+                f"  The mark is not verified {where}. A larger face holds it, or --faces none, "
+                "--weights faceguard_nano, a higher --quality or --strength.",
                 err=True,
             )
 
@@ -77,11 +89,16 @@ def tell_stamped(report: dict) -> None:
 def tell_verified(report: dict) -> None:
     """A line for each verdict; remarks and errors on stderr."""
     for item in report["pictures"]:
-        typer.echo(
-            f"{item['picture']}: {item['verdict']}. {item['matches']} of {item['n']} bits match "
-            f"{report['identity']}'s in {item['region']} ({item['threshold']} needed), "
-            f"p = {item['p_value']:.2g}."
-        )
+        where = ""
+        if item["verdict"] == "verified":
+            where = f" {report['identity']}'s mark, in {item['region']}, by {item['weights']}"
+            where += f"; the picture was {item['orientation']}." if item["orientation"] else "."
+        typer.echo(f"{item['picture']}: {item['verdict']}.{where}")
+        if "matches" in item:
+            typer.echo(
+                f"  {item['matches']} of {item['n']} bits match; p = {item['p_value']:.2g}, by "
+                f"counting alone {item['count_p_value']:.2g} ({item['candidates']} candidates)."
+            )
         if item["remark"]:
             typer.echo(f"  {item['remark']}", err=True)
     if any(item["verdict"] == "not verified" for item in report["pictures"]):
@@ -103,7 +120,7 @@ def tell_report(result: DetectionReport) -> None:
 
     table = Table(caption="verified: share of the pictures; AUC: benign against this set")
     table.add_column("set")
-    labels = [f"verified at {alpha:g}" for alpha in result.thresholds]
+    labels = [f"verified at {alpha:g}" for alpha in result.alphas]
     for label in ("pictures", "bit accuracy", *labels, "AUC"):
         table.add_column(label, justify="right")
     sets = {**result.benign, **result.malicious}

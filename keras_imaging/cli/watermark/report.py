@@ -19,7 +19,7 @@ from keras_imaging.cli.watermark.inputs import (
     candidate_nonces,
     check_key,
     key_of,
-    networks_of,
+    pairs_of,
 )
 from keras_imaging.cli.watermark.output import tell_report
 
@@ -70,7 +70,8 @@ def score_folders(
         check_folder(folder)
     check_key(key)
     secret = key_of(key, identity, force)
-    networks = networks_of(weights)
+    decoders = {name: pair[1] for name, pair in pairs_of(weights).items()}
+    alphas = tuple(alpha or (1e-3, 1e-6))
     from keras_imaging.data.images import list_images
     from keras_imaging.watermark.report import detection_report
 
@@ -79,13 +80,12 @@ def score_folders(
         for folder, name in zip(folders, names, strict=True)
     }
     with progress_bar("verifying") as progress:
-        counts, groups, skipped = _count(networks[1], secret, paths, faces, progress)
+        found, groups, skipped = _verify(decoders, secret, paths, faces, min(alphas), progress)
     result = detection_report(
-        networks[0].message_length,
-        {name: counts[name] for name in names[: len(benign)]},
-        {name: counts[name] for name in names[len(benign) :] if name in counts},
-        counts.get("unmarked"),
-        tuple(alpha or (1e-3, 1e-6)),
+        {name: found[name] for name in names[: len(benign)]},
+        {name: found[name] for name in names[len(benign) :] if name in found},
+        found.get("unmarked"),
+        alphas,
         groups,
     )
     if as_json:
@@ -98,28 +98,26 @@ def score_folders(
         raise typer.Exit(1)
 
 
-def _count(decoder, key, paths, faces, progress):
-    """Matches and group of every picture of every set, and why some were left out."""
+def _verify(decoders, key, paths, faces, alpha, progress):
+    """What is found in every picture of every set, its group, and why some were left out."""
     from keras_imaging.watermark.photograph import verify_file
 
-    counts, groups, skipped = {}, {}, {}
+    results, groups, skipped = {}, {}, {}
     total, done = sum(len(files) for _, files in paths.values()), 0
     for name, (folder, files) in paths.items():
         found = []
         for path in files:
             try:
                 nonces, _ = candidate_nonces(path, None, None)
-                # One region, as stamped: the best of several would match more by chance.
-                result = verify_file(decoder, path, key, nonces, 0.5, None, faces.value).result
-                group = path.relative_to(folder).parent
-                found.append((result.matches, str(group)))
+                own = verify_file(decoders, path, key, nonces, alpha, None, faces.value, False)
+                found.append((own.result, str(path.relative_to(folder).parent)))
             except ValueError as error:
                 skipped[str(path)] = str(error)
             done += 1
             progress(done, total)
         if not found:
             raise ValueError(f"No picture in {str(folder)!r} can be read.")
-        counts[name], labels = (list(column) for column in zip(*found, strict=True))
+        results[name], labels = (list(column) for column in zip(*found, strict=True))
         if set(labels) != {"."}:
             groups[name] = labels
-    return counts, groups, skipped
+    return results, groups, skipped

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from keras_imaging.cli.quiet import quiet_start
-from keras_imaging.cli.watermark.inputs import PAIR, Pair, networks_of
+from keras_imaging.cli.watermark.inputs import AUTO, PAIR, Pair, networks_of
 
 
 def serve_page(
@@ -24,6 +24,8 @@ def serve_page(
 
     On this machine only. Pictures and keys do not leave the page.
     """
+    # One pair is enough to load; the first suits every size of face.
+    weights = AUTO[0] if weights == PAIR else weights
     networks = networks_of(weights)
     try:
         with quiet_start():
