@@ -284,6 +284,7 @@ class Run(keras.callbacks.Callback):
                 # What is neither trained nor a batch's statistic is as it is.
                 value = average.get(id(variable), variable)
                 target.assign(keras.ops.convert_to_numpy(value))
+        self._plan.finish(self._averaged)
         return self._averaged
 
     def write_weights(self) -> tuple[dict, dict]:

@@ -70,6 +70,7 @@ def train(
     callbacks: list[keras.callbacks.Callback] | None = None,
     progress: Callable[[int, float], None] | None = None,
     notes: dict | None = None,
+    workers: int = 0,
     accept_new_data: bool = False,
     wait: float | None = None,
     cache: str | os.PathLike | None = None,
@@ -97,6 +98,7 @@ def train(
         progress: called after each step with the step and the mean loss since the last checkpoint.
         notes: further entries of the card, such as the licence of the data; one called "metrics"
             says what the figures of `validate` mean.
+        workers: processes that make the batches (extra `train`); 0: this one.
         accept_new_data: let a run go on with other data than it began with; the card tells it.
         wait: seconds to wait for other workers at most; None: for ever.
         cache: folder where samplers of pictures keep what they have prepared, so that the next
@@ -140,7 +142,7 @@ def train(
                 check_equal(strategy, fingerprint, "have the same data")
                 run.take_data(fingerprint, accept_new_data)
                 with interruption.finishing():
-                    _train(recipe, run, sampler, model, strategy, stop, callbacks)
+                    _train(recipe, run, sampler, model, strategy, stop, callbacks, workers)
             if run.step < recipe.steps:
                 stop.wait_for_all()
                 print(stopped_line(stop.number, run.step, recipe.steps, out), file=sys.stderr)
@@ -178,7 +180,7 @@ def _sampler(recipe, data, model, cache):
     return recipe.build_sampler(data, model), fingerprint()
 
 
-def _train(recipe, run, sampler, model, strategy, stop, callbacks):
+def _train(recipe, run, sampler, model, strategy, stop, callbacks, workers):
     every = min(recipe.checkpoint_every, recipe.steps)
     while run.step < recipe.steps and not stop.number:
         # Whole intervals are epochs of one fit; a part of one is a fit of its own.
@@ -189,7 +191,7 @@ def _train(recipe, run, sampler, model, strategy, stop, callbacks):
         first = run.step // every
         with mended_fit(model, strategy):
             model.fit(
-                feed(sampler, run.step, run.step + epochs * length, strategy),
+                feed(sampler, run.step, run.step + epochs * length, strategy, workers),
                 initial_epoch=first,
                 epochs=first + epochs,
                 steps_per_epoch=length,

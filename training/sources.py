@@ -47,8 +47,12 @@ def tfds_images(name: str) -> Iterator[np.ndarray]:
     return (example[feature] for example in tfds_examples(builder, "train"))
 
 
-def tfds_builder(name: str):
+def tfds_builder(name: str, **arguments):
     """The builder of a tensorflow-datasets data set.
+
+    Args:
+        name: of the data set.
+        **arguments: of `tfds.builder`.
 
     Raises:
         ValueError: if tensorflow-datasets is not installed or knows no such data set.
@@ -60,7 +64,7 @@ def tfds_builder(name: str):
             "tfds: data need tensorflow-datasets: pip install 'keras-imaging[train]'"
         ) from error
     try:
-        return tfds.builder(name)
+        return tfds.builder(name, **arguments)
     except tfds.core.DatasetNotFoundError as error:
         raise ValueError(f"tensorflow-datasets knows no data set {name!r}.") from error
 
@@ -72,10 +76,14 @@ def tfds_examples(builder, split: str) -> Iterator[dict]:
     """
     import tensorflow_datasets as tfds
 
+    leave_gpu_to_backend()
+    builder.download_and_prepare()
+    yield from tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False))
+
+
+def leave_gpu_to_backend() -> None:
+    """Keep TensorFlow off the GPU where it only reads files, and another backend computes."""
     if keras.backend.backend() != "tensorflow":
         import tensorflow as tf
 
-        # TensorFlow only reads files here; the GPU is the backend's.
         tf.config.set_visible_devices([], "GPU")
-    builder.download_and_prepare()
-    yield from tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False))

@@ -17,13 +17,14 @@ _NPY = b"\x93NUMPY"
 
 
 def read_arrays(
-    path: str | os.PathLike, names: tuple[str, ...] | None = None
+    path: str | os.PathLike, names: tuple[str, ...] | None = None, skip_text: bool = False
 ) -> dict[str, np.ndarray]:
     """Arrays of a `.npz` file by name; the one of a `.npy` file has the name `""`.
 
     Args:
         path: the file.
         names: the arrays to read, which must be there; None reads all.
+        skip_text: leave out arrays that are no numbers, such as names, in place of refusing them.
 
     Raises:
         ValueError: naming the file, if it is missing, damaged, claims more than it can hold, or
@@ -36,9 +37,12 @@ def read_arrays(
         arrays = {"": load_npy(path)} if single else load_npz(path, names)
         if single and names is not None:
             raise ValueError(f"it holds one array, and no {', '.join(map(repr, names))}")
-        for name, array in arrays.items():
-            if array.dtype.kind not in "biufc":
+        for name, array in list(arrays.items()):
+            if array.dtype.kind in "biufc":
+                continue
+            if not skip_text or len(arrays) == 1:
                 raise ValueError(f"expected numbers, received {array.dtype} {name}")
+            del arrays[name]
     return arrays
 
 

@@ -97,7 +97,7 @@ def read_images(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """
     path = pathlib.Path(path)
     if path.suffix.lower() == ".npz":
-        arrays = read_arrays(path)
+        arrays = read_arrays(path, skip_text=True)
         if not set(arrays) & {name for key in ("kspace", "truth") for name in _ARRAY_NAMES[key]}:
             stacks = {
                 name: a for name, a in arrays.items() if a.ndim == 3 and a.dtype.kind in "ufc"
@@ -131,7 +131,7 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
 
 
 def _read_numpy(path):
-    arrays = read_arrays(path)
+    arrays = read_arrays(path, skip_text=True)
     with naming(path):
         if path.suffix.lower() == ".npy":
             return measured_scan(arrays[""])

@@ -24,6 +24,7 @@ class Recipe:
         batch_size: global batch.
         learning_rate: peak; cosine decay to `final_learning_rate` after a linear warm-up.
         final_learning_rate: at the last step.
+        initial_learning_rate: at the first step of the warm-up.
         warmup: part of the steps.
         cosine_from: `"warmup"`: the decay begins when the warm-up ends; `"start"`: at the first
             step, and the warm-up overlays its beginning.
@@ -42,6 +43,7 @@ class Recipe:
     batch_size: int = 16
     learning_rate: float = 1e-3
     final_learning_rate: float = 1e-6
+    initial_learning_rate: float = 0.0
     warmup: float = 0.01
     cosine_from: str = "warmup"
     ema: float = 0.999
@@ -62,6 +64,7 @@ class Recipe:
             self._require(name, getattr(self, name) >= 1, "at least 1")
         for name in ("learning_rate", "clip_norm"):
             self._require(name, getattr(self, name) > 0, "positive")
+        self._require("initial_learning_rate", self.initial_learning_rate >= 0, "0 or more")
         for name in ("warmup", "ema"):
             self._require(name, 0 <= getattr(self, name) < 1, "in [0, 1)")
         self._require("dtype", self.dtype in DTYPES, f"one of {DTYPES}")
@@ -70,6 +73,11 @@ class Recipe:
     def _require(self, name, condition, expected):
         if not condition:
             raise ValueError(f"`{name}` must be {expected}. Received: {name}={getattr(self, name)}")
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """The rate at the end of the warm-up."""
+        return self.learning_rate
 
     @property
     def global_clipnorm(self) -> float | None:
@@ -102,3 +110,11 @@ class Recipe:
     def deployed(self, model: "keras.Model") -> dict[str, "keras.Model"]:
         """The networks that users get, by name: the trained model, or parts of it."""
         return {"model": model}
+
+    def finish(self, networks: dict[str, "keras.Model"]) -> None:
+        """A last touch, in place, to the networks that are written; here none.
+
+        Args:
+            networks: those of `deployed`, with the averaged weights: copies, which no training step
+                looks at.
+        """
