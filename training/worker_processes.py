@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 from collections.abc import Callable, Iterator
 
 import keras
@@ -76,12 +77,17 @@ class _Elements:
 
 @contextlib.contextmanager
 def _light_processes():
-    """Processes that are started within compute nothing: they load no TensorFlow."""
+    """Processes that are started within compute nothing: they load no TensorFlow.
+
+    Ctrl-C on a terminal reaches them too: they leave it to this process, which still needs them.
+    """
     before = os.environ.get("KERAS_BACKEND")
     os.environ["KERAS_BACKEND"] = "numpy"
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         if before is None:
             del os.environ["KERAS_BACKEND"]
         else:

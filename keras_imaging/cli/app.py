@@ -1,7 +1,7 @@
 """The command `keras-imaging`: its subcommands, and what becomes of errors.
 
 Exit codes: 0 done; 1 the answer is no, or some files were skipped; 2 an error, told in one line
-(with its traceback under PYTHONDEVMODE=1); 130 interrupted.
+(with its traceback under PYTHONDEVMODE=1); 130 interrupted, 143 ended by SIGTERM.
 """
 
 import sys
