@@ -17,7 +17,9 @@ from keras_imaging.layers.distortions import (
     Compose,
     CropResize,
     Distortion,
+    Enlarged,
     FaceInpaint,
+    FacePart,
     FaceReenact,
     FaceRegenerate,
     FaceSwap,
@@ -64,6 +66,7 @@ from keras_imaging.layers.unfolded import (
     ConvLISTALayer,
     CPLayer,
     DataConsistency,
+    DataStep,
     LISTACPLayer,
     LISTALayer,
     PDHGLayer,
@@ -71,7 +74,9 @@ from keras_imaging.layers.unfolded import (
     PrimalDualStart,
 )
 from keras_imaging.layers.upsample import SubPixelUpsample, TransposedUpsample
+from keras_imaging.layers.upsample_like import UpsampleLike
 from keras_imaging.layers.video_max_pooling import VideoMaxPooling
+from keras_imaging.layers.visibility import VisibilityMask
 
 __all__ = [
     "FFC",
@@ -93,15 +98,18 @@ __all__ = [
     "ConvSynthesis",
     "CropResize",
     "DataConsistency",
+    "DataStep",
     "Distortion",
     "DropPath",
     "EnhancementUnit",
+    "Enlarged",
     "FFCBNAct",
     "FFCConv2D",
     "FFCMerge",
     "FFCSplit",
     "FFCSqueezeExcite",
     "FaceInpaint",
+    "FacePart",
     "FaceReenact",
     "FaceRegenerate",
     "FaceSwap",
@@ -141,5 +149,7 @@ __all__ = [
     "SupportSelectionThreshold",
     "TransformerBlock",
     "TransposedUpsample",
+    "UpsampleLike",
     "VideoMaxPooling",
+    "VisibilityMask",
 ]
