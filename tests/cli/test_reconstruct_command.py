@@ -91,16 +91,6 @@ def test_shipped_networks(run, tmp_path, method):
     assert report["scores"]["psnr"] > report["zero_filled"]["psnr"] + 0.3
 
 
-def test_shipped_network_of_coils(run, tmp_path):
-    Image.fromarray((255 * head_phantom((64, 56))).astype("uint8")).save(tmp_path / "head.png")
-    args = ("head.png", "--coils", 4, "--method", "pd-net", "--json")
-    code, out, err = run("reconstruct", *args)
-    assert code == 0, err
-    report = json.loads(out)
-    assert report["method"] == "pd_net_small_coils"
-    assert report["scores"]["psnr"] > report["zero_filled"]["psnr"] + 0.3
-
-
 def test_bad_options(run, scan, tmp_path):
     path, _ = scan
     (tmp_path / "text.npz").write_text("no arrays")
@@ -113,6 +103,7 @@ def test_bad_options(run, scan, tmp_path):
         ((path, "--lam", "-1"), "--lam must not be negative"),
         ((path, "--method", "tv", "--weights", "a.keras"), "a.keras"),
         ((path, "--method", "pd-net", "--lam", "1"), "classical methods"),
+        ((path, "--method", "pd-net"), "several coils is shipped, and the scan has 2"),
         ((path, "--out", "x.jpg"), "--out must end with"),
         ((path, "--method", "fft"), "--method"),
     ):
