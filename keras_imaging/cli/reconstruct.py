@@ -215,8 +215,13 @@ def _by_network(scan, method, weights):
     from keras_imaging.data.kspace import from_pairs, to_pairs
 
     if weights is None:
+        if scan.kspace.ndim == 4:
+            raise ValueError(
+                f"No trained network for several coils is shipped, and the scan has "
+                f"{scan.kspace.shape[1]}: give --weights of one from `keras-imaging train mri "
+                "--n-coils`, or take --method cg-sense or tv."
+            )
         weights = method.value.replace("-", "_") + "_small"
-        weights += "_coils" if scan.kspace.ndim == 4 else ""
     network = load_network(weights, "mri")
     multi_coil = network.model.get_config()["multi_coil"]
     if multi_coil != (scan.kspace.ndim == 4):

@@ -18,7 +18,6 @@ import keras
 import numpy as np
 
 from keras_imaging.ops import dft
-from keras_imaging.ops.complex_pairs import multiply_pairs
 from keras_imaging.typing import Tensor
 
 METHODS = ("auto", "fft", "matmul")
@@ -470,27 +469,34 @@ def _centred_fft(x, height, width, inverse):
     columns, rows = (dft.centring(length, inverse, dtype) for length in (height, width))
     before, after = (_outer(*vectors) for vectors in zip(columns, rows, strict=True))
     scale = dft.factor(height, "ortho", False, dtype) * dft.factor(width, "ortho", False, dtype)
-    x = _turned(before, x)
+    # Part by part: no product is broadcast along the last axis, where that is slow.
+    parts = _turned(before, (x[..., 0], x[..., 1]))
     # Exchanging the parts before and after makes a forward transform an inverse one.
     order = -1 if inverse else 1
-    parts = keras.ops.fft2((x[..., 0], x[..., 1])[::order])[::order]
-    return _turned(after * scale, keras.ops.stack(parts, axis=-1))
+    parts = keras.ops.fft2(parts[::order])[::order]
+    after = [part * scale for part in after]
+    return keras.ops.stack(_turned(after, parts), axis=-1)
 
 
 def _outer(column, row):
-    """All products of signs, `(height, width, 1)`, or of complex pairs, `(height, width, 2)`."""
+    """All products, `(height, width)` each: signs, or real and imaginary parts."""
     if len(column.shape) == len(row.shape) == 1:
-        return (column[:, None] * row)[..., None]
-    column, row = (
-        keras.ops.stack([v, keras.ops.zeros_like(v)], axis=-1) if len(v.shape) == 1 else v
+        return [column[:, None] * row]
+    (a, b), (c, d) = (
+        (v, keras.ops.zeros_like(v)) if len(v.shape) == 1 else (v[:, 0], v[:, 1])
         for v in (column, row)
     )
-    return multiply_pairs(column[:, None], row[None])
+    a, b = a[:, None], b[:, None]
+    return [a * c - b * d, a * d + b * c]
 
 
-def _turned(phase, x):
-    """Complex pairs times signs or pairs."""
-    return multiply_pairs(phase, x) if phase.shape[-1] == 2 else phase * x
+def _turned(phase, parts):
+    """Real and imaginary part times signs, or times complex numbers."""
+    re, im = parts
+    if len(phase) == 1:
+        return phase[0] * re, phase[0] * im
+    cos, sin = phase
+    return cos * re - sin * im, sin * re + cos * im
 
 
 def _prepare(x, norm, method, rank=None):

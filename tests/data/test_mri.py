@@ -92,6 +92,17 @@ def test_sampler(kind, n_coils):
     assert len({mask.tobytes() for mask in (*inputs["mask"], *other["mask"])}) > 2
 
 
+def test_sampler_of_several_kinds_of_masks():
+    """Some scans of whole columns, some of points; each again a function of seed, step and row."""
+    sampler = MRISampler(HEADS, 32, 12, mask=("cartesian", "poisson"), center_fraction=0.1)
+    masks = sampler.batch(0)[0]["mask"]
+    columns = [(mask == mask[:1]).all() for mask in masks]
+    assert any(columns) and not all(columns)
+    np.testing.assert_array_equal(sampler.batch(0, slice(5, 7))[0]["mask"], masks[5:7])
+    with pytest.raises(ValueError, match="spiral"):
+        MRISampler(HEADS, 32, mask=("cartesian", "spiral"))
+
+
 def test_sampler_of_whole_and_complex_images():
     phase = np.exp(0.5j)
     sampler = MRISampler([HEADS[0] * phase], batch_size=4, mask=np.ones((1, 36)), noise=0.05)

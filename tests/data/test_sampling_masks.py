@@ -66,6 +66,15 @@ def test_poisson_disc():
     assert poisson_disc_mask((9, 7), acceleration=1).all()
 
 
+def test_poisson_disc_begins_where_other_seeds_end():
+    """A mask is a function of its arguments: what was drawn before does not matter."""
+    sampling_masks._usual_slope.cache_clear()
+    first = poisson_disc_mask((40, 40), 4, 6, seed=3)
+    for seed in (1, 2):
+        poisson_disc_mask((40, 40), 4, 6, seed=seed)
+    np.testing.assert_array_equal(poisson_disc_mask((40, 40), 4, 6, seed=3), first)
+
+
 def test_poisson_disc_keeps_distances_and_thins_out():
     mask = poisson_disc_mask((96, 96), 8, 8, seed=0)
     place = np.argwhere(mask) - 48

@@ -127,8 +127,9 @@ def test_golden_centred(size, method):
         assert error(result[..., 0] + 1j * result[..., 1], arrays[f"{name}_{size}"]) < (
             1e-12 if BACKEND != "jax" else 1e-6
         )
-    coils = np.stack([pairs, 2 * pairs], axis=1)
-    assert error(ifft2c(fft2c(coils, method), method), coils) < 1e-6
+    # Of one coil, too: TensorFlow crashes where rank 5 with an axis of length 1 is transposed.
+    for coils in (np.stack([pairs, 2 * pairs], axis=1), pairs[:, None]):
+        assert error(ifft2c(fft2c(coils, method), method), coils) < 1e-6
 
 
 @pytest.mark.parametrize("length", [4, 5])

@@ -64,6 +64,10 @@ def test_a_run(tmp_path):
     rows, _ = evaluation.figures_of(model, {"phantom": str(tmp_path / "test.npz")}, card)
     assert set(rows) == {"phantom, t1", "phantom, t2"}
     assert {"psnr", "ssim", "nmse", "zero_filled_psnr"} == set(rows["phantom, t1"])
+    card["recipe"]["mask"] = ["cartesian", "radial"]
+    both, _ = evaluation.figures_of(model, {"phantom": str(tmp_path / "test.npz")}, card)
+    assert both["phantom, t1, cartesian"] == rows["phantom, t1"]
+    assert len(both) == 4 and "phantom, t2, radial" in both
 
 
 def test_without_true_images(tmp_path):
@@ -93,6 +97,7 @@ def test_bad_fields():
         ({"patch_size": -1}, "patch_size"),
         ({"n_coils": -1}, "n_coils"),
         ({"noise": -0.1}, "noise"),
+        ({"mask": ()}, "mask"),
     ):
         with pytest.raises(ValueError, match=f"`{message}` must be"):
             MRIRecipe(**fields)
