@@ -16,7 +16,7 @@ import tempfile
 import numpy as np
 
 PICTURES = 100
-MODES = (None, "float16", "dynamic", "int8")
+MODES = ("float32", "float16", "dynamic", "int8")
 
 
 def main():
@@ -30,6 +30,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ("--weights", "--calibration", "--data"):
         parser.add_argument(name, required=True)
+    parser.add_argument("--mode", action="append", choices=MODES)
     parser.add_argument("--out", type=pathlib.Path)
     args = parser.parse_args()
     model, card = models.load(args.weights), models.card_of(args.weights)
@@ -50,18 +51,18 @@ def main():
         "keras": {"top1": round(float((guesses == labels).mean()), 4)},
     }
     with tempfile.TemporaryDirectory() as folder:
-        for mode in MODES:
+        for mode in args.mode or MODES:
             path = to_litert(
                 model,
                 pathlib.Path(folder) / "file.tflite",
-                mode,
+                None if mode == "float32" else mode,
                 input_shape=(size, size, 3),
                 calibration=calibration,
                 preprocessing=True,
             )
             file = LiteRTModel(path)
             own = np.array([file(x[None].astype("float32")).argmax() for x in crops])
-            report[mode or "float32"] = {
+            report[mode] = {
                 "mb": round(path.stat().st_size / 1e6, 2),
                 "top1": round(float((own == labels).mean()), 4),
                 "equal_first_guesses": round(float((own == guesses).mean()), 4),

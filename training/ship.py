@@ -119,7 +119,7 @@ def _scored(run, network, card, weights, tests):
 
 def _moved(full, figures):
     return any(
-        abs(full[test][name] - figures[test][name]) > tolerance
+        abs(full[test][name] - figures[test][name]) > tolerance + 1e-9
         for test in full
         for name, tolerance in _TOLERANCES.items()
         if name in full[test]

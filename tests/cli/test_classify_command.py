@@ -15,6 +15,8 @@ from keras_imaging.models import ResNetRS, load
 
 pytestmark = pytest.mark.tensorflow
 
+CIFAR10 = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -112,6 +114,17 @@ def test_classify(network, here, run):
     assert code == 2 and "--overwrite" in err
 
 
+def test_without_weights_a_shipped_network_classifies(here, run, monkeypatch):
+    code, out, err = run("classify", "pets/cat/0.png", "--json")
+    assert code == 0, err
+    report = json.loads(out)
+    assert report["weights"] == "resnet_rs26_quarter_cifar10" and report["image_size"] == 64
+    assert {g["class"] for g in report["written"][0]["guesses"]} < CIFAR10
+    monkeypatch.setattr("keras_imaging.models.names_for", lambda task: [])
+    code, _, err = run("classify", "pets/cat/0.png")
+    assert code == 2 and "No classifier is shipped" in err
+
+
 def test_without_names_numbers_are_shown(network, here, run):
     load(network).save(here / "plain.keras")
     code, out, err = run(
@@ -154,7 +167,6 @@ def test_features(network, here, run):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("classify", "pets"), "No classifier is shipped"),
         (("classify", "nowhere", "--weights", "x"), "no file or folder 'nowhere'"),
         (("classify", "pets", "--weights", "rdidn_small_x2"), "for super_resolution"),
         (("features", "pets", "--out", "x.txt"), "ends with .npz"),
