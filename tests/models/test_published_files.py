@@ -58,6 +58,8 @@ def test_checkpoint_of_pytorch(tmp_path, torch_file, inside):
         state[name] = Tensor(storage, 0, array.shape, strides)
     content = state if inside is None else {inside: state, "epoch": 3}
     check(read_published(torch_file(tmp_path / "model.pth", content, storages)))
+    # As the authors of VOLO name theirs.
+    check(read_published(torch_file(tmp_path / "model.pth.tar", content, storages)))
 
 
 def test_views_and_bfloat16_of_pytorch(tmp_path, torch_file):

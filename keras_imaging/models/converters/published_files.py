@@ -70,6 +70,8 @@ def read_published(source: str | os.PathLike) -> dict[str, Array]:
         ".h5": read_h5,
         ".hdf5": read_h5,
         ".pth": _torch,
+        # As in volo_d1.pth.tar, which is none.
+        ".tar": _torch,
         ".pt": _torch,
         ".bin": _torch,
         ".ckpt": _torch,
