@@ -13,7 +13,7 @@ BOX = Box(84, 33, 237, 186)
 
 def test_the_same_picture_and_another():
     code = content_code(IMAGE, BOX)
-    assert len(code) == 63 and content_similarity(code, code) == 1
+    assert len(code) == 63 and content_similarity(code, code) > 0.999999
     stream = io.BytesIO()
     Image.fromarray(IMAGE).resize((192, 192)).save(stream, "JPEG", quality=50)
     sent = np.asarray(Image.open(stream))
