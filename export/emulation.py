@@ -32,7 +32,10 @@ class Round(keras.layers.Layer):
 
 
 def is_plain(network: keras.Model) -> bool:
-    """Whether every operation of a graph is one whose rounding is emulated here."""
+    """Whether every operation of a graph is one whose rounding is emulated here.
+
+    Differences stay in float: a picture less its noise is the picture, to more than 8 bits.
+    """
     known = (
         keras.layers.InputLayer,
         keras.layers.Add,
@@ -40,6 +43,7 @@ def is_plain(network: keras.Model) -> bool:
         keras.layers.Conv2D,
         keras.layers.LeakyReLU,
         keras.layers.ReLU,
+        keras.layers.Subtract,
     )
     operations = getattr(network, "operations", ())
     return bool(operations) and all(
@@ -71,7 +75,7 @@ def measure_ranges(network: keras.Model, samples: list[np.ndarray], pixels: bool
 
     def call(operation, *args, **kwargs):
         result = operation(*args, **kwargs)
-        if not only_moves(operation, args[0]):
+        if not only_moves(operation, args[0]) and not _in_float(operation):
             outputs.append(result)
             names.append(operation.name)
         return result
@@ -109,6 +113,8 @@ def emulate_int8(network: keras.Model, ranges: Ranges) -> keras.Model:
     rounded_image = Round(*ranges[INPUT], name="round_input")(image)
 
     def call(operation, x, **kwargs):
+        if _in_float(operation):
+            return operation(x, **kwargs)
         x = keras.tree.map_structure(lambda t: rounded_image if t is image else t, x)
         result = operation(x, **kwargs)
         if operation.name not in ranges:
@@ -116,6 +122,10 @@ def emulate_int8(network: keras.Model, ranges: Ranges) -> keras.Model:
         return Round(*ranges[operation.name], name=f"round_{operation.name}")(result)
 
     return _rewire(network, image, call)
+
+
+def _in_float(operation):
+    return isinstance(operation, keras.layers.Subtract)
 
 
 def _rewire(network, image, call):

@@ -167,6 +167,33 @@ def operators(path: str | pathlib.Path) -> list[tuple[str, str]]:
     return found
 
 
+def convolution_kernels(path: str | pathlib.Path) -> list[np.ndarray]:
+    """Kernels of the convolutions of a file in order, `(height, width, channels, filters)`.
+
+    As the file computes with them: those of integers times their scales. For
+    `analysis.network_lipschitz_bound`, which takes a chain of kernels.
+
+    Args:
+        path: a `.tflite` file of one graph.
+    """
+    interpreter = Interpreter(str(path))
+    interpreter.allocate_tensors()
+    details = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
+    graph = schema.ModelT.InitFromPackedBuf(pathlib.Path(path).read_bytes(), 0)
+    kernels = []
+    for operator in graph.subgraphs[0].operators:
+        if _operator_name(graph.operatorCodes[operator.opcodeIndex]) != "CONV_2D":
+            continue
+        index = int(operator.inputs[1])
+        values = interpreter.get_tensor(index).astype("float64")
+        scales = details[index]["quantization_parameters"]["scales"]
+        if len(scales):
+            # Their zero points are 0.
+            values = values * scales.astype("float64").reshape(-1, 1, 1, 1)
+        kernels.append(values.transpose(1, 2, 3, 0))
+    return kernels
+
+
 def _operator_name(code):
     if code.customCode:
         return code.customCode.decode()

@@ -6,6 +6,7 @@ import sys
 import keras
 
 from keras_imaging.models import load
+from keras_imaging.models.pretrained import PretrainedModel
 
 _NAMED = 8
 
@@ -15,7 +16,8 @@ def take_initial_weights(
 ) -> list[str]:
     """Take each layer of equal name and shape from a trained network.
 
-    What is taken and which layers start anew is told on stderr. Layers without anything to learn,
+    Of a model around a `network`, such as `Denoiser`, it is that network. What is taken and which
+    layers start anew is told on stderr. Layers without anything to learn,
     such as a dictionary that stands for the problem, stay as they are.
 
     Args:
@@ -28,7 +30,11 @@ def take_initial_weights(
     Raises:
         ValueError: if there is no such network, or no layer of it fits.
     """
-    trained = {layer.name: layer for layer in load(init, network).layers}
+    source = load(init, network)
+    source = getattr(source, "network", source)
+    if isinstance(source, PretrainedModel):
+        source = source.resized_like(model)
+    trained = {layer.name: layer for layer in source.layers}
     fresh, taken = [], 0
     for layer in model.layers:
         if not layer.trainable_weights:

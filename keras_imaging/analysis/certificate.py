@@ -32,7 +32,8 @@ class Certificate:
         eps_observed: the largest that was seen, from below; None if nobody looked.
         mu, L: strong convexity and smoothness of the data term.
         alpha_interval: open interval of the steps that the theorem covers, for the certified
-            constant, else for the observed one; None if there is none.
+            constant, or for the observed one where the verdict rests on that; None if there is
+            none.
         factor: Lipschitz constant of the iteration, for the same; None where no theorem gives one.
     """
 
@@ -87,7 +88,8 @@ def convergence_certificate(
 
     and converges to one point from everywhere if that is below 1. It is certified only by an eps
     that holds for all images: the bound of a `models.Denoiser` of fixed range, or the number that
-    you give. What was measured on images is a lower bound, and certifies nothing.
+    you give. What was measured on images is a lower bound, and certifies nothing; it is told where
+    it would do and nothing proved does.
 
     Args:
         denoiser: H.
@@ -126,13 +128,12 @@ def convergence_certificate(
             f"`eps` is no Lipschitz constant of H - I: expected none above {certified:.4g}, and "
             f"{observed:.4g} was seen at the images."
         )
-    used = observed if certified is None else certified
-
-    interval = factor = None
-    if used is not None:
-        interval = alpha_interval(algorithm, used, f.mu, f.L)
-        factor = contraction_factor(algorithm, used, f.mu, f.L, alpha)
-    verdict, reason = _verdict(algorithm, certified, observed, f, alpha, interval, factor, unknown)
+    # What is proved, and where that does not do, what was seen.
+    known = [("proved", certified), ("seen", observed)]
+    cases = [_Case(algorithm, f, alpha, *case) for case in known if case[1] is not None]
+    case = next((case for case in cases if case.failure is None), cases[0] if cases else None)
+    verdict, reason = _verdict(algorithm, f, cases, case, unknown)
+    interval, factor = (None, None) if case is None else (case.interval, case.factor)
     return Certificate(
         verdict, reason, algorithm, alpha, certified, observed, f.mu, f.L, interval, factor
     )
@@ -216,7 +217,26 @@ def _certified_eps(denoiser):
         return None, str(error).rstrip(".")
 
 
-def _verdict(algorithm, certified, observed, f, alpha, interval, factor, unknown):
+class _Case:
+    """What the theorem says with one eps; `failure` is why it does not hold, or None."""
+
+    def __init__(self, algorithm, f, alpha, kind, eps):
+        self.kind, self.eps = kind, eps
+        self.interval = alpha_interval(algorithm, eps, f.mu, f.L)
+        self.factor = contraction_factor(algorithm, eps, f.mu, f.L, alpha)
+        name, self.failure = algorithm.upper(), None
+        if self.interval is None:
+            limit = 2 * f.mu / (f.L - f.mu) if algorithm == "fbs" and f.mu < f.L else 1.0
+            self.failure = f"eps = {eps:.4g} ({kind}), and {name} needs eps < {limit:.4g}"
+        elif not self.interval[0] < alpha < self.interval[1]:
+            low, high = self.interval
+            self.failure = (
+                f"alpha = {alpha:.4g} is outside ({low:.4g}, {high:.4g}), the steps of {name} for "
+                f"eps = {eps:.4g} ({kind})"
+            )
+
+
+def _verdict(algorithm, f, cases, case, unknown):
     name = algorithm.upper()
     if f.mu == 0:
         return NOT_COVERED, (
@@ -225,26 +245,17 @@ def _verdict(algorithm, certified, observed, f, alpha, interval, factor, unknown
         )
     if algorithm == "fbs" and math.isinf(f.L):
         return NOT_COVERED, "FBS needs a data term with a Lipschitz gradient (L is infinite)"
-    if certified is None and observed is None:
+    if case is None:
         return NOT_COVERED, unknown
-    eps = observed if certified is None else certified
-    kind = "seen" if certified is None else "proved"
-    if interval is None:
-        if algorithm == "fbs":
-            limit = 2 * f.mu / (f.L - f.mu)
-            return NOT_COVERED, f"eps = {eps:.4g} ({kind}), and FBS needs eps < {limit:.4g}"
-        return NOT_COVERED, f"eps = {eps:.4g} ({kind}), and {name} needs eps < 1"
-    if not interval[0] < alpha < interval[1]:
-        return NOT_COVERED, (
-            f"alpha = {alpha:.4g} is outside ({interval[0]:.4g}, {interval[1]:.4g}), the steps of "
-            f"{name} for eps = {eps:.4g} ({kind})"
-        )
-    if certified is None:
+    if case.failure is not None:
+        return NOT_COVERED, case.failure
+    if case.kind == "seen":
+        missing = cases[0].failure if cases[0] is not case else unknown
         return OBSERVED_ONLY, (
-            f"with eps = {eps:.4g} as seen at the images, {name} would contract by {factor:.4g} an "
-            f"iteration; not proved: {unknown}"
+            f"with eps = {case.eps:.4g} as seen at the images, {name} would contract by "
+            f"{case.factor:.4g} an iteration; not proved: {missing}"
         )
     return CERTIFIED, (
-        f"eps = {eps:.4g} for all images, mu = {f.mu:.4g}, alpha = {alpha:.4g}: {name} contracts "
-        f"by {factor:.4g} an iteration"
+        f"eps = {case.eps:.4g} for all images, mu = {f.mu:.4g}: {name} contracts by "
+        f"{case.factor:.4g} an iteration"
     )

@@ -26,12 +26,12 @@ def denoise(
     sigma: Annotated[
         float | None,
         typer.Option(
-            help="Standard deviation of the noise, of 255 grey levels, for networks that take it.",
-            show_default="as trained",
+            help="Standard deviation of the noise, of 255 grey levels.",
+            show_default="as trained; 25",
         ),
     ] = None,
     out: options.Out = None,
-    weights: options.weights("none") = None,
+    weights: options.weights("the shipped one of the nearest --sigma") = None,
     tile: Annotated[
         int,
         typer.Option(
@@ -50,19 +50,12 @@ def denoise(
     """
     check_source(source)
     check_weights(weights)
-    if weights is None:
-        raise ValueError("Say which network: --weights NAME, FILE, or the folder of a run.")
+    if sigma is not None and not sigma > 0:
+        raise ValueError(f"--sigma must be positive. Received: {sigma:g}")
     jobs, skipped = plan(source, out, "_denoised", overwrite)
     with quiet_start():
-        from keras_imaging.cli.networks import load_network
-    network = load_network(weights, "denoising")
-    if sigma not in (None, network.model.sigma):
-        if not network.model.network.noise_map:
-            raise ValueError(
-                f"{network.name} is for noise of sigma {network.model.sigma:g}. Received: --sigma "
-                f"{sigma:g}"
-            )
-        network = load_network(weights, "denoising", sigma=sigma)
+        from keras_imaging.cli.networks import load_denoiser
+    network = load_denoiser(weights, sigma)
 
     def work(path, target, **progress):
         return _denoise_one(network.model, path, target, {"tile": tile, **progress})

@@ -48,7 +48,8 @@ def _list(cards):
     """A line for each that needs no more than 80 columns, and never cuts what is to be typed."""
     width = max(map(len, cards))
     for name, card in cards.items():
-        typer.echo(f"{name:{width}}  {card['parameters']:>9,}  {_figure(card['metrics'])}".rstrip())
+        figures = "; ".join(filter(None, (_figure(card["metrics"]), _bound(card["metrics"]))))
+        typer.echo(f"{name:{width}}  {card['parameters']:>9,}  {figures}".rstrip())
     typer.echo("Name, parameters, score. All of one: keras-imaging weights NAME")
 
 
@@ -60,6 +61,14 @@ def _figure(metrics):
                 if name in _DIGITS:
                     digits, unit = _DIGITS[name]
                     return f"{test.split(',')[0]}: {name} {value:.{digits}f}{unit}"
+    return ""
+
+
+def _bound(metrics):
+    """The Lipschitz constant of a denoiser's H - I, where one is proved."""
+    for figures in metrics.values():
+        if isinstance(figures, dict) and "eps_certified" in figures:
+            return f"eps <= {figures['eps_certified']:.4g}"
     return ""
 
 

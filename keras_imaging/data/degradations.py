@@ -1,4 +1,4 @@
-"""Make low-resolution images from sharp ones."""
+"""Make low-resolution, blurred, holed and photon-starved images from good ones."""
 
 import numpy as np
 
@@ -41,3 +41,72 @@ def low_resolution(image: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarra
     """
     high = modcrop(image, scale) / 255.0
     return imresize(high, 1 / scale), high
+
+
+def blurred(
+    image: np.ndarray, kernel: np.ndarray, noise: float, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Blur an image, and add Gaussian noise: `(blurred, sharp)`, what the kernel covers whole.
+
+    As a camera does it: light from beyond the border of what is returned is in it.
+
+    Args:
+        image: uint8, `(height, width)` or `(height, width, channels)`.
+        kernel: `(kernel_height, kernel_width)`, of sum 1, its centre at `size // 2`.
+        noise: standard deviation in 255ths.
+        seed: of the noise.
+
+    Returns:
+        uint8 `(height - kernel_height + 1, width - kernel_width + 1, ...)` both.
+    """
+    height, width = (n - k + 1 for n, k in zip(image.shape, kernel.shape, strict=False))
+    values, total = image.astype("float64"), 0.0
+    for row, taps in enumerate(kernel[::-1, ::-1]):
+        for column, tap in enumerate(taps):
+            total = total + tap * values[row : row + height, column : column + width]
+    top, left = (side - 1 - side // 2 for side in kernel.shape)
+    return with_noise(total, noise, seed), image[top : top + height, left : left + width]
+
+
+def with_noise(image: np.ndarray, noise: float, seed: int = 0) -> np.ndarray:
+    """An image with Gaussian noise, as a camera gives it: whole numbers, none beyond the limits.
+
+    Args:
+        image: in 0..255, any shape.
+        noise: standard deviation.
+        seed: of the noise.
+
+    Returns:
+        uint8.
+    """
+    noisy = image + np.random.default_rng(seed).normal(0, noise, image.shape)
+    return np.floor(np.clip(noisy, 0, 255) + 0.5).astype("uint8")
+
+
+def photon_limited(image: np.ndarray, peak: float, seed: int = 0) -> np.ndarray:
+    """Counts of photons, whose mean is the image times `peak`.
+
+    Args:
+        image: uint8, any shape.
+        peak: photons of white.
+        seed: of the counts.
+
+    Returns:
+        int64.
+    """
+    return np.random.default_rng(seed).poisson(image / 255.0 * peak)
+
+
+def one_bit_counts(image: np.ndarray, oversampling: int, seed: int = 0) -> np.ndarray:
+    """How many of the K x K one-bit sensors of each pixel fire: those that get a photon.
+
+    Args:
+        image: uint8, any shape; white is a mean of one photon a sensor.
+        oversampling: K.
+        seed: of the photons.
+
+    Returns:
+        int64, at most K^2.
+    """
+    rng = np.random.default_rng(seed)
+    return rng.binomial(oversampling**2, 1 - np.exp(-(image / 255.0)))

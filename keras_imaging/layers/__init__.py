@@ -66,6 +66,7 @@ from keras_imaging.layers.unfolded import (
     ConvLISTALayer,
     CPLayer,
     DataConsistency,
+    DataStep,
     LISTACPLayer,
     LISTALayer,
     PDHGLayer,
@@ -73,6 +74,7 @@ from keras_imaging.layers.unfolded import (
     PrimalDualStart,
 )
 from keras_imaging.layers.upsample import SubPixelUpsample, TransposedUpsample
+from keras_imaging.layers.upsample_like import UpsampleLike
 from keras_imaging.layers.video_max_pooling import VideoMaxPooling
 from keras_imaging.layers.visibility import VisibilityMask
 
@@ -96,6 +98,7 @@ __all__ = [
     "ConvSynthesis",
     "CropResize",
     "DataConsistency",
+    "DataStep",
     "Distortion",
     "DropPath",
     "EnhancementUnit",
@@ -146,6 +149,7 @@ __all__ = [
     "SupportSelectionThreshold",
     "TransformerBlock",
     "TransposedUpsample",
+    "UpsampleLike",
     "VideoMaxPooling",
     "VisibilityMask",
 ]

@@ -24,11 +24,13 @@ from keras_imaging.models.loading import (
     pretrained_models,
 )
 from keras_imaging.models.patch_discriminator import PatchDiscriminator
+from keras_imaging.models.plug_and_play import PlugAndPlay
 from keras_imaging.models.pretrained import shipped_weights
 from keras_imaging.models.primal_dual import CPNet, PDHGCSNet, PDNet
 from keras_imaging.models.rdidn import RDIDN
 from keras_imaging.models.resnet_rs import ResNetRS
 from keras_imaging.models.resnet_rs_3d import ResNetRS3D
+from keras_imaging.models.segmentation import PyramidSegmenter
 from keras_imaging.models.video_seal import VideoSealUNet
 from keras_imaging.models.volo import VOLO
 from keras_imaging.models.volo_training import VOLOTraining
@@ -59,6 +61,8 @@ __all__ = [
     "PDHGCSNet",
     "PDNet",
     "PatchDiscriminator",
+    "PlugAndPlay",
+    "PyramidSegmenter",
     "ResNetRS",
     "ResNetRS3D",
     "SimpleCNN",

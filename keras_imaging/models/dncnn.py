@@ -298,19 +298,50 @@ class Denoiser(PretrainedModel):
         return self._config["sigma"]
 
     @property
+    def value_range(self) -> Range:
+        """What is 0 and 1 to the network."""
+        return tuple(self._config["value_range"])
+
+    @property
+    def span(self) -> float:
+        """The part of 0..1 that the range is mapped to."""
+        return self._config["span"]
+
+    @property
     def has_fixed_range(self) -> bool:
         """Whether H - I has the Lipschitz constant of the network."""
-        return not any(isinstance(end, str) for end in self._config["value_range"])
+        return not any(isinstance(end, str) for end in self.value_range)
 
-    def edge_form(self, input_shape=None, expand_groups=True) -> "Denoiser":
-        """An equal model of ordinary convolutions.
+    def with_range(self, value_range: Range = (0.0, 1.0), span: float = 1.0) -> "Denoiser":
+        """The same network, of which this is the range.
+
+        Args:
+            value_range, span: see the constructor.
+        """
+        changes = {"network": self.network, "value_range": value_range, "span": span}
+        return Denoiser(**{**self.get_config(), **changes})
+
+    def edge_form(self, input_shape=None, expand_groups=True) -> keras.Model:
+        """An equal model without models inside, of ordinary convolutions.
 
         Args:
             input_shape, expand_groups: see `PretrainedModel.edge_form`.
         """
         (shape,) = self.input_shapes(input_shape).values()
-        config = {**self.get_config(), "input_shape": shape, "dtype": "float32"}
-        return Denoiser(**{**config, "network": self.network.edge_form()})
+        inputs = keras.Input(shape, dtype="float32", name="image")
+        network = self.network.edge_form()
+
+        def denoise(x):
+            y = x
+            if network.noise_map:
+                y = _NoiseMap(self.sigma / 255, dtype="float32", name="noise_map")(y)
+            for layer in network.layers[1:]:
+                y = layer(y)
+            return keras.layers.Subtract(dtype="float32", name="denoised")([x, y])
+
+        return keras.Model(
+            inputs, in_range(denoise, inputs, self.value_range, self.span), name=self.name
+        )
 
     def input_of(self, picture, rng):
         """The picture with noise of `sigma`."""
@@ -396,6 +427,14 @@ DnCNN.presets = {
     "dncnn": {},
     "dncnn_realsn": {"spectral_norm": "real"},
     "dncnn_color": {"channels": 3},
+    "dncnn_small": {"depth": 10, "filters": 32},
+    "dncnn_small_color": {"depth": 10, "filters": 32, "channels": 3},
+    "dncnn_small_realsn": {
+        "depth": 8,
+        "filters": 32,
+        "batch_norm": False,
+        "spectral_norm": "real",
+    },
 }
 SimpleCNN.presets = {
     "simplecnn": {},

@@ -9,6 +9,9 @@ from keras_imaging.ops.separable import gaussian_taps
 
 BOUNDARIES = ("circular", "zero")
 
+# Taps from which a product of spectra is faster than sums.
+_MANY_TAPS = 50
+
 
 class Convolution(LinearOperator):
     """y = k * x for every channel, of the size of x.
@@ -58,11 +61,32 @@ class Convolution(LinearOperator):
         self.kernel, self.boundary = kernel, boundary
 
     def _forward(self, x):
+        if self._by_spectrum:
+            return self._filtered(x, self._half_spectrum())
         before = [side - 1 - side // 2 for side in self.kernel.shape]
         return self._correlate(x, self.kernel[::-1, ::-1], before)
 
     def _adjoint(self, y):
+        if self._by_spectrum:
+            return self._filtered(y, self._half_spectrum().conj())
         return self._correlate(y, self.kernel, [side // 2 for side in self.kernel.shape])
+
+    @property
+    def _by_spectrum(self):
+        known = self.boundary == "circular" and None not in self.input_shape
+        return known and self.kernel.size >= _MANY_TAPS
+
+    def _half_spectrum(self):
+        """Of the kernel with its centre at the first pixel."""
+        placed = np.zeros(self.input_shape[:2])
+        placed[: self.kernel.shape[0], : self.kernel.shape[1]] = self.kernel
+        shift = [-(side // 2) for side in self.kernel.shape]
+        return np.fft.rfft2(np.roll(placed, shift, (0, 1)))[None, :, :, None]
+
+    def _filtered(self, x, spectrum):
+        re, im = rfft2(x)
+        a, b = (ops.convert_to_tensor(part, re.dtype) for part in (spectrum.real, spectrum.imag))
+        return irfft2((a * re - b * im, a * im + b * re), self.input_shape[:2])
 
     def _correlate(self, x, kernel, before):
         """Cross-correlation whose window begins `before` pixels up and left of each pixel."""

@@ -8,6 +8,7 @@ mu is never above and L never below the true one, so that what is concluded from
 infinity say nothing.
 """
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -75,7 +76,7 @@ class Gaussian(DataTerm):
         if not 0 < weight < np.inf:
             raise ValueError(f"`weight` must be positive. Received: weight={weight}")
         self.A, self.weight, self.n_iterations = A, weight, n_iterations
-        self.y = ops.convert_to_tensor(_finite(y, "y"))
+        self.y = _finite(y, "y")
         self._back = A.adjoint(self.y)
         least, largest = A.gain_bounds()
         self.mu, self.L = weight * least**2, weight * largest**2
@@ -144,10 +145,8 @@ class Poisson(DataTerm):
     """
 
     def __init__(self, counts: Tensor):
-        counts = _finite(counts, "counts")
-        if counts.min(initial=0) < 0:
-            raise ValueError(f"`counts` must not be negative. Received: {counts.min()}")
-        self.counts = ops.convert_to_tensor(counts)
+        self.counts = _finite(counts, "counts")
+        _check_limits(self.counts, "counts", 0)
 
     def value(self, x):
         seen = self.counts > 0
@@ -194,13 +193,8 @@ class Quanta(DataTerm):
     def __init__(self, ones: Tensor, oversampling: int):
         if oversampling < 1:
             raise ValueError(f"`oversampling` must be at least 1. Received: {oversampling}")
-        ones = _finite(ones, "ones")
-        if ones.min(initial=0) < 0 or ones.max(initial=0) > oversampling**2:
-            raise ValueError(
-                f"`ones` must be in 0 ... {oversampling**2}. Received values {ones.min()} ... "
-                f"{ones.max()}."
-            )
-        self.ones = ops.convert_to_tensor(ones)
+        self.ones = _finite(ones, "ones")
+        _check_limits(self.ones, "ones", 0, oversampling**2)
         self.zeros = oversampling**2 - self.ones
         self.oversampling = oversampling
 
@@ -270,7 +264,31 @@ def tikhonov(f: DataTerm, weight: float, centre: Tensor | float = 0.0) -> DataTe
 
 
 def _finite(values, name):
-    array = ops.convert_to_numpy(values)
-    if not np.isfinite(array).all():
+    """The values as a float tensor, checked where they are known."""
+    array = _known(values)
+    if array is not None and not np.isfinite(array).all():
         raise ValueError(f"`{name}` holds values that are NaN or infinite.")
-    return array if array.dtype.kind in "fc" else array.astype("float32")
+    if not ops.is_tensor(values):
+        values = ops.convert_to_tensor(
+            array if array.dtype.kind in "fc" else array.astype("float32")
+        )
+    kind = keras.backend.standardize_dtype(values.dtype)
+    return values if "float" in kind or "complex" in kind else ops.cast(values, "float32")
+
+
+def _check_limits(values, name, low, high=np.inf):
+    """Raise ValueError if values, where they are known, are outside low ... high."""
+    array = _known(values)
+    if array is None:
+        return
+    if array.min(initial=low) < low or array.max(initial=low) > high:
+        limits = "must not be negative" if np.isinf(high) else f"must be in {low} ... {high}"
+        raise ValueError(f"`{name}` {limits}. Received values {array.min()} ... {array.max()}.")
+
+
+def _known(values):
+    """As an array; None in a function that is being compiled."""
+    try:
+        return ops.convert_to_numpy(values)
+    except Exception:  # each backend has its own
+        return None

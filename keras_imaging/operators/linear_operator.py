@@ -72,8 +72,9 @@ class LinearOperator:
             b: a batch of `input_shape`.
             t: not negative: a number, or a tensor that broadcasts against b.
             n_iterations: of conjugate gradients, at most.
-            tolerance: of conjugate gradients: ||b - (I + t A^H A) x|| / ||b|| at which a problem
-                is solved; 0 runs all iterations, which every backend can differentiate.
+            tolerance: of conjugate gradients: ||b - (I + t A^H A) x|| / ||b||, in the norm of their
+                preconditioner where there is one, at which a problem is solved; 0 runs all
+                iterations, which every backend can differentiate.
 
         Raises:
             ValueError: if t is a negative number, or b is not a batch of `input_shape`.
@@ -161,6 +162,10 @@ class LinearOperator:
     def _resolvent(self, b, t):
         return None
 
+    def _preconditioned(self, r, t):
+        """What is near (I + t A^H A)^-1 r, and linear, self-adjoint and positive."""
+        return r
+
     def _checked(self, tensor, expected, name):
         if isinstance(expected, list):
             if not isinstance(tensor, list | tuple) or len(tensor) != len(expected):
@@ -240,6 +245,12 @@ class _Composition(LinearOperator):
 
     def _adjoint(self, y):
         return self._inner._adjoint(self._outer._adjoint(y))
+
+    def _preconditioned(self, r, t):
+        # As if the outer operator were no more than a factor, as of a mask that is almost full.
+        largest = self._outer.gain_bounds()[1]
+        x = self._inner._resolvent(r, largest**2 * t) if np.isfinite(largest) else None
+        return r if x is None else x
 
     def gain_bounds(self):
         outer, inner = self._outer.gain_bounds(), self._inner.gain_bounds()
@@ -356,8 +367,11 @@ def _conjugate_gradient_resolvent(operator, b, t, n_iterations, tolerance):
     def forward(x):
         return x + t * operator._adjoint(operator._forward(x))
 
+    def precondition(r):
+        return operator._preconditioned(r, t)
+
     def step(*state):
-        return cg_step(*state, forward=forward)
+        return cg_step(*state, forward=forward, precondition=precondition)
 
     def going_on(x, r, p, energy):
         return ops.any(energy > limit)
@@ -365,8 +379,9 @@ def _conjugate_gradient_resolvent(operator, b, t, n_iterations, tolerance):
     # In units of b: squares of small data do not vanish.
     unit = _largest(b)
     b = b / unit
-    energy = inner_product(b, b)
-    state = ops.zeros_like(b), b, b, energy
+    direction = precondition(b)
+    energy = inner_product(b, direction)
+    state = ops.zeros_like(b), b, direction, energy
     if tolerance == 0:
         # Laid open: JAX differentiates no loop of an open end, XLA on TensorFlow none without one.
         for _ in range(n_iterations):

@@ -74,6 +74,16 @@ class CoilSensitivities(LinearOperator):
         energy = ops.sum(ops.square(ops.abs(self._maps(dtype))), axis=1)
         return energy if self.is_complex else ops.sum(energy, axis=-1, keepdims=True)
 
+    def gain_bounds(self):
+        """The least and the largest energy of the maps; nothing where they are unknown."""
+        try:
+            maps = ops.convert_to_numpy(self.maps)
+        except Exception:  # of a function that is being compiled; each backend has its own
+            return 0.0, np.inf
+        parts = np.abs(maps).astype("float64") ** 2
+        energy = parts.sum(axis=-3) if self.is_complex else parts.sum(axis=(-4, -1))
+        return float(energy.min() ** 0.5), float(energy.max() ** 0.5)
+
     def _exact_norm(self):
         try:
             return float(np.sqrt(np.max(ops.convert_to_numpy(self._energy(self.dtype)))))

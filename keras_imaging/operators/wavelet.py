@@ -37,6 +37,9 @@ class Wavelet(LinearOperator):
     def _adjoint(self, y):
         return inverse_wavelet_transform(y, self.wavelet, self.levels)
 
+    def gain_bounds(self):
+        return 1.0, 1.0
+
     def _exact_norm(self):
         return 1.0
 

@@ -43,6 +43,7 @@ def solve(
     solution: str = "x",
     progress: bool = False,
     keep: bool = False,
+    xla: bool | None = None,
 ) -> SolverResult:
     """Iterate `state = step(problem, *state)`.
 
@@ -69,6 +70,8 @@ def solve(
         progress: show a bar; not in compiled functions.
         keep: keep the compiled program for further problems of an equal step and measure. Only for
             what holds nothing that may change; both must be hashable.
+        xla: on TensorFlow, compile by XLA; None: where there are many iterations. It gains where a
+            step is many small operations, and loses where it is convolutions.
 
     Raises:
         ValueError: if an argument is out of range, or a variable is not finite: it says which, and
@@ -88,7 +91,7 @@ def solve(
     loop = _Loop(step, tuple(state), measure, watched, tolerance > 0)
     if not compiling:
         make = _kept_program if keep else _Program
-        program = make(loop, _worth_xla(n_iterations))
+        program = make(loop, _worth_xla(n_iterations, xla))
     figures = ["step", *figures] if measure is not None else []
     precision = _at_least_single(first)
     variables = {
@@ -133,6 +136,11 @@ def check_data(y: Tensor, name: str = "y") -> None:
     """Raise ValueError if measurements, where they are known, are not all finite."""
     if _is_concrete(y) and not np.isfinite(ops.convert_to_numpy(y)).all():
         raise ValueError(f"`{name}` holds values that are NaN or infinite.")
+
+
+def made(operator: Any, given: Any) -> Any:
+    """The operator itself; or where it is a function of tensors that are given, what it returns."""
+    return operator if given is None else operator(given)
 
 
 def lengths(variable: Any) -> Tensor:
@@ -223,10 +231,11 @@ class _Program(keras.Model):
         return self._loop()(inputs)
 
 
-def _worth_xla(n_iterations):
+def _worth_xla(n_iterations, wish):
     """JAX knows no other program; torch compiles for longer than it runs."""
     backend = keras.backend.backend()
-    return backend == "jax" or (backend == "tensorflow" and n_iterations >= _WORTH_XLA)
+    many = n_iterations >= _WORTH_XLA if wish is None else wish
+    return backend == "jax" or (backend == "tensorflow" and many)
 
 
 _kept_program = functools.lru_cache(maxsize=_MOST_KEPT)(_Program)

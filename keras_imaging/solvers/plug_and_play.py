@@ -251,6 +251,8 @@ def _loop(name, iterate, variables, start, n_iterations, tolerance, wishes):
         watched=relative_step,
         solution="image",
         progress=progress,
+        # The denoiser is the most of it.
+        xla=False,
     )
     fields = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
     images = fields.pop("x")

@@ -8,22 +8,30 @@ from keras_imaging.typing import Tensor
 
 
 def cg_step(
-    x: Tensor, r: Tensor, p: Tensor, energy: Tensor, forward: Callable[[Tensor], Tensor]
+    x: Tensor,
+    r: Tensor,
+    p: Tensor,
+    energy: Tensor,
+    forward: Callable[[Tensor], Tensor],
+    precondition: Callable[[Tensor], Tensor] = lambda r: r,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Towards N x = b, N self-adjoint and positive; each problem of the batch by itself.
 
     a = ||r||^2 / <p, N p>;  x+ = x + a p;  r+ = r - a N p;  p+ = r+ + ||r+||^2 / ||r||^2 p
 
+    With a preconditioner P, P r stands for r in p+, and <r, P r> for ||r||^2.
+
     Args:
         x: the solution so far, `(batch, ...)`, real or complex; pairs of real and imaginary part
             are as good, where N is complex-linear.
         r: the residual b - N x.
-        p: the direction; starts as r.
-        energy: ||r||^2, `(batch,)`.
+        p: the direction; starts as P r.
+        energy: <r, P r>, `(batch,)`.
         forward: N.
+        precondition: P, self-adjoint and positive, the nearer to the inverse of N the better.
 
     Returns:
-        x+, r+, p+, ||r+||^2. A problem that is solved stays as it is.
+        x+, r+, p+, <r+, P r+>. A problem that is solved stays as it is.
 
     Reference:
         Hestenes and Stiefel, Methods of conjugate gradients for solving linear systems (1952).
@@ -31,8 +39,9 @@ def cg_step(
     image = forward(p)
     x_step = _per_problem(_ratio(energy, inner_product(p, image)), x)
     x, r = x + x_step * p, r - x_step * image
-    following = inner_product(r, r)
-    return x, r, r + _per_problem(_ratio(following, energy), p) * p, following
+    direction = precondition(r)
+    following = inner_product(r, direction)
+    return x, r, direction + _per_problem(_ratio(following, energy), p) * p, following
 
 
 def inner_product(a: Tensor, b: Tensor) -> Tensor:

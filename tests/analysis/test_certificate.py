@@ -119,6 +119,10 @@ def test_what_was_only_seen_certifies_nothing():
         assert certificate.verdict == "observed only"
         assert certificate.eps_certified is None and certificate.eps_observed < 1
         assert message in certificate.reason and "not proved" in certificate.reason
+    # A bound that is proved and too large leaves what was seen.
+    loose = convergence_certificate(_denoiser(3.0), f, 5.0, "drs", images=IMAGES)
+    assert loose.verdict == "observed only" and loose.eps_observed < 1
+    assert "eps = 3 (proved), and DRS needs eps < 1" in loose.reason
     steep = convergence_certificate(denoiser, f, 1.0, "drs", images=IMAGES + 20)
     assert (steep.verdict, steep.eps_observed) == ("not covered", pytest.approx(5, rel=1e-3))
 
@@ -237,5 +241,9 @@ def test_tightened_networks_are_within_the_target(norm):
 def test_bad_input(arguments, message):
     with pytest.raises(ValueError, match=message):
         convergence_certificate(lambda x: x, _term(), **{"alpha": 1.0, **arguments})
+    wrong = _term()
+    wrong.mu = 2.0
+    with pytest.raises(ValueError, match="0 <= mu <= L"):
+        convergence_certificate(lambda x: x, wrong, 1.0)
     with pytest.raises(ValueError, match="target=0"):
         tighten_lipschitz(SimpleCNN(**TINY), 0)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_imaging import models
+from keras_imaging.analysis import network_lipschitz_bound
 from keras_imaging.data import read_image, sample_image, write_image
 from keras_imaging.inference import denoise
 from keras_imaging.ops import spectral
@@ -47,6 +48,11 @@ def test_trained_scored_and_used(run, pictures):
         # The norm is what was asked for: these kernels are far from it at the start.
         norm = spectral.zero_padded_norm_lower_bound(kernel, (12, 12))
         assert norm == pytest.approx(0.9**0.25, rel=0.1)
+    # What one power iteration a step left above it was taken off.
+    assert 0.98 * 0.9 < network_lipschitz_bound(denoiser.network) <= 0.9
+    more = [*flat, "--init", "run", "--steps", 2, "--checkpoint-every", 2, "--lipschitz", "0.8"]
+    code, _, err = run("train", "denoiser", "--data", pictures, "--out", "more", *more)
+    assert code == 0 and "4 layers taken, none start anew" in err, err
     code, out, err = run("evaluate", "denoising", "--data", pictures, "--weights", "run", "--json")
     assert code == 0, err
     scores = json.loads(out)
@@ -69,11 +75,22 @@ def test_a_folder_and_the_sample(run, pictures, weights):
     assert run("denoise", "--weights", weights)[0] == 2
 
 
+def test_a_shipped_network_is_the_default(run, pictures):
+    for sigma, level in ((None, 25), (14, 15), (60, 40)):
+        given = () if sigma is None else ("--sigma", sigma)
+        code, out, err = run("denoise", pictures / "b.png", *given, "--json", "--overwrite")
+        assert code == 0, err
+        report = json.loads(out)
+        assert report["sigma"] == level
+        assert report["weights"] in models.names_for("denoising")
+        assert ("was trained for noise of sigma" in err) == (sigma is not None)
+
+
 def test_refusals(run, pictures, weights):
-    code, _, err = run("denoise", pictures / "a.png")
-    assert code == 2 and "--weights" in err
+    code, _, err = run("denoise", pictures / "a.png", "--weights", weights, "--sigma", 0)
+    assert code == 2 and "--sigma must be positive" in err
     code, _, err = run("denoise", pictures / "a.png", "--weights", weights, "--sigma", 5)
-    assert code == 2 and "for noise of sigma 20" in err
+    assert code == 0 and "trained for noise of sigma 20, not 5" in err
     code, _, err = run("evaluate", "denoising", "--data", pictures)
     assert code == 2 and "--weights" in err
     code, _, err = run("evaluate", "denoising", "--data", pictures, "--weights", "rdidn_x2")

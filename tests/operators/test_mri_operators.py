@@ -117,3 +117,19 @@ def test_bad_arguments():
     ):
         with pytest.raises(ValueError, match=message):
             make()
+
+
+def test_gains_are_bounded_by_formulas():
+    maps = head_maps(3)
+    maps[:, 3, 4] *= 0.5
+    inside = maps[:, 2:5, 3:7]
+    for given, least, largest in ((maps, 0.0, 1.0), (inside, 0.5, 1.0), (2 * inside, 1.0, 2.0)):
+        for S in (CoilSensitivities(given, COMPLEX), CoilSensitivities(pairs(given), REAL)):
+            assert S.gain_bounds() == pytest.approx((least, largest), abs=1e-6)
+    S = CoilSensitivities(inside, COMPLEX)
+    sampled = np.ones(inside.shape[1:])
+    assert (MaskedFourier(sampled, S.output_shape, COMPLEX) @ S).gain_bounds()[0] > 0.49
+    sampled[0] = 0
+    assert (MaskedFourier(sampled, S.output_shape, COMPLEX) @ S).gain_bounds()[0] == 0
+    assert Wavelet((8, 8), "haar", 2).gain_bounds() == (1.0, 1.0)
+    assert (2.0 * Wavelet((8, 8), "haar", 2)).gain_bounds() == (2.0, 2.0)

@@ -37,6 +37,7 @@ OPERATORS = {
     "fourier_pairs": lambda: MaskedFourier(mask(4, 5), dtype="float32"),
     "circular_even": lambda: Convolution(KERNEL, (4, 6, 2)),
     "circular_odd": lambda: Convolution(KERNEL, (5, 7, 1)),
+    "circular_large": lambda: Convolution(RNG.normal(size=(7, 8)), (8, 9, 1)),
     "zero_even": lambda: Convolution(KERNEL, (4, 6, 1), "zero"),
     "zero_odd": lambda: Convolution(KERNEL, (5, 3, 2), "zero"),
     "blur": lambda: Blur(gaussian_kernel(0.5, 1), (5, 4, 1)),
@@ -91,6 +92,11 @@ def test_operator(name):
         adjoint.reshape(2, -1), y.reshape(2, -1) @ matrix.conj(), rtol=0, atol=1e-4
     )
     assert operator.norm() == pytest.approx(np.linalg.norm(matrix, 2), rel=1e-4)
+    # Never nearer than the truth: what a certificate rests on.
+    gains = np.linalg.svd(matrix, compute_uv=False)
+    least, largest = operator.gain_bounds()
+    assert least <= (gains[-1] if len(matrix) >= matrix.shape[1] else 0) + 1e-5
+    assert largest >= gains[0] * (1 - 1e-5)
     # The adjoint as an operator is the same matrix, turned.
     turned = operator.H
     assert (turned.input_shape, turned.output_shape) == (

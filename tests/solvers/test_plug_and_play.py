@@ -227,6 +227,7 @@ def test_unknown_borders_are_restored_on_a_canvas():
         (lambda f: pnp_drs(f, lambda x: x, returned="z"), "returned='z'"),
         (lambda f: pnp_admm(f, lambda x: x[:, 1:]), "keep shape"),
         (lambda f: pnp_admm(f, lambda x: keras.ops.cast(x, "float16")), "keep shape"),
+        (lambda f: pnp_admm(f, lambda x: x[..., 0]), "keep shape"),
         (lambda f: pnp_admm(f, lambda x: x, n_iterations=0), "n_iterations"),
         (lambda f: pnp_fbs(f, lambda x: x, truth=np.ones((1, 2, 2, 1))), "truth"),
         (

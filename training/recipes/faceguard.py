@@ -51,6 +51,9 @@ class FaceGuardRecipe(Recipe):
     learning_rate: float = 1e-3
     final_learning_rate: float = 5e-5
 
+    # The strength falls over the steps, too.
+    may_be_extended = False
+
     def __post_init__(self):
         super().__post_init__()
         self.strength = tuple(self.strength)

@@ -2,6 +2,7 @@
 
 from keras_imaging.layers.unfolded.base import UnfoldedLayer
 from keras_imaging.layers.unfolded.data_consistency import DataConsistency
+from keras_imaging.layers.unfolded.data_step import DataStep
 from keras_imaging.layers.unfolded.ista import (
     ALISTALayer,
     ConvLISTALayer,
@@ -20,6 +21,7 @@ __all__ = [
     "CPLayer",
     "ConvLISTALayer",
     "DataConsistency",
+    "DataStep",
     "LISTACPLayer",
     "LISTALayer",
     "PDHGLayer",
