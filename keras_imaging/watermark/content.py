@@ -6,6 +6,8 @@ from keras_imaging.watermark.region import Box, shrink
 
 _SIDE = 32
 _FREQUENCIES = 8
+# Largest coefficient, a sum over all pixels, of a region without any content.
+_FLAT = 0.1
 
 # Cosine of codes from which on they are of one picture; docs/faceguard.md has its rates of error.
 SAME = 0.95
@@ -26,7 +28,10 @@ def content_code(image: np.ndarray, box: Box) -> bytes:
     basis = np.cos(angles)
     values = (basis @ luma @ basis.T).ravel()[1:]
     largest = np.abs(values).max()
-    return np.round(127 * values / (largest or 1.0)).astype("int8").tobytes()
+    # Of a flat region there is rounding noise only, and nothing to say.
+    if largest < _FLAT:
+        return bytes(len(values))
+    return np.round(127 * values / largest).astype("int8").tobytes()
 
 
 def content_similarity(code: bytes, other: bytes) -> float:

@@ -64,7 +64,7 @@ def test_a_picture(call):
     assert code == 0 and "of 64 bits match; p = " in out
     code, out, err = call("verify", "cat.png")
     assert (code, err) == (1, "")
-    assert out.startswith("cat.png: not verified. ")
+    assert out.startswith("cat.png: not verified.\n")
     assert "manipulated, never stamped with this key, or processed" in out
     assert "fake" not in out
     # Bob's key, and Bob's name.
