@@ -81,12 +81,13 @@ def faceguard(encoder, decoder, strength, aligned=False):
 
     def read(picture):
         box = watermark.align(decoder, picture) if aligned else None
-        return watermark.extract(decoder, picture, box) > 0
+        return watermark.extract(decoder, picture, box)
 
     return Method(
         encoder.message_length,
         lambda picture, bits: watermark.embed(encoder, picture, bits, strength),
         read,
+        watermark.soft_test,
     )
 
 
@@ -123,29 +124,31 @@ def examine(method, originals, columns):
     bits = messages(len(originals), method.message_length)
     stamped = np.stack([method.stamp(*pair) for pair in zip(originals, bits, strict=True)])
 
-    def matches(pictures):
-        return np.sum(np.stack([method.read(picture) for picture in pictures]) == bits, axis=1)
+    def found(pictures):
+        pairs = zip(pictures, bits, strict=True)
+        return [method.test(method.read(picture), own) for picture, own in pairs]
 
     benign, beyond, malicious = (
-        {name: matches(channel(stamped, originals)) for name, channel in channels.items()}
+        {name: found(channel(stamped, originals)) for name, channel in channels.items()}
         for channels in (BENIGN, BEYOND, MALICIOUS)
     )
-    unmarked = matches(originals)
-    report = detection_report(method.message_length, benign, malicious, unmarked)
-    counts = {**benign, **beyond, **malicious, "unmarked": unmarked}
+    unmarked = found(originals)
+    report = detection_report(benign, malicious, unmarked)
+    results = {**benign, **beyond, **malicious, "unmarked": unmarked}
+    counts = {name: np.array([one.matches for one in own]) for name, own in results.items()}
+    p_values = {name: np.array([one.p_value for one in own]) for name, own in results.items()}
     return {
         "bits": method.message_length,
         **quality(originals, stamped),
         "bit_accuracy": means({name: count / bits.shape[1] for name, count in counts.items()}),
-        "least_matches": {f"{alpha:g}": least for alpha, least in report.thresholds.items()},
         "verified": {
-            f"{alpha:g}": means({name: count >= least for name, count in counts.items()})
-            for alpha, least in report.thresholds.items()
+            f"{alpha:g}": means({name: p <= alpha for name, p in p_values.items()})
+            for alpha in report.alphas
         },
         "auc": {
             "all benign": {name: round(auc, 4) for name, auc in report.auc.items()},
             "JPEG 75": {
-                name: round(roc_curve(benign["JPEG 75"], counts[name]).auc, 4)
+                name: round(roc_curve(-p_values["JPEG 75"], -p_values[name]).auc, 4)
                 for name in report.auc
             },
         },
@@ -348,7 +351,7 @@ def pair_figures(networks, originals):
     bits = messages(len(originals), method.message_length)
     stamped = np.stack([method.stamp(*pair) for pair in zip(originals, bits, strict=True)])
     read = {
-        name: np.stack([method.read(picture) for picture in BENIGN[name](stamped, originals)])
+        name: np.stack([method.read(picture) > 0 for picture in BENIGN[name](stamped, originals)])
         for name in ("clean", "JPEG 75")
     }
     accuracies = {name: round(float(np.mean(own == bits)), 4) for name, own in read.items()}

@@ -30,6 +30,11 @@ def _crop(image, share, before=0.5):
     return image.resize(image.size, Image.Resampling.BILINEAR, box=window)
 
 
+def _turn(image, degrees):
+    """Turned about its middle; the corners that come in are black."""
+    return image.rotate(degrees, Image.Resampling.BILINEAR)
+
+
 def _jpeg(image, quality):
     """Through a JPEG file with libjpeg's usual 4:2:0 chroma."""
     stream = io.BytesIO()
@@ -92,7 +97,11 @@ BENIGN = {
     "screenshot": _each(_screenshot),
 }
 # Honest, but more than the shrinking and enlarging that a mark must not outlive.
-BEYOND = {"blur 2": _layer("GaussianBlur", sigma=2.0), "crop 20 %": _each(_crop, 0.2)}
+BEYOND = {
+    "blur 2": _layer("GaussianBlur", sigma=2.0),
+    "crop 20 %": _each(_crop, 0.2),
+    "turned 2": _each(_turn, 2),
+}
 MALICIOUS = {
     "swap": _layer("FaceSwap", scale=1.0, region=FIXED_REGION),
     "regenerate": _layer("FaceRegenerate", scale=0.25, region=FIXED_REGION),

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_imaging.watermark import match_test
+
 
 class Method(NamedTuple):
     """A watermark.
@@ -16,12 +18,14 @@ class Method(NamedTuple):
     Attributes:
         message_length: bits.
         stamp: `(picture, bits)`, a uint8 RGB picture and zeros and ones, to a uint8 RGB picture.
-        read: a uint8 RGB picture to zeros and ones.
+        read: a uint8 RGB picture to zeros and ones, or to logits, positive for 1.
+        test: `match_test`, or where there are logits `soft_test`.
     """
 
     message_length: int
     stamp: Callable
     read: Callable
+    test: Callable = match_test
 
 
 def _bgr(picture):

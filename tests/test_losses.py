@@ -4,7 +4,12 @@ import pytest
 
 from keras_imaging.data import MRISampler, head_phantom
 from keras_imaging.data.kspace import kspace_to_image, to_pairs
-from keras_imaging.losses import held_out_kspace_error
+from keras_imaging.losses import (
+    directional_energy,
+    held_out_kspace_error,
+    laplacian_distance,
+    visible_difference,
+)
 
 
 @pytest.mark.parametrize("n_coils", [0, 2])
@@ -29,3 +34,36 @@ def test_held_out_kspace_error(n_coils):
         np.testing.assert_allclose(error(to_pairs(kspace_to_image(kspace))), 1, rtol=1e-4)
     with pytest.raises(ValueError, match=r"\(3, 20, 24, 2\)"):
         held_out_kspace_error(truth, truth)
+
+
+def _grating(period):
+    wave = np.sin(2 * np.pi * np.arange(64) / period).astype("float32")
+    return np.broadcast_to(wave[None, None, :, None], (1, 64, 64, 1))
+
+
+def test_fine_differences_are_seen_when_they_are_enlarged():
+    fine, coarse = _grating(2.5), _grating(16)
+    nothing = np.zeros_like(fine)
+    seen = {
+        n: [float(visible_difference(x, nothing, n)[0]) for x in (fine, coarse)] for n in (1.0, 8.0)
+    }
+    assert seen[1.0][0] < 0.5 * seen[1.0][1]
+    assert seen[8.0][0] > 2 * seen[1.0][0]
+    # Enlarged, all bands count alike.
+    assert seen[8.0][0] == pytest.approx(4 * float(laplacian_distance(fine, nothing, 4)[0]), 1e-5)
+    with pytest.raises(ValueError, match="16 pixels"):
+        visible_difference(fine[:, :8], fine[:, :8])
+
+
+def test_strokes_have_a_direction_and_noise_has_none():
+    noise = np.random.default_rng(0).normal(size=(1, 64, 64, 1)).astype("float32")
+    stroke = _grating(8) * np.sqrt(2)
+
+    def share(x):
+        gradients = np.mean((x[:, 1:, 1:] - x[:, :-1, :-1]) ** 2)
+        gradients += np.mean((x[:, 1:, :-1] - x[:, :-1, 1:]) ** 2)
+        return float(directional_energy(x)[0]) / gradients
+
+    assert share(stroke) > 0.95 and share(noise) < 0.3
+    turned = np.swapaxes(stroke, 1, 2)
+    np.testing.assert_allclose(directional_energy(turned), directional_energy(stroke), rtol=1e-4)

@@ -45,8 +45,12 @@ class VisibilityMask(FullPrecisionLayer):
         17 levels higher, as on the screens of then.
     """
 
+    def __init__(self, **kwargs):
+        # bfloat16 rounds a sample by half a grey level: more than what is told apart here.
+        super().__init__(autocast=False, **kwargs)
+
     def call(self, inputs: list[Tensor]) -> Tensor:
-        residual, image = inputs
+        residual, image = (keras.ops.cast(x, self.variable_dtype) for x in inputs)
         return residual * self.hidden(image)
 
     def hidden(self, image: Tensor) -> Tensor:

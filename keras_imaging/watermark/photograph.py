@@ -17,6 +17,7 @@ from keras_imaging.data.metadata import read_metadata
 from keras_imaging.formats import STAMPABLE, check_suffix
 from keras_imaging.models.faceguard import STRENGTH
 from keras_imaging.watermark.alignment import places, places_anywhere
+from keras_imaging.watermark.content import content_code
 from keras_imaging.watermark.embedding import MIN_SIDE, checked_box, embed, extract, least_cover
 from keras_imaging.watermark.faces import find_faces
 from keras_imaging.watermark.keys import Key, fingerprint, watermark_bits
@@ -77,6 +78,7 @@ class Verified(NamedTuple):
         remark: for the user.
         weights: name of the networks that read it.
         orientation: how the picture was turned since it was stamped, in words; empty if it was not.
+        code: `content_code` of what is there.
     """
 
     result: MatchResult
@@ -86,6 +88,7 @@ class Verified(NamedTuple):
     remark: str
     weights: str = ""
     orientation: str = ""
+    code: bytes = b""
 
 
 class Stamped(NamedTuple):
@@ -208,7 +211,10 @@ def stamp_file(
     if registry is None:
         place_picture(target, content, key, nonce, partial_path(target))
     else:
-        registry.issue(key, nonce, content, target)
+        marked = colours(picture)
+        boxes = [checked_box(marked, region) for region in regions.boxes]
+        code = b"".join(content_code(marked, region) for region in boxes)
+        registry.issue(key, nonce, content, target, code)
     written = read_image(target)
     if not np.array_equal(written, picture):
         found = checked(written)
@@ -301,8 +307,9 @@ def verify_image(
 ) -> Verified:
     """Look for a key's mark in a picture.
 
-    First every region is read at the surest `places` around it; if nothing is verified, further
-    away and anywhere in the picture; then around its regions when it is turned or mirrored. Each of
+    First every region is read as it is; if nothing is verified, at the surest `places` around it;
+    then further away and anywhere in the picture; then around its regions when it is turned or
+    mirrored. Each of
     these searches may use half of what the ones before it left of alpha, and every place, nonce and
     network that it tries is counted (Bonferroni): the false-accept rate of all of them together is
     at most alpha, exactly.
@@ -316,7 +323,7 @@ def verify_image(
         box: try this region only.
         faces: `"all"`: every face, and the whole picture; `"largest"`: where `stamp_file` puts the
             mark by default; `"none"`: the whole picture.
-        thorough: go on after the first search. A picture without a mark then costs some 2,500
+        thorough: go on after the second search. A picture without a mark then costs some 2,500
             readings by each decoder, else some 140 a region.
 
     Raises:
@@ -326,7 +333,7 @@ def verify_image(
         raise ValueError("Expected at least one nonce; b'' stands for none. Received: none")
     decoders = dict(decoders) if isinstance(decoders, Mapping) else {"": decoders}
     regions = _search_regions(image, box, faces)
-    searches = [_near(decoders, image, regions)]
+    searches = [_in_place(decoders, image, regions), _near(decoders, image, regions)]
     if thorough:
         searches += [
             _further(decoders, image, regions, box),
@@ -353,13 +360,25 @@ def verify_image(
                     )
         if best.result.verified:
             break
-    return best
+    upright = _upright(image, *_ORIENTATIONS.get(best.orientation, (0, False)))
+    return best._replace(code=content_code(upright, best.box))
+
+
+def _upright(image, turns, mirrored):
+    image = np.rot90(image, turns)
+    return np.ascontiguousarray(image[:, ::-1] if mirrored else image)
 
 
 def _looks(decoder, name, image, found, region, orientation="") -> Iterator[tuple]:
     """What is read at some places, and what to say of each."""
     for place in found:
         yield extract(decoder, image, place), region, place, name, orientation
+
+
+def _in_place(decoders, image, regions):
+    for name, decoder in decoders.items():
+        for box, region in zip(regions.boxes, regions.names, strict=True):
+            yield from _looks(decoder, name, image, [checked_box(image, box)], region)
 
 
 def _near(decoders, image, regions):
@@ -381,8 +400,7 @@ def _further(decoders, image, regions, box):
 def _turned(decoders, image, box, faces):
     """The picture turned back, in seven ways; a box is where it would lie then."""
     for orientation, (turns, mirrored) in _ORIENTATIONS.items():
-        upright = np.rot90(image, turns)
-        upright = np.ascontiguousarray(upright[:, ::-1] if mirrored else upright)
+        upright = _upright(image, turns, mirrored)
         own = None if box is None else _turned_box(checked_box(image, box), image, turns, mirrored)
         regions = _search_regions(upright, own, faces)
         for near, region in zip(regions.boxes, regions.names, strict=True):

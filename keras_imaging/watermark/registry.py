@@ -25,7 +25,9 @@ from keras_imaging.watermark.keys import Key
 from keras_imaging.watermark.keys import fingerprint as fingerprint_of
 from keras_imaging.watermark.sidecar import file_digest, propose_sidecar, settle_sidecar
 
-_VERSION = 1
+# Version 1 had no codes of the pictures' content; it is brought up to date by the next to write.
+_VERSION = 2
+_UPDATE = "ALTER TABLE stamps ADD COLUMN code BLOB NOT NULL DEFAULT x''"
 
 # "fgrd", so that a registry is told from other SQLite files.
 _APPLICATION = 0x66677264
@@ -40,7 +42,8 @@ CREATE TABLE stamps (
     picture TEXT NOT NULL,
     partial TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('pending', 'issued')),
-    time TEXT NOT NULL
+    time TEXT NOT NULL,
+    code BLOB NOT NULL DEFAULT x''
 );
 CREATE UNIQUE INDEX one_picture_a_nonce ON stamps (fingerprint, nonce) WHERE length(nonce) > 0;
 CREATE INDEX by_key ON stamps (fingerprint, identity);
@@ -50,7 +53,7 @@ PRAGMA user_version = {_VERSION};
 
 
 class Stamp(NamedTuple):
-    """A stamped picture: SHA-256 of its file, where it was written, and when (UTC)."""
+    """A stamped picture: SHA-256 of its file, where it was written, when (UTC); `content_code`."""
 
     identity: str
     fingerprint: str
@@ -58,6 +61,7 @@ class Stamp(NamedTuple):
     digest: str
     picture: str
     time: str
+    code: bytes = b""
 
 
 class Registry:
@@ -124,7 +128,14 @@ class Registry:
         if nonce and self._count(fingerprint, nonce):
             raise ValueError(_replayed(nonce))
 
-    def issue(self, key: Key, nonce: bytes, content: bytes, picture: str | os.PathLike) -> None:
+    def issue(
+        self,
+        key: Key,
+        nonce: bytes,
+        content: bytes,
+        picture: str | os.PathLike,
+        code: bytes = b"",
+    ) -> None:
         """Write a stamped picture with its sidecar and register it: all, or nothing.
 
         Args:
@@ -132,6 +143,7 @@ class Registry:
             nonce: of this picture; empty if there is none, and then not looked at.
             content: of the file.
             picture: where it belongs.
+            code: what the stamped regions look like, `content_code` of each after the other.
 
         Raises:
             ValueError: if the nonce was issued before with this key.
@@ -143,12 +155,12 @@ class Registry:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         name = unicodedata.normalize("NFC", key.identity)
         print_of_key = fingerprint_of(key.secret)
-        row = (name, print_of_key, nonce, digest, str(picture), str(partial), now)
+        row = (name, print_of_key, nonce, digest, str(picture), str(partial), now, code)
         with self._alone():
             try:
                 number = self._connection.execute(
                     "INSERT INTO stamps (identity, fingerprint, nonce, digest, picture, partial, "
-                    "time, state) VALUES (?, ?, ?, ?, ?, ?, ?, 'pending')",
+                    "time, code, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'pending')",
                     row,
                 ).lastrowid
             except sqlite3.IntegrityError:
@@ -170,8 +182,16 @@ class Registry:
 
         With those that a crash left pending: who has a picture with one has a stamped picture.
         """
-        stamps = self._stamps(identity, fingerprint, ("issued", "pending"))
-        return list(dict.fromkeys(stamp.nonce for stamp in stamps))
+        return list(self.codes(identity, fingerprint))
+
+    def codes(self, identity: str, fingerprint: str) -> dict[bytes, list[bytes]]:
+        """Codes of the pictures that have each of `nonces`, of those registered with one."""
+        codes = {}
+        for stamp in self._stamps(identity, fingerprint, ("issued", "pending")):
+            codes.setdefault(stamp.nonce, [])
+            if stamp.code:
+                codes[stamp.nonce].append(stamp.code)
+        return codes
 
     def stamps(self, identity: str | None = None, fingerprint: str | None = None) -> list[Stamp]:
         """Registered pictures, of one person or key where given, the oldest first."""
@@ -181,9 +201,11 @@ class Registry:
         if identity is not None:
             identity = unicodedata.normalize("NFC", identity)
         with self._errors():
+            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            code = "code" if version > 1 else "x''"
             rows = self._connection.execute(
-                "SELECT identity, fingerprint, nonce, digest, picture, time FROM stamps WHERE "
-                "state IN (?, ?) AND ifnull(? = identity, 1) AND ifnull(? = fingerprint, 1) "
+                f"SELECT identity, fingerprint, nonce, digest, picture, time, {code} FROM stamps "
+                "WHERE state IN (?, ?) AND ifnull(? = identity, 1) AND ifnull(? = fingerprint, 1) "
                 "ORDER BY id",
                 (*states, identity, fingerprint),
             ).fetchall()
@@ -236,14 +258,17 @@ class Registry:
                 "SELECT count(*) FROM sqlite_master",
             )
         )
-        if tables and (application, version) != (_APPLICATION, _VERSION):
-            raise ValueError(f"{str(self.path)!r} is no registry of version {_VERSION}.")
+        if tables and (application != _APPLICATION or not 1 <= version <= _VERSION):
+            raise ValueError(f"{str(self.path)!r} is no registry of version 1 to {_VERSION}.")
         return tables > 0
 
     def _prepare(self):
-        """Make the tables in a new file; refuse a file that is not ours."""
+        """Make the tables in a new file, or bring old ones up to date; refuse what is not ours."""
         if not self._is_ours(self._connection):
             self._connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+        elif self._connection.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
+            update = f"BEGIN; {_UPDATE}; PRAGMA user_version = {_VERSION}; COMMIT;"
+            self._connection.executescript(update)
 
     def _recover(self):
         """Settle rows that a crash left pending."""

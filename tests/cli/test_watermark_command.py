@@ -10,7 +10,7 @@ from watermark_stand_ins import Decoder, Encoder, steady_faces
 
 from keras_imaging.data import read_image, sample_image, write_image
 from keras_imaging.models.faceguard import FaceGuardDecoder, FaceGuardEncoder
-from keras_imaging.watermark import photograph
+from keras_imaging.watermark import embed, extract, photograph
 from keras_imaging.watermark import registry as registry_module
 
 LOUD = ("--strength", 0.08)
@@ -64,7 +64,7 @@ def test_a_picture(call):
     assert code == 0 and "of 64 bits match; p = " in out
     code, out, err = call("verify", "cat.png")
     assert (code, err) == (1, "")
-    assert out.startswith("cat.png: not verified. ")
+    assert out.startswith("cat.png: not verified.\n")
     assert "manipulated, never stamped with this key, or processed" in out
     assert "fake" not in out
     # Bob's key, and Bob's name.
@@ -177,6 +177,21 @@ def test_registry(call):
     assert code == 1 and "not verified" in out and "aa was never issued" in err
     code, _, err = call("verify", "b.png", "--registry", "missing.sqlite")
     assert code == 2 and "missing.sqlite" in err and not os.path.exists("missing.sqlite")
+
+
+def test_a_mark_that_was_copied_to_another_picture(call):
+    registry = ("--registry", "stamps.sqlite")
+    assert call("embed", "cat.png", *LOUD, *registry)[0] == 0
+    code, out, _ = call("verify", "cat_stamped.png", *registry, "--json")
+    nonce = json.loads(out)["pictures"][0]["nonce"]
+    # What the decoder reads of a published picture is enough to stamp another, without the key.
+    box = steady_faces(sample_image())[0]
+    read = extract(Decoder(), read_image("cat_stamped.png"), box) > 0
+    other = np.ascontiguousarray(sample_image()[::-1])
+    write_image("forged.png", embed(Encoder(), other, read.astype("uint8"), 0.08, box))
+    assert call("verify", "forged.png", "--nonce", nonce)[0] == 0
+    code, out, err = call("verify", "forged.png", "--nonce", nonce, *registry)
+    assert code == 1 and "not verified" in out and "the mark of another picture" in err
 
 
 def test_a_held_registry(call, monkeypatch):

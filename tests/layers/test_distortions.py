@@ -9,6 +9,7 @@ from keras_imaging.layers.distortions.benign import (
     JPEG,
     ColorJitter,
     CropResize,
+    Enlarged,
     GaussianBlur,
     GaussianNoise,
     Quantize8,
@@ -26,6 +27,7 @@ LAYERS = [
     ColorJitter(seed=1),
     Screenshot(seed=1),
     Quantize8(),
+    Enlarged(2, JPEG((40, 90), seed=1)),
     RandomChoice([JPEG(50, seed=1), GaussianBlur(1.0)], include_identity=False, seed=1),
     Compose([GaussianBlur(1.0), GaussianNoise(0.1, seed=1)]),
 ]
@@ -191,3 +193,21 @@ def test_choice_draws_anew_inside_a_compiled_function():
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_enlarged():
+    coarse = np.repeat(np.repeat(noise(2, 4, 5, 3, low=0.2, high=0.8), 4, axis=1), 4, axis=2)
+    # Rounding a picture that is four times as large is averaged away, but for what is flat.
+    change = np.abs(to_numpy(Enlarged(4, always=True)(coarse + 1e-3 * coarse[::-1])) - coarse)
+    assert change.max() < 0.12
+    flat = np.full((1, 8, 8, 3), 100.3 / 255, "float32")
+    np.testing.assert_allclose(to_numpy(Enlarged(4, always=True)(flat)), 100 / 255, atol=1e-6)
+    # JPEG's blocks are those of the large picture: they cost the small one less.
+    smooth = ndimage.gaussian_filter(noise(2, 32, 32, 3, low=0.0, high=1.0), (0, 2, 2, 0))
+    small, large = (
+        np.abs(to_numpy(layer(smooth)) - smooth).mean()
+        for layer in (JPEG(50, always=True), Enlarged(4, JPEG(50), always=True))
+    )
+    assert large < small
+    with pytest.raises(ValueError, match="`factor`"):
+        Enlarged(0)

@@ -6,6 +6,7 @@ from harness import check_layer, noise, to_numpy
 from keras_imaging.layers.distortions.deepfakes import (
     FIXED_REGION,
     FaceInpaint,
+    FacePart,
     FaceReenact,
     FaceRegenerate,
     FaceSwap,
@@ -18,7 +19,8 @@ CLASSES = [FaceSwap, FaceRegenerate, FaceReenact, FaceInpaint]
 
 
 @pytest.mark.parametrize(
-    "layer_class", [FaceRegenerate, FaceReenact, FaceInpaint, GlobalReencode, FaceSwap]
+    "layer_class",
+    [FaceRegenerate, FaceReenact, FaceInpaint, GlobalReencode, FaceSwap, FacePart],
 )
 def test_harness(layer_class):
     # A swap passes no gradient through the colours that it matches.
@@ -27,7 +29,7 @@ def test_harness(layer_class):
         {"always": True, "seed": 1},
         noise(2, 8, 9, 3, low=0.2, high=0.8),
         dynamic=False,
-        smooth=layer_class is not FaceSwap,
+        smooth=layer_class not in (FaceSwap, FacePart),
     )
 
 
@@ -89,3 +91,13 @@ def test_reencoding_changes_the_whole_picture():
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_part_is_replaced_and_the_rest_kept():
+    operation, mask = FacePart(seed=3).draw_masked(IMAGES)
+    mask = to_numpy(mask)
+    change = np.abs(to_numpy(operation(IMAGES)) - IMAGES)
+    assert mask.shape == (3, 48, 48, 1) and mask.min() == 0 and mask.max() == 1
+    for one, share in zip(change, mask[..., 0], strict=True):
+        assert 0.01 < share.mean() < 0.5
+        assert one[share == 0].max() == 0 and one[share == 1].mean() > 0.02

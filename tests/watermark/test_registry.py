@@ -262,3 +262,18 @@ def test_a_reader_after_a_crash_in_the_middle_of_writing(tmp_path):
     with Registry(path, read_only=True) as registry:
         assert registry.nonces("alice", fingerprint(ALICE.secret)) == [b"1"]
     assert not path.with_name("stamps.sqlite-journal").exists()
+
+
+def test_a_registry_of_the_first_version(place, tmp_path):
+    with Registry(place) as registry:
+        registry.issue(ALICE, b"1", b"stamped", tmp_path / "photo.png")
+    old = sqlite3.connect(place, isolation_level=None)
+    old.execute("ALTER TABLE stamps DROP COLUMN code")
+    old.execute("PRAGMA user_version = 1")
+    old.close()
+    with Registry(place, read_only=True) as registry:
+        assert registry.codes("alice", PRINT) == {b"1": []}
+    with Registry(place) as registry:
+        registry.issue(ALICE, b"2", b"another", tmp_path / "other.png", b"code")
+        assert registry.codes("alice", PRINT) == {b"1": [], b"2": [b"code"]}
+        assert [stamp.code for stamp in registry.stamps()] == [b"", b"code"]

@@ -102,13 +102,13 @@ def verify_marks(
     decoders = {name: pair[1] for name, pair in pairs_of(weights).items()}
     from keras_imaging.watermark.photograph import verify_file
 
-    issued = _issued(registry, secret)
+    codes = _codes(registry, secret)
     paths = pictures_of(source, own_files(key, registry))
     checked, failed = [], {}
     with progress_bar("verifying") as progress:
         for done, path in enumerate(paths, start=1):
             try:
-                nonces, remark = candidate_nonces(path, given, issued)
+                nonces, remark = candidate_nonces(path, given, None if codes is None else [*codes])
                 found = verify_file(
                     decoders, path, secret, nonces, alpha, region, faces.value, not quick
                 )
@@ -117,6 +117,7 @@ def verify_marks(
                     raise
                 failed[path.name] = str(error)
             else:
+                remark = remark or _other_picture(found, codes or {})
                 checked.append(verified_item(path, found, remark, verbose))
             progress(done, len(paths))
     report = {"identity": secret.identity, "weights": weights, "alpha": alpha, "pictures": checked}
@@ -132,12 +133,27 @@ def verify_marks(
         raise typer.Exit(1)
 
 
-def _issued(path, key):
-    """Nonces in the registry, None without one."""
+def _codes(path, key):
+    """Nonces in the registry, and what their pictures look like; None without one."""
     if path is None:
         return None
     from keras_imaging.watermark.keys import fingerprint
     from keras_imaging.watermark.registry import Registry
 
     with Registry(path, read_only=True) as registry:
-        return registry.nonces(key.identity, fingerprint(key.secret))
+        return registry.codes(key.identity, fingerprint(key.secret))
+
+
+def _other_picture(found, codes):
+    """A remark if what carries the mark does not look like what was stamped with it."""
+    from keras_imaging.watermark.content import SAME, content_similarity
+
+    length = len(found.code)
+    known = [
+        code[start : start + length]
+        for code in codes.get(found.nonce, [])
+        for start in range(0, len(code), length)
+    ]
+    if not known or max(content_similarity(found.code, code) for code in known) >= SAME:
+        return ""
+    return "It carries the mark of another picture, which was registered with this nonce."
