@@ -189,7 +189,7 @@ def test_full_disk_loses_nothing(tmp_path, reference):
     tensorboard = logs.TensorBoardLog(tmp_path.with_name("tensorboard"))
     tensorboard.write({"step": 1, "loss": 1.0})
     with full_disk(10):
-        with pytest.raises(OSError, match="Cannot write to .*tensorboard"):
+        with pytest.raises(OSError, match=r"Cannot write to .*tensorboard"):
             tensorboard.write({"step": 2, "loss": 1.0})
         with pytest.raises(OSError):
             checkpoint.write(tmp_path, 2, variables, {"step": 2})
