@@ -28,15 +28,23 @@ class TensorBoardLog:
         self._writer = None
 
     def write(self, record: dict) -> None:
-        """Write the figures of one record."""
+        """Write the figures of one record.
+
+        Raises:
+            OSError: if they cannot be written.
+        """
         if keras.backend.backend() != "tensorflow":
             return
         import tensorflow as tf
 
         if self._writer is None:
             self._writer = tf.summary.create_file_writer(str(self._folder))
-        with self._writer.as_default(record["step"]):
-            for name, value in record.items():
-                if name != "step":
-                    tf.summary.scalar(name, value)
-        self._writer.flush()
+        try:
+            with self._writer.as_default(record["step"]):
+                for name, value in record.items():
+                    if name != "step":
+                        tf.summary.scalar(name, value)
+            self._writer.flush()
+        except tf.errors.OpError as error:  # TensorFlow's, when the disk is full
+            reason = error.message.strip().splitlines()[0]
+            raise OSError(f"Cannot write to {self._folder}: {reason}") from error

@@ -186,7 +186,11 @@ def test_full_disk_loses_nothing(tmp_path, reference):
     card.write_weights(tmp_path, "model", reference.model, {"of": 1})
     reference.model.save(tmp_path / "model.keras")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    tensorboard = logs.TensorBoardLog(tmp_path.with_name("tensorboard"))
+    tensorboard.write({"step": 1, "loss": 1.0})
     with full_disk(10):
+        with pytest.raises(OSError, match=r"Cannot write to .*tensorboard"):
+            tensorboard.write({"step": 2, "loss": 1.0})
         with pytest.raises(OSError):
             checkpoint.write(tmp_path, 2, variables, {"step": 2})
         with pytest.raises(OSError):
