@@ -7,6 +7,7 @@ _HOMES = {
     "plain_graph": "graph",
     "quantization_aware": "qat",
     "quantization_aware_to_litert": "qat",
+    "read_class_names": "class_names",
     "to_litert": "litert",
     "to_saved_model": "saved_model",
     "verify": "verification",

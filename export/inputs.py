@@ -159,7 +159,11 @@ def _rows(array, shape, name, prepare):
             array = prepare(array)
     if array.ndim == len(shape):
         array = array[None]
-    own = array.shape[-1:] == shape[-1:] if is_image(shape) else array.shape[1:] == shape
+    if is_image(shape):
+        own = array.shape[-1:] == shape[-1:]
+    else:
+        sides = zip(array.shape[1:], shape, strict=False)
+        own = all(side in (None, given_side) for given_side, side in sides)
     if array.ndim != len(shape) + 1 or not own or 0 in array.shape:
         expected = f"(height, width, {shape[-1]})" if is_image(shape) else shape
         raise ValueError(f"Expected `{name}` of arrays {expected}. Received shape {given}.")

@@ -9,20 +9,30 @@ import keras
 import numpy as np
 
 from keras_imaging.data.files import replacing
+from keras_imaging.export.class_names import write_class_names
 from keras_imaging.export.conversion import convert
 from keras_imaging.export.emulation import is_plain
 from keras_imaging.export.graph import is_functional, plain_graph
 from keras_imaging.export.inputs import call, input_shapes, noise
 from keras_imaging.export.quantization import (
     CALIBRATED,
+    ISLANDS,
     QUANTIZATIONS,
     bytes_per_weight,
+    float_parts,
     quantize,
-    spectral_layers,
+    refusal_of_integers,
 )
 from keras_imaging.export.runtime import LiteRTModel, check_builtin_operators
-from keras_imaging.export.samples import calibration_samples, enlarges, fit_batch, sample_inputs
+from keras_imaging.export.samples import (
+    calibration_samples,
+    classifies,
+    enlarges,
+    fit_batch,
+    sample_inputs,
+)
 from keras_imaging.export.source import resolve_model
+from keras_imaging.models import card_of
 from keras_imaging.models.pretrained import PretrainedModel
 
 IO_DTYPES = ("uint8", "int8", "float32")
@@ -36,12 +46,13 @@ _QUANTIZED_TOLERANCE = {
     "dynamic": 0.1,
     "int8": 0.15,
     "int16x8": 0.1,
+    "int8_islands": 0.15,
     "int8_spatial": 0.15,
 }
 # Part of the weights that a file must at least have room for.
 _LEAST_STORED = 0.25
 # Tried in this order where a quantization fails.
-_GENTLER = ("int8_spatial", "int16x8", "dynamic", "float16")
+_GENTLER = ("int8_islands", "int16x8", "dynamic", "float16")
 
 
 def to_litert(
@@ -53,6 +64,8 @@ def to_litert(
     io_dtype: str | None = None,
     edge: bool = True,
     expand_groups: bool = True,
+    preprocessing: bool = False,
+    class_names: list[str] | None = None,
 ) -> pathlib.Path:
     """Write a model as a LiteRT file (`.tflite`), and prove that the file is right.
 
@@ -69,10 +82,13 @@ def to_litert(
             file.
         path: ends with `.tflite`.
         quantization: None (float32), `"float16"` (weights), `"dynamic"` (int8 weights, float
-            activations that the runtime quantizes), `"int8"` (weights by channel, and activations),
-            `"int16x8"` (int8 weights, int16 activations), or `"int8_spatial"`, of networks of
-            Fourier convolutions: int8, but in the spectral transforms float16 weights and float
-            activations, as 8 bits cannot hold a spectrum.
+            activations that the runtime quantizes; in both, the products with Fourier matrices of
+            layers that say so, as those of MR networks do, stay in float), `"int8"` (weights by
+            channel, and activations), `"int16x8"` (int8 weights, int16 activations), or
+            `"int8_islands"`: int8, but float activations and float16 weights in what layers and
+            models say 8 bits do not do for (spectral transforms; of transformers all but the dense
+            layers inside blocks), and float activations where 8 bits keep less than 36 dB on the
+            calibration data. `"int8_spatial"` is its older name.
         input_shape: `(height, width, channels)` or whatever the shape of the input is, without
             batch; a dictionary by name for several inputs; None keeps the model's own.
         calibration: real inputs, on which the int modes measure ranges and on the first of which
@@ -84,16 +100,21 @@ def to_litert(
         io_dtype: input and output of an int8 file, `"uint8"`, `"int8"` or `"float32"`. None is
             `"uint8"` for super-resolution networks, else `"float32"`. Of super-resolution networks
             both have scale 1/255 exactly, and zero point 0 (uint8) or -128 (int8): bytes of
-            pictures go in and come out. Other files have float32.
+            pictures go in and come out. With `preprocessing` the bytes of pictures go into files of
+            classifiers, with scale 1. Other files have float32.
         edge: rewrite the graph for phones, see `plain_graph`. The result is the same.
         expand_groups: with `edge`, replace grouped convolutions by dense ones.
+        preprocessing: of classifiers: the file takes pixels of 0..255, and standardizes them.
+        class_names: of a classifier, in the order of the labels; they go into the file's metadata,
+            see `read_class_names`. None: those of its card, if it has one.
 
     Returns:
         `path`.
 
     Raises:
         ValueError: if an argument is out of its range, if an operator is not builtin (it is named
-            with its layer), or if the file does not compute what the model computes; where only
+            with its layer), if a layer says why its activations must not be integers, or if the
+            file does not compute what the model computes; where only
             the quantization is at fault, those that do well are named.
         OSError: if the file cannot be written.
 
@@ -102,17 +123,26 @@ def to_litert(
     """
     path = pathlib.Path(path)
     _check_arguments(path, quantization, io_dtype)
+    card = {} if isinstance(model, keras.Model) else card_of(model)
     model = resolve_model(model)
+    class_names = _checked_names(class_names or card.get("class_names"), model)
+    if preprocessing:
+        model = model.taking_pixels() if isinstance(model, PretrainedModel) else None
+        if model is None:
+            raise ValueError("`preprocessing` is for classifiers that can take pixels of 0..255.")
     shapes = input_shapes(model, input_shape)
     network = _edge_network(model, shapes, expand_groups) if edge else model
-    spectral = spectral_layers(network)
-    if quantization == "int8_spatial" and not spectral:
+    refusal = refusal_of_integers(network)
+    if refusal and quantization in CALIBRATED:
         raise ValueError(
-            f"quantization='int8_spatial' is for networks with Fourier convolutions; {model.name} "
-            "has none. Use 'int8'."
+            f"{model.name} is not quantized to {quantization!r}: {refusal}. What does well here: "
+            "'float16', 'dynamic'."
         )
+    parts = float_parts(model, network)
     pixels = enlarges(model)
-    io_dtype = io_dtype or ("uint8" if pixels else "float32")
+    io_dtype = io_dtype or ("uint8" if pixels or preprocessing else "float32")
+    if quantization != "int8":
+        io_dtype = "float32"
     samples = None
     if quantization in CALIBRATED or calibration is not None:
         sample_shapes = shapes
@@ -132,7 +162,9 @@ def to_litert(
         if quantization is not None:
 
             def quantized(mode):
-                result = quantize(network, file, shapes, mode, samples, io_dtype, pixels, spectral)
+                result = quantize(
+                    network, file, shapes, mode, samples, io_dtype, pixels, parts, preprocessing
+                )
                 check_builtin_operators(result)
                 _check_size(result, network, mode)
                 bounded = pixels and mode == "int8" and io_dtype != "float32"
@@ -140,7 +172,9 @@ def to_litert(
                 _check_quantized_output(result, probe, wanted, mode)
                 return result
 
-            file = _with_advice(quantized, quantization, samples, spectral)
+            file = _with_advice(quantized, quantization, samples)
+        if class_names:
+            write_class_names(file, class_names)
         with open(file, "rb") as source, replacing(path) as target:
             shutil.copyfileobj(source, target)
     return path
@@ -162,6 +196,13 @@ def _check_arguments(path, quantization, io_dtype):
             "Only files with quantization='int8' have integer inputs and outputs. Received: "
             f"io_dtype={io_dtype!r} with quantization={quantization!r}"
         )
+
+
+def _checked_names(names, model):
+    classes = model.output_shape[-1] if classifies(model) else 0
+    if names is not None and len(names) != classes:
+        raise ValueError(f"Expected {classes} class names for {model.name}. Received {len(names)}.")
+    return names
 
 
 def _edge_network(model, shapes, expand_groups):
@@ -218,15 +259,15 @@ def _check_size(path, model, quantization):
         )
 
 
-def _with_advice(quantized, quantization, samples, spectral):
+def _with_advice(quantized, quantization, samples):
     """The quantized file, or an error that says which other quantizations do well."""
     try:
         return quantized(quantization)
     except ValueError as error:
         sound = []
         for mode in _GENTLER:
-            possible = (samples or mode not in CALIBRATED) and (spectral or mode != "int8_spatial")
-            if mode == quantization or not possible:
+            same = {mode, quantization} <= set(ISLANDS) or mode == quantization
+            if same or (mode in CALIBRATED and not samples):
                 continue
             try:
                 quantized(mode)

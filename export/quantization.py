@@ -6,6 +6,7 @@ import pathlib
 import re
 import threading
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -14,13 +15,24 @@ import tensorflow as tf
 from keras_imaging.export.conversion import convert
 from keras_imaging.export.emulation import Round, emulate_int8, is_plain, measure_ranges
 from keras_imaging.export.inputs import Batch, Shapes
-from keras_imaging.export.precision import KEEPS_ALL_TENSORS, coarse_operators
+from keras_imaging.export.precision import (
+    KEEPS_ALL_TENSORS,
+    clipped_ranges,
+    coarse_operators,
+)
 from keras_imaging.export.samples import fit_batch, full_range
-from keras_imaging.layers import FourierUnit, SpectralTransform
+from keras_imaging.models.pretrained import PretrainedModel
 
-QUANTIZATIONS = ("float16", "dynamic", "int8", "int16x8", "int8_spatial")
+# Two names of one thing: it began with networks of Fourier convolutions.
+ISLANDS = ("int8_islands", "int8_spatial")
+QUANTIZATIONS = ("float16", "dynamic", "int8", "int16x8", *ISLANDS)
 # Those that measure ranges of activations on real inputs.
-CALIBRATED = ("int8", "int16x8", "int8_spatial")
+CALIBRATED = ("int8", "int16x8", *ISLANDS)
+# Of Keras' own layers.
+_FLOAT_KINDS = (keras.layers.LayerNormalization, keras.layers.Softmax)
+
+# What products with matrices are in a file.
+_PRODUCTS = ("FULLY_CONNECTED", "BATCH_MATMUL")
 
 _quantizer_lock = threading.Lock()
 
@@ -30,14 +42,49 @@ def bytes_per_weight(quantization: str | None) -> int:
     return {None: 4, "float16": 2}.get(quantization, 1)
 
 
-def spectral_layers(network: keras.Model) -> list[str]:
-    """Names of the layers of a network that 8 bits do not do for.
+class FloatParts(NamedTuple):
+    """What 8 bits do not do for, as layers and models say.
 
-    The low frequencies of a spectrum are far above all others; and as ReLU leaves no negative
-    frequencies, what comes back has a peak in its first pixel far above all others.
+    Attributes:
+        layers: names of layers that stay in float: `stays_float` of their class, `float_layers` of
+            the model, and normalizations of single tokens.
+        operators: names of layers and regular expressions of operators in them, not in the layers
+            in them: `float_operators` of a class.
+        clipped: names of layers and of layers in them whose outputs have few values far above all
+            others, which are cut: `clipped_layers` of a class.
+        products: names of layers whose products with matrices stay in float where other weights are
+            float16 or int8 alone: `float_products` of a class.
     """
-    kinds = (FourierUnit, SpectralTransform)
-    return sorted({layer.name for layer in network._flatten_layers() if isinstance(layer, kinds)})
+
+    layers: list[str]
+    operators: list[tuple[str, str]]
+    clipped: list[tuple[str, str]]
+    products: list[str]
+
+
+def float_parts(model: keras.Model, network: keras.Model) -> FloatParts:
+    """What of a network stays in float in a file of 8 bits.
+
+    Args:
+        model: as it was trained.
+        network: its form for phones.
+    """
+    names = set(model.float_layers) if isinstance(model, PretrainedModel) else set()
+    operators, clipped, products = set(), set(), set()
+    for layer in network._flatten_layers(include_self=False):
+        if getattr(layer, "stays_float", False) or isinstance(layer, _FLOAT_KINDS):
+            names.add(layer.name)
+        if getattr(layer, "float_products", False):
+            products.add(layer.name)
+        operators |= {(layer.name, name) for name in getattr(layer, "float_operators", ())}
+        clipped |= {(layer.name, name) for name in getattr(layer, "clipped_layers", ())}
+    return FloatParts(sorted(names), sorted(operators), sorted(clipped), sorted(products))
+
+
+def refusal_of_integers(network: keras.Model) -> str | None:
+    """Why the activations of a network must not be integers, in the words of its layers."""
+    reasons = (getattr(layer, "needs_float", None) for layer in network._flatten_layers())
+    return next((reason for reason in reasons if reason), None)
 
 
 def quantize(
@@ -48,7 +95,8 @@ def quantize(
     samples: list[Batch] | None,
     io_dtype: str,
     pixels: bool,
-    float_layers: list[str],
+    parts: FloatParts,
+    bytes_in: bool = False,
 ) -> pathlib.Path:
     """Write a quantized file beside `float_file`.
 
@@ -66,21 +114,24 @@ def quantize(
             `is_plain`.
         io_dtype: input and output of an int8 file.
         pixels: the output of an int8 file is a picture: its range is 0..1, not what was measured.
-        float_layers: names of the layers that int8_spatial leaves in float.
+        parts: what int8_islands leaves in float, and which products float16 and dynamic do.
+        bytes_in: the input of an int8 file is pixels of 0..255, not what was measured.
     """
     path = float_file.with_name(f"{quantization}.tflite")
     if quantization == "int8":
-        _to_int8(network, path, shapes, samples, io_dtype, pixels)
+        _to_int8(network, path, shapes, samples, io_dtype, pixels, bytes_in)
     else:
-        coarse = []
-        if quantization == "int8_spatial":
+        coarse, clipped = [], {}
+        if quantization in ISLANDS:
             coarse = coarse_operators(float_file, shapes, samples)
-        recipe = _recipe(quantization, float_layers, coarse)
-        _by_litert_quantizer(float_file, path, recipe, shapes, samples)
+            inside = _outputs_of(parts.clipped)
+            clipped = clipped_ranges(float_file, shapes, samples, inside) if inside else {}
+        recipe = _recipe(quantization, parts, coarse)
+        _by_litert_quantizer(float_file, path, recipe, shapes, samples, clipped)
     return path
 
 
-def _to_int8(network, path, shapes, samples, io_dtype, pixels):
+def _to_int8(network, path, shapes, samples, io_dtype, pixels, bytes_in):
     dtype = tf.as_dtype(io_dtype)
     options = {
         "optimizations": [tf.lite.Optimize.DEFAULT],
@@ -100,6 +151,10 @@ def _to_int8(network, path, shapes, samples, io_dtype, pixels):
             samples = [*samples, {name: full_range([sample[name] for sample in samples])}]
             rounded = Round(0.0, 1.0, name="pixels")(network.outputs[0])
             network = keras.Model(network.inputs, rounded, name=network.name)
+        if bytes_in:
+            (name,) = shapes
+            full = np.float32(255) * full_range([sample[name] for sample in samples])
+            samples = [*samples, {name: full}]
         options["representative_dataset"] = lambda: iter(samples)
         options["target_spec"] = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]}
     convert(network, path, shapes, **options)
@@ -115,7 +170,7 @@ def _widening(network):
     return bool(kernels) and all(outputs > inputs for inputs, outputs in kernels)
 
 
-def _by_litert_quantizer(float_file, path, recipe, shapes, samples):
+def _by_litert_quantizer(float_file, path, recipe, shapes, samples, clipped):
     from litert_quantizer import Quantizer
 
     with _quiet_quantizer():
@@ -123,6 +178,10 @@ def _by_litert_quantizer(float_file, path, recipe, shapes, samples):
         ranges = None
         if quantizer.need_calibration:
             ranges = _ranges(float_file, recipe, shapes, samples)
+            for tensor, (low, high) in clipped.items():
+                if ranges.get(tensor):
+                    for key, value in (("min", low), ("max", high)):
+                        ranges[tensor][key] = np.full_like(ranges[tensor][key], value)
         result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     path.write_bytes(result.quantized_model)
 
@@ -142,32 +201,50 @@ def _quiet_quantizer() -> Iterator[None]:
             progress_utils.ProgressBar = bar
 
 
-def _recipe(quantization, float_layers, coarse):
+def _recipe(quantization, parts, coarse):
     # Only these functions need the package.
     from litert_quantizer import recipe
 
+    # Products with matrices of layers that say that theirs stay in float.
+    kept = [_left(operation, _path_of(parts.products)) for operation in _PRODUCTS if parts.products]
     if quantization == "dynamic":
-        return recipe.dynamic_wi8_afp32()
+        return [*recipe.dynamic_wi8_afp32(), *kept]
     # Float at both ends: int16 pictures are of no use to anyone.
     ends = [_left("INPUT", ".*"), _left("OUTPUT", ".*")]
     if quantization == "int16x8":
         return [*recipe.static_wi8_ai16(), *ends]
-    if quantization == "int8_spatial":
-        # Operators are found by the paths of what they compute; graphs number layers once more.
-        spectral = rf"(^|[/;])({_any_of(float_layers)})(_\d+)*/"
+    if quantization in ISLANDS:
         rules = [*recipe.static_wi8_ai8(), *ends]
         if coarse:
             inside = rf"^({_any_of(coarse)})(;|$)"
             # Rules of one expression replace each other.
             rules += [_left("*", inside), _int8_weights(f"({inside})")]
-        return [*rules, _left("*", spectral), _float16(f"({spectral})")]
-    return [_float16(".*")]
+        for outer, operator in parts.operators:
+            # Of an operator that stands for several, the first says where it is.
+            path = rf"^([^;]*/)?{re.escape(outer)}(_\d+)*/{operator}(;|$)"
+            rules.append(_left("*", path))
+        if parts.layers:
+            whole = _path_of(parts.layers)
+            rules += [_left("*", whole), _float16(f"({whole})")]
+        return rules
+    return [_float16(".*"), *kept]
 
 
 def _left(operation, regex):
     from litert_quantizer.quantizer import AlgorithmName
 
     return {"regex": regex, "operation": operation, "algorithm_key": AlgorithmName.NO_QUANTIZE}
+
+
+def _path_of(layers):
+    """Operators are found by the paths of what they compute; graphs number layers once more."""
+    return rf"(^|[/;])({_any_of(layers)})(_\d+)*/"
+
+
+def _outputs_of(pairs):
+    """What the layers in layers compute, which may have another shape at once."""
+    parts = [rf"{_path_of([outer])}{re.escape(inner)}(_\d+)*/Tensordot" for outer, inner in pairs]
+    return "|".join(parts)
 
 
 def _any_of(names):

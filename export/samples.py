@@ -53,6 +53,23 @@ def enlarges(model: keras.Model) -> bool:
     return mine and model.input_shape[-1] in (1, 3)
 
 
+def classifies(model: keras.Model) -> bool:
+    """Whether the model gives logits of the classes of RGB pictures."""
+    mine = getattr(model, "task", None) == "classification"
+    return mine and len(model.output_shape) == 2 and model.input_shape[-1] == 3
+
+
+def denoises(model: keras.Model) -> bool:
+    """Whether the model takes noise from pictures of 1 or 3 channels."""
+    mine = getattr(model, "task", None) == "denoising" and len(model.inputs) == 1
+    return mine and model.input_shape[-1] in (1, 3)
+
+
+def segments(model: keras.Model) -> bool:
+    """Whether the model gives every pixel of a colour picture a class."""
+    return getattr(model, "task", None) == "segmentation" and model.input_shape[-1] == 3
+
+
 def fit_batch(batch: np.ndarray, shape: tuple) -> np.ndarray:
     """A batch of one, images among them fitted to `shape`; see `data.picture_parts.fitted`."""
     return fitted(batch[0], shape)[None] if is_image(shape) else batch

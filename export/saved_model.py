@@ -8,20 +8,30 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_imaging.export.encoded import ENCODED, Crop, check_encoded, encoded
 from keras_imaging.export.inputs import call, input_shapes, joined, noise, signature
-from keras_imaging.export.pictures import denoised_pictures, encoded_pictures
-from keras_imaging.export.samples import enlarges, fit_batch, sample_inputs
+from keras_imaging.export.samples import classifies, fit_batch, sample_inputs
 from keras_imaging.export.source import resolve_model
-from keras_imaging.inference import denoise, upscale
+from keras_imaging.export.warmup import write_warmup
+from keras_imaging.models import card_of
+from keras_imaging.models.pretrained import PretrainedModel
 
-ENCODED = "encoded"
+# Of one picture; 6000 x 4000 of them.
+MAX_PIXELS = 24_000_000
 
 # Of the largest output; kernels of other sizes sum in another order.
 _TOLERANCE = 1e-4
+# The picture that `encoded` is checked with has fewer.
+_LEAST_PIXELS = 10_000
 
 
 def to_saved_model(
-    model: keras.Model | str | pathlib.Path, path: str | pathlib.Path
+    model: keras.Model | str | pathlib.Path,
+    path: str | pathlib.Path,
+    max_pixels: int = MAX_PIXELS,
+    image_size: int | None = None,
+    crop: str | None = None,
+    class_names: list[str] | None = None,
 ) -> pathlib.Path:
     """Write a model as a SavedModel folder, and prove that it is right.
 
@@ -29,26 +39,36 @@ def to_saved_model(
 
     - `serving_default`: float batches in, under the names of the model's inputs, and float batches
       out, `output_0`, `output_1`, ... for the model's outputs.
-    - `encoded`, of super-resolution networks and denoisers: PNG or JPEG files in, PNG files of 8
-      bits out, both as `image_bytes`, a batch of strings. Colours are treated as
-      `inference.upscale` does: a luma network enlarges luma, and bicubic interpolation chroma and
-      alpha; or as `inference.denoise` does. EXIF orientation is not applied, and PNGs of 16 bits
-      are read with 8.
+    - those that the model offers beside it (`further_signatures`): `one_coil` of networks that
+      reconstruct MR images of several coils, k-space and mask without maps.
+    - `encoded`: PNG or JPEG files in, as `image_bytes`, a batch of strings. Of super-resolution
+      networks and denoisers PNG files of the same depth come out, as `image_bytes`: what
+      `inference.upscale`, in tiles, or `inference.denoise` makes of them. Of segmenters PNG files
+      of class numbers; a network of a fixed size sees pictures resized. Of classifiers `classes`,
+      `names` and `probabilities` of the five likeliest, of the middle that `keras-imaging
+      classify` looks at, too. EXIF orientation is applied; colour profiles and other metadata are
+      not carried over.
 
-    Before the folder stands at `path` it has been loaded again and compared with the model. What
+    `assets.extra` holds a request of each, by which TensorFlow Serving warms up. Before the folder
+    stands at `path` it has been loaded again and compared with the model. What
     stood at `path` is untouched if anything fails.
 
     Args:
         model: a Keras model, the name of a preset such as `"rdidn_x2"`, or the path of a `.keras`
             file.
         path: the folder to write; a SavedModel that stands there is replaced.
+        max_pixels: of a picture that `encoded` takes; larger ones are refused by their header.
+        image_size: side of the middle of pictures that a classifier looks at; None: the network's
+            own, that of its card, or 224.
+        crop: see `data.central_crop`; None: the card's, or `"resized"`.
+        class_names: in the order of the labels; None: the card's, or numbers.
 
     Returns:
         `path`.
 
     Raises:
-        ValueError: if something else than a SavedModel stands at `path`, or the folder does not
-            compute what the model computes.
+        ValueError: if something else than a SavedModel stands at `path`, `max_pixels` is below
+            10,000, or the folder does not compute what the model computes.
         OSError: if it cannot be written.
 
     Example:
@@ -56,16 +76,35 @@ def to_saved_model(
         >>> loaded = tf.saved_model.load("served")
         >>> loaded.signatures["encoded"](image_bytes=tf.constant([png]))["image_bytes"]
     """
+    if max_pixels < _LEAST_PIXELS:
+        raise ValueError(
+            f"`max_pixels` must be at least {_LEAST_PIXELS}. Received: max_pixels={max_pixels}"
+        )
     path = pathlib.Path(path)
     if path.exists() and not (path / "saved_model.pb").is_file():
         raise ValueError(f"{str(path)!r} is not a SavedModel; it is not replaced.")
     if not path.parent.is_dir():
         raise ValueError(f"There is no folder {str(path.parent)!r} to write {path.name!r} into.")
+    card = {} if isinstance(model, keras.Model) else card_of(model)
     model = resolve_model(model)
+    seen = None
+    if classifies(model):
+        recipe = card.get("recipe", {})
+        size = image_size or model.input_shape[1] or recipe.get("image_size") or 224
+        names = class_names or card.get("class_names")
+        seen = Crop(size, crop or recipe.get("crop", "resized"), names)
+    takes_files = encoded(model, max_pixels, seen)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder:
         partial = pathlib.Path(folder) / "new"
-        _write(model, partial)
-        _check(model, partial)
+        try:
+            _write(model, partial, takes_files)
+        except tf.errors.OpError as error:  # TensorFlow's, when the disk is full
+            raise OSError(f"Cannot write {str(path)!r}: {error.message}") from error
+        write_warmup(partial, _check(model, partial, seen))
+        for file in partial.rglob("*"):
+            if file.is_file():
+                with open(file, "rb") as stream:
+                    os.fsync(stream.fileno())
         _swap(partial, path, pathlib.Path(folder) / "old")
     return path
 
@@ -101,22 +140,12 @@ def signatures(path: str | pathlib.Path) -> dict[str, dict[str, list[str]]]:
     }
 
 
-def takes_files(model: keras.Model) -> bool:
-    """Whether there is a signature of picture files in and out.
-
-    Args:
-        model: any.
-    """
-    denoises = getattr(model, "task", None) == "denoising" and model.input_shape[-1] in (1, 3)
-    return enlarges(model) or denoises
-
-
 def enumerate_outputs(outputs) -> list[tuple[str, object]]:
     """The outputs of a model with the names that they have in files."""
     return [(f"output_{k}", output) for k, output in enumerate(keras.tree.flatten(outputs))]
 
 
-def _write(model, folder):
+def _write(model, folder, takes_files):
     # `tf.saved_model.save` with signatures loses the weights of Keras 3 models without an error.
     archive = keras.export.ExportArchive()
     archive.track(model)
@@ -125,16 +154,29 @@ def _write(model, folder):
         lambda inputs: dict(enumerate_outputs(model(inputs, training=False))),
         input_signature=[signature(model, input_shapes(model), batch_size=None)],
     )
-    if takes_files(model):
+    for name, (shapes, run) in _further(model).items():
+        specs = {key: tf.TensorSpec((None, *shape), name=key) for key, shape in shapes.items()}
+        archive.add_endpoint(name, _named_outputs(run), input_signature=[specs])
+    if takes_files is not None:
         archive.add_endpoint(
             ENCODED,
-            encoded_pictures(model) if enlarges(model) else denoised_pictures(model),
+            takes_files,
             input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")],
         )
     archive.write_out(folder, verbose=False)
 
 
-def _check(model, folder):
+def _named_outputs(run):
+    # No default argument: TensorFlow cannot write one.
+    return lambda inputs: dict(enumerate_outputs(run(inputs)))
+
+
+def _further(model):
+    return model.further_signatures() if isinstance(model, PretrainedModel) else {}
+
+
+def _check(model, folder, seen):
+    """Compare every signature with the model; what it was asked, a small request of each."""
     loaded = tf.saved_model.load(folder)
     shapes = input_shapes(model)
     samples = sample_inputs(model, shapes) or [noise(shapes)]
@@ -144,33 +186,32 @@ def _check(model, folder):
     ]
     # Two rows: the batch must be free.
     batch = joined([samples[0], samples[-1]])
-    results = loaded.signatures["serving_default"](**{k: tf.constant(x) for k, x in batch.items()})
+    _compare(loaded, "serving_default", batch, call(model, batch))
+    asked = {"serving_default": batch}
+    for name, (shapes, run) in _further(model).items():
+        other = joined([noise(shapes)] * 2)
+        outputs = [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(run(other))]
+        _compare(loaded, name, other, outputs)
+        asked[name] = other
+    if ENCODED in loaded.signatures:
+        files = check_encoded(model, loaded.signatures[ENCODED], seen)
+        asked[ENCODED] = {"image_bytes": files}
+    return {
+        name: {key: value[:1] for key, value in inputs.items()} for name, inputs in asked.items()
+    }
+
+
+def _compare(loaded, name, batch, expected):
+    results = loaded.signatures[name](**{k: tf.constant(x) for k, x in batch.items()})
     error = np.max(
         [
-            np.abs(results[name] - expected).max() / (np.abs(expected).max() or 1.0)
-            for name, expected in enumerate_outputs(call(model, batch))
+            np.abs(results[key] - own).max() / (np.abs(own).max() or 1.0)
+            for key, own in enumerate_outputs(expected)
         ]
     )
     # Written so that NaN fails too.
     if not error <= _TOLERANCE:
         raise ValueError(
-            "The SavedModel does not compute what the model computes: the largest error is "
-            f"{error:.2g} of the largest output. Expected at most {_TOLERANCE}"
-        )
-    if takes_files(model):
-        picture = np.random.default_rng(0).random((*next(iter(batch.values())).shape[1:3], 3))
-        _check_encoded(model, loaded, np.uint8(255 * picture))
-
-
-def _check_encoded(model, loaded, picture):
-    files = tf.io.encode_png(picture)[None]
-    result = loaded.signatures[ENCODED](image_bytes=files)["image_bytes"][0]
-    result = tf.io.decode_png(result).numpy().astype(int)
-    own = upscale if enlarges(model) else denoise
-    error = np.abs(result - own(model, picture, tile=None)).max()
-    # Values that lie on the border between two levels may be rounded either way.
-    if error > 1:
-        raise ValueError(
-            f"The SavedModel does not treat pictures as `inference.{own.__name__}` does: they "
-            f"differ by {error} of 255 levels. Expected at most 1"
+            f"The SavedModel does not compute what the model computes: the largest error of {name} "
+            f"is {error:.2g} of the largest output. Expected at most {_TOLERANCE}"
         )

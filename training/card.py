@@ -72,14 +72,6 @@ def write_weights(folder: pathlib.Path, network: str, model: keras.Model, card: 
     Raises:
         OSError: if they cannot be written.
     """
-    target = folder / weights_file(network)
-    temporary = folder / ".partial.weights.h5"
-    try:
-        model.save_weights(temporary)
-        temporary.replace(target)
-    except RuntimeError as error:  # of HDF5, when the disk is full
-        raise OSError(f"Cannot write {target}: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    model.save_weights(folder / weights_file(network))
     with replacing(folder / card_file(network)) as file:
         file.write((json.dumps(card, indent=2) + "\n").encode())

@@ -6,6 +6,7 @@ import sys
 import keras
 
 from keras_imaging.models import load
+from keras_imaging.models.pretrained import PretrainedModel
 
 _NAMED = 8
 
@@ -30,7 +31,10 @@ def take_initial_weights(
         ValueError: if there is no such network, or no layer of it fits.
     """
     source = load(init, network)
-    trained = {layer.name: layer for layer in getattr(source, "network", source).layers}
+    source = getattr(source, "network", source)
+    if isinstance(source, PretrainedModel):
+        source = source.resized_like(model)
+    trained = {layer.name: layer for layer in source.layers}
     fresh, taken = [], 0
     for layer in model.layers:
         if not layer.trainable_weights:

@@ -1,4 +1,4 @@
-"""Adam and SGD with an exponential moving average that warms up, right under every strategy."""
+"""Adam, AdamW and SGD with an average of the weights that warms up, right under every strategy."""
 
 import keras
 from keras import ops
@@ -60,6 +60,35 @@ class _Averaging:
 @keras.saving.register_keras_serializable(package="keras_imaging")
 class AveragedAdam(_Averaging, keras.optimizers.Adam):
     """Adam that keeps an average of the weights, and clips the sum of all replicas' gradients."""
+
+
+@keras.saving.register_keras_serializable(package="keras_imaging")
+class AveragedAdamW(_Averaging, keras.optimizers.AdamW):
+    """Likewise AdamW, whose decay shrinks the weights by rate x `weight_decay` in each step.
+
+    Args:
+        *args: of `keras.optimizers.AdamW`.
+        decayed: which variables shrink: `"all"`, or `"kernels"` (neither biases, normalizations,
+            learned tokens nor positions).
+        **kwargs: of `keras.optimizers.AdamW`, and `ema_momentum`.
+
+    Raises:
+        ValueError: if `decayed` is neither.
+    """
+
+    def __init__(self, *args, decayed: str = "all", **kwargs):
+        super().__init__(*args, **kwargs)
+        check_decayed(decayed)
+        self.decayed = decayed
+
+    def build(self, variables):
+        # Keras takes exceptions before it is built only.
+        if not self.built and self.decayed == "kernels":
+            self.exclude_from_weight_decay([v for v in variables if v.name != "kernel"])
+        super().build(variables)
+
+    def get_config(self):
+        return {**super().get_config(), "decayed": self.decayed}
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")

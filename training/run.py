@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import pathlib
+import sys
 import tempfile
 import threading
 import time
@@ -12,9 +13,12 @@ import keras
 import numpy as np
 
 from keras_imaging.training import card, checkpoint
+from keras_imaging.training.fingerprint import take_data
 from keras_imaging.training.logs import TensorBoardLog, write_csv
+from keras_imaging.training.schedule import learning_rate_at
 
 _COLUMNS = ("step", "loss", "learning_rate", "steps_per_second")
+_STATE = ("recipe", "step", "history", "seconds")
 
 
 class Run(keras.callbacks.Callback):
@@ -29,6 +33,7 @@ class Run(keras.callbacks.Callback):
         progress: see `train`.
         data_name: see `train`.
         notes: see `train`.
+        stop: of a step, whether the run is to end after it.
     """
 
     # Keras may then call `on_train_batch_end` from threads of its own, so that waiting for the loss
@@ -45,10 +50,11 @@ class Run(keras.callbacks.Callback):
         progress=None,
         data_name: str = "",
         notes: dict | None = None,
+        stop=None,
     ):
         super().__init__()
         self._networks = recipe.deployed(model)
-        self._finish = recipe.finish
+        self._plan = recipe
         self._recipe = dataclasses.asdict(recipe)
         self._defaults = dataclasses.asdict(type(recipe)())
         self._trained = model
@@ -59,13 +65,17 @@ class Run(keras.callbacks.Callback):
         self._progress = progress
         self._data_name = data_name
         self._notes = notes or {}
+        self._stop = stop
         self._tensorboard = TensorBoardLog(out / "tensorboard")
         self._averaged = None
         self._lock = threading.Lock()
         self._losses = {}
+        # Of the interval that is not complete.
+        self._part = {"steps": 0, "loss": 0.0, "seconds": 0.0}
         self.seconds = 0.0
         self.step = 0
         self.history = []
+        self.data = []
 
     @property
     def _variables(self):
@@ -92,18 +102,21 @@ class Run(keras.callbacks.Callback):
                     )
             return
         arrays, state = found
-        self._check_recipe(state["recipe"])
+        checkpoint.check_state(state, self._out, _STATE)
+        self._check_recipe(state)
         variables = self._variables
         missing = len(variables) - len(arrays)
         of_statistics = len(self._statistics.variables) if self._statistics else 0
-        if missing and missing == of_statistics:
+        if "format" not in state and missing and missing == of_statistics:
             variables = variables[:-missing]
-        checkpoint.restore(variables, arrays, self._out)
+        checkpoint.restore(variables, arrays, state, self._out)
         self.step = state["step"]
         if len(variables) < len(self._variables):
             self._statistics.begin(self.step)
         self.history = state["history"]
         self.seconds = state["seconds"]
+        self._part = state.get("part", self._part)
+        self.data = state.get("data", [])
 
     def _prepare_folder(self):
         self._out.mkdir(parents=True, exist_ok=True)
@@ -112,22 +125,76 @@ class Run(keras.callbacks.Callback):
         for left_by_a_kill in self._out.glob(".*.partial"):
             left_by_a_kill.unlink()
 
-    def _check_recipe(self, saved):
+    def _check_recipe(self, state):
         def plain(fields):
             return json.loads(json.dumps(fields))
 
-        # A recipe saved before a field existed had its default.
-        wanted, saved = plain(self._recipe), plain({**self._defaults, **saved})
-        changed = [f"{k}={saved[k]!r}" for k in wanted if wanted[k] != saved[k]]
-        if changed:
+        if unknown := sorted(set(state["recipe"]) - set(self._recipe)):
             raise ValueError(
-                f"{self._out} holds a run with {', '.join(changed)}. Continue it with the same "
-                "recipe, or choose another folder."
+                f"{self._out} holds a run with {', '.join(unknown)}, which this recipe does not "
+                "know. Continue it with the version that began it, or choose another folder."
             )
+        # A recipe saved before a field existed had its default.
+        wanted, saved = plain(self._recipe), plain({**self._defaults, **state["recipe"]})
+        changed = [k for k in wanted if wanted[k] != saved[k]]
+        if changed == ["steps"] and state["step"] == saved["steps"] < wanted["steps"]:
+            self._extend(saved)
+        elif changed:
+            told = ", ".join(f"{k}={saved[k]!r}" for k in changed)
+            raise ValueError(
+                f"{self._out} holds a run with {told}. Continue it with the same recipe, or choose "
+                "another folder."
+            )
+
+    def _extend(self, saved):
+        """Say what more steps do to the learning rate, or that they cannot be."""
+        before = type(self._plan)(**saved)
+        if not self._plan.may_be_extended:
+            raise ValueError(
+                f"{self._out} holds a complete run with steps={before.steps}; more than its "
+                "learning rate follows the number of steps. Begin again in another folder, with "
+                "its weights as `init`."
+            )
+        if not self._writes:
+            return
+        rates = [
+            learning_rate_at(recipe, step)
+            for recipe, step in (
+                (before, before.steps),
+                (self._plan, before.steps),
+                (self._plan, self._plan.steps),
+            )
+        ]
+        print(
+            f"{self._out} is complete with {before.steps} steps and goes on to {self._plan.steps}. "
+            f"The learning rate, which had come down to {rates[0]:.3g}, goes on as in a run of "
+            f"{self._plan.steps} steps: from {rates[1]:.3g} down to {rates[2]:.3g}.",
+            file=sys.stderr,
+        )
+
+    def take_data(self, fingerprint: dict, accept_new: bool = False) -> None:
+        """Compare the data with those that the run was trained on so far, and note them.
+
+        Args:
+            fingerprint: see `fingerprint.observed`.
+            accept_new: whether other data are taken.
+
+        Raises:
+            ValueError: if they are others.
+        """
+        now = {"name": self._data_name, **fingerprint}
+        self.data = take_data(self.data, now, "from_step", self.step, self._out, accept_new)
 
     def on_epoch_begin(self, epoch, logs=None):
         self._started = time.monotonic()
         self._next = self.step + 1
+        self._begun = 0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._begun = batch + 1
+        if self._stop is not None and self._stop(self.step + self._begun):
+            # `fit` looks at this when the step is done.
+            self._trained.stop_training = True
 
     def on_train_batch_end(self, batch, logs=None):
         # The threads come in any order; the steps are told in theirs.
@@ -146,19 +213,39 @@ class Run(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         elapsed = time.monotonic() - self._started
-        steps = self.params["steps"]
+        steps, part = self._begun, self._part
         self.step += steps
         self.seconds += elapsed
+        part = {
+            "steps": part["steps"] + steps,
+            "loss": part["loss"] + steps * float(logs["loss"]),
+            "seconds": part["seconds"] + elapsed,
+        }
+        every = min(self._plan.checkpoint_every, self._plan.steps)
+        if self.step % every and self.step != self._plan.steps:
+            # Stopped on the way: what is complete is logged.
+            self._part = part
+            if self._writes:
+                self._write_checkpoint()
+            return
+        self._part = {"steps": 0, "loss": 0.0, "seconds": 0.0}
+        # Of one whole interval its own mean, to the last bit.
+        loss = float(logs["loss"]) if part["steps"] == steps else part["loss"] / part["steps"]
         learning_rate = keras.ops.convert_to_numpy(self._trained.optimizer.learning_rate)
-        figures = (self.step, float(logs["loss"]), float(learning_rate), round(steps / elapsed, 3))
+        pace = round(part["steps"] / part["seconds"], 3)
+        figures = (self.step, loss, float(learning_rate), pace)
         record = dict(zip(_COLUMNS, figures, strict=True))
         if self._writes and self._validate is not None:
             record.update(self._validate(*self.averaged_networks().values()))
         self.history.append(record)
         if self._writes:
-            self._save()
+            self._write_checkpoint()
+            write_csv(self._out / "log.csv", self.history)
+            self._tensorboard.write(self.history[-1])
+            # A run that is never finished is of use as far as it came.
+            self.write_weights()
 
-    def _save(self):
+    def _write_checkpoint(self):
         if not all(np.isfinite(keras.ops.convert_to_numpy(v)).all() for v in self._variables):
             raise self._diverged(f"The weights are not finite after step {self.step}.")
         state = {
@@ -166,17 +253,18 @@ class Run(keras.callbacks.Callback):
             "step": self.step,
             "history": self.history,
             "seconds": self.seconds,
+            "part": self._part,
+            "data": self.data,
         }
         checkpoint.write(self._out, self.step, self._variables, state)
-        write_csv(self._out / "log.csv", self.history)
-        self._tensorboard.write(self.history[-1])
-        # A run that is never finished is of use as far as it came.
-        self.write_weights()
 
     def _diverged(self, what):
+        # None is written that is not finite, nor is one resumed from.
+        before = ""
+        if checkpoint.has_checkpoint(self._out):
+            before = f"; the checkpoints in {self._out} are from before"
         return FloatingPointError(
-            f"{what} Begin again in another folder with a lower learning rate; the checkpoints in "
-            f"{self._out} are from before."
+            f"{what} Begin again in another folder with a lower learning rate{before}."
         )
 
     def averaged_networks(self) -> dict[str, keras.Model]:
@@ -196,7 +284,7 @@ class Run(keras.callbacks.Callback):
                 # What is neither trained nor a batch's statistic is as it is.
                 value = average.get(id(variable), variable)
                 target.assign(keras.ops.convert_to_numpy(value))
-        self._finish(self._averaged)
+        self._plan.finish(self._averaged)
         return self._averaged
 
     def write_weights(self) -> tuple[dict, dict]:
@@ -204,16 +292,17 @@ class Run(keras.callbacks.Callback):
         networks = self.averaged_networks()
         last = self.history[-1]
         metrics = {name: value for name, value in last.items() if name not in _COLUMNS}
+        notes = {"data_fingerprints": self.data, **self._notes} if self.data else self._notes
         cards = {
             name: card.make_card(
                 name,
                 network,
                 self._recipe,
-                self._data_name,
+                ", then ".join(dict.fromkeys(one["name"] for one in self.data)) or self._data_name,
                 self.seconds,
                 last,
                 metrics,
-                self._notes,
+                notes,
             )
             for name, network in networks.items()
         }

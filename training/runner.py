@@ -1,18 +1,26 @@
 """Run a recipe: train, checkpoint, resume, validate, log, and write the card."""
 
 import dataclasses
+import json
 import os
 import pathlib
+import signal
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import keras
 
+import keras_imaging
+from keras_imaging.data.picture_cache import CachedPictures
 from keras_imaging.training.card import weights_file
 from keras_imaging.training.feed import feed
-from keras_imaging.training.multi_worker import check_same_step, mended_fit
+from keras_imaging.training.fingerprint import observed
+from keras_imaging.training.interruption import Interruption
+from keras_imaging.training.multi_worker import SharedStop, check_equal, mended_fit
 from keras_imaging.training.optimizer import LossScaleOptimizer
 from keras_imaging.training.run import Run
+from keras_imaging.training.run_lock import sole_run
 from keras_imaging.training.schedule import make_schedule
 from keras_imaging.training.statistics import average_statistics
 from keras_imaging.training.strategy import (
@@ -62,11 +70,18 @@ def train(
     callbacks: list[keras.callbacks.Callback] | None = None,
     progress: Callable[[int, float], None] | None = None,
     notes: dict | None = None,
+    workers: int = 0,
+    accept_new_data: bool = False,
+    wait: float | None = None,
+    cache: str | os.PathLike | None = None,
 ) -> TrainingResult:
     """Train to the recipe's last step, continuing from what `out` holds.
 
     A run may be killed at any moment; called again with the same arguments it continues from its
     last checkpoint with the same weights, averages, optimizer state, learning rate and batches.
+    SIGTERM and Ctrl-C let it finish its step, write a checkpoint, and leave, under a strategy all
+    workers after the same step; a second signal leaves at once. A complete run may go on to more
+    steps; what this does to the learning rate is told on stderr.
 
     Args:
         recipe: such as `SuperResolutionRecipe`.
@@ -83,12 +98,21 @@ def train(
         progress: called after each step with the step and the mean loss since the last checkpoint.
         notes: further entries of the card, such as the licence of the data; one called "metrics"
             says what the figures of `validate` mean.
+        workers: processes that make the batches (extra `train`); 0: this one.
+        accept_new_data: let a run go on with other data than it began with; the card tells it.
+        wait: seconds to wait for other workers at most; None: for ever.
+        cache: folder where samplers of pictures keep what they have prepared, so that the next
+            start finds it and memory does not grow with the data; None keeps it in memory.
 
     Returns:
         The networks with their averaged weights, and what was written.
 
     Raises:
-        ValueError: if `out` holds a run of another recipe, on unusable data or arguments.
+        ValueError: if `out` holds a run of another recipe or of other data, or another process
+            trains in it, if workers differ, on unusable data or arguments.
+        ConnectionError: if another worker is lost, or does not come.
+        KeyboardInterrupt: after Ctrl-C, when the checkpoint is written.
+        SystemExit: likewise after SIGTERM, with the code 143.
         FloatingPointError: if the loss or the weights are no longer finite.
         OSError: if `out` cannot be written to.
 
@@ -98,38 +122,83 @@ def train(
         >>> result.model, result.history[-1]["loss"]
     """
     out = pathlib.Path(out)
-    strategy = make_strategy(strategy)
-    rows_per_replica(recipe.batch_size, strategy)
-    with scope(strategy):
-        model = compiled(recipe, strategy)
-    run = Run(recipe, model, out, is_chief(strategy), validate, progress, data_name, notes)
-    run.resume()
-    check_same_step(strategy, run.step)
-
-    if run.step < recipe.steps:
-        sampler = recipe.build_sampler(data, model)
-        every = min(recipe.checkpoint_every, recipe.steps)
-        full = recipe.steps // every
-        # Whole intervals are epochs of one fit; what remains is one short epoch more.
-        for first, epochs, length in (
-            (run.step // every, full, every),
-            (0, 1, recipe.steps % every),
-        ):
-            if length and first < epochs:
-                last = run.step + (epochs - first) * length
-                with mended_fit(model, strategy):
-                    model.fit(
-                        feed(sampler, run.step, last, strategy),
-                        initial_epoch=first,
-                        epochs=epochs,
-                        steps_per_epoch=length,
-                        verbose=0,
-                        shuffle=False,
-                        callbacks=[run, *(callbacks or [])],
-                    )
-    networks, cards = run.write_weights()
+    with Interruption() as interruption:
+        strategy = make_strategy(strategy, wait)
+        # TensorFlow's cluster takes SIGTERM for itself.
+        interruption.listen()
+        check_equal(strategy, described(recipe), "have the same recipe and versions")
+        rows_per_replica(recipe.batch_size, strategy)
+        with sole_run(out, is_chief(strategy)):
+            with scope(strategy):
+                model = compiled(recipe, strategy)
+            stop = SharedStop(strategy, interruption)
+            chief = is_chief(strategy)
+            run = Run(recipe, model, out, chief, validate, progress, data_name, notes, stop.asked)
+            run.resume()
+            same = "read the same checkpoint, from a folder that they share"
+            check_equal(strategy, {"step": run.step}, same)
+            if run.step < recipe.steps:
+                sampler, fingerprint = _sampler(recipe, data, model, cache)
+                check_equal(strategy, fingerprint, "have the same data")
+                run.take_data(fingerprint, accept_new_data)
+                with interruption.finishing():
+                    _train(recipe, run, sampler, model, strategy, stop, callbacks, workers)
+            if run.step < recipe.steps:
+                stop.wait_for_all()
+                print(stopped_line(stop.number, run.step, recipe.steps, out), file=sys.stderr)
+                interruption.leave(stop.number)
+            networks, cards = run.write_weights()
+        # What came in the last step ends the program now.
+        interruption.leave()
     weights = {name: out / weights_file(name) for name in networks}
     return TrainingResult(networks, weights, cards, run.history)
+
+
+def described(recipe) -> dict:
+    """What all workers must have the same: the recipe's fields, and versions."""
+    return {
+        **json.loads(json.dumps(dataclasses.asdict(recipe))),
+        "recipe": type(recipe).__name__,
+        "keras_imaging": keras_imaging.__version__,
+        "keras": keras.__version__,
+    }
+
+
+def stopped_line(number: int, step: int, steps: int, out: pathlib.Path) -> str:
+    """What is said when a signal has ended a run."""
+    return (
+        f"{signal.Signals(number).name}: stopped after step {step} of {steps}, and wrote the "
+        f"checkpoint to {out}. The same command continues."
+    )
+
+
+def _sampler(recipe, data, model, cache):
+    """The recipe's sampler, and the fingerprint of the data that it has taken."""
+    data, fingerprint = observed(data)
+    if cache is not None and recipe.prepares_pictures:
+        data = CachedPictures(data, pathlib.Path(cache))
+    return recipe.build_sampler(data, model), fingerprint()
+
+
+def _train(recipe, run, sampler, model, strategy, stop, callbacks, workers):
+    every = min(recipe.checkpoint_every, recipe.steps)
+    while run.step < recipe.steps and not stop.number:
+        # Whole intervals are epochs of one fit; a part of one is a fit of its own.
+        begun = run.step % every
+        length, epochs = every, (recipe.steps - run.step) // every
+        if begun or not epochs:
+            length, epochs = min(every - begun, recipe.steps - run.step), 1
+        first = run.step // every
+        with mended_fit(model, strategy):
+            model.fit(
+                feed(sampler, run.step, run.step + epochs * length, strategy, workers),
+                initial_epoch=first,
+                epochs=first + epochs,
+                steps_per_epoch=length,
+                verbose=0,
+                shuffle=False,
+                callbacks=[run, *(callbacks or [])],
+            )
 
 
 def compiled(recipe, strategy=None) -> keras.Model:

@@ -1,5 +1,6 @@
 """Turn a finished run into weights of the package, with their card."""
 
+import io
 import json
 import os
 import pathlib
@@ -14,7 +15,13 @@ from keras_imaging.models.weights_files import load_weights_file
 from keras_imaging.training.card import card_file, weights_file
 
 # What rounding the weights to float16 may move: dB, and shares of pictures.
-_TOLERANCES = {"psnr": 0.003, "nmse_db": 0.003, "hole_psnr": 0.003, "top1": 0.001}
+_TOLERANCES = {
+    "psnr": 0.003,
+    "nmse_db": 0.003,
+    "hole_psnr": 0.003,
+    "top1": 0.001,
+    "mean_iou": 0.001,
+}
 
 
 def store_float16(source: str | os.PathLike, target: str | os.PathLike) -> None:
@@ -31,8 +38,12 @@ def store_float16(source: str | os.PathLike, target: str | os.PathLike) -> None:
                 into[name] = array.astype("float16") if array.dtype.kind == "f" else array
                 into[name].attrs.update(item.attrs)
 
-    with h5py.File(source, "r") as old, h5py.File(target, "w") as new:
+    # In memory: HDF5 on a full disk ends the process.
+    content = io.BytesIO()
+    with h5py.File(source, "r") as old, h5py.File(content, "w") as new:
         copy(old, new)
+    with replacing(target) as file:
+        file.write(content.getbuffer())
 
 
 def ship(

@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator
 import keras
 import numpy as np
 
-from keras_imaging.data.images import list_images, read_image
-from keras_imaging.data.levels import to_eight_bits
+from keras_imaging.data.picture_source import PictureFolder
 
 
 def folder_images(
     folder: str | os.PathLike, on_skip: Callable[[str], None] | None = None
-) -> Iterator[np.ndarray]:
+) -> PictureFolder:
     """The pictures of a folder and its subfolders as uint8, in the order of their paths.
 
     Args:
@@ -20,22 +19,10 @@ def folder_images(
         on_skip: called with the message that names an unreadable file; None raises it.
 
     Raises:
-        ValueError: if it is no folder or holds no picture; on an unreadable file without `on_skip`.
+        ValueError: if it is no folder or holds no picture; while it is read, on an unreadable file
+            without `on_skip`.
     """
-    paths = list_images(folder, recursive=True)
-
-    def read():
-        for path in paths:
-            try:
-                image = read_image(path)
-            except ValueError as error:
-                if on_skip is None:
-                    raise
-                on_skip(str(error))
-            else:
-                yield to_eight_bits(image)
-
-    return read()
+    return PictureFolder(folder, on_skip)
 
 
 def tfds_images(name: str) -> Iterator[np.ndarray]:
@@ -60,8 +47,12 @@ def tfds_images(name: str) -> Iterator[np.ndarray]:
     return (example[feature] for example in tfds_examples(builder, "train"))
 
 
-def tfds_builder(name: str):
+def tfds_builder(name: str, **arguments):
     """The builder of a tensorflow-datasets data set.
+
+    Args:
+        name: of the data set.
+        **arguments: of `tfds.builder`.
 
     Raises:
         ValueError: if tensorflow-datasets is not installed or knows no such data set.
@@ -73,7 +64,7 @@ def tfds_builder(name: str):
             "tfds: data need tensorflow-datasets: pip install 'keras-imaging[train]'"
         ) from error
     try:
-        return tfds.builder(name)
+        return tfds.builder(name, **arguments)
     except tfds.core.DatasetNotFoundError as error:
         raise ValueError(f"tensorflow-datasets knows no data set {name!r}.") from error
 
@@ -85,10 +76,14 @@ def tfds_examples(builder, split: str) -> Iterator[dict]:
     """
     import tensorflow_datasets as tfds
 
+    leave_gpu_to_backend()
+    builder.download_and_prepare()
+    yield from tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False))
+
+
+def leave_gpu_to_backend() -> None:
+    """Keep TensorFlow off the GPU where it only reads files, and another backend computes."""
     if keras.backend.backend() != "tensorflow":
         import tensorflow as tf
 
-        # TensorFlow only reads files here; the GPU is the backend's.
         tf.config.set_visible_devices([], "GPU")
-    builder.download_and_prepare()
-    yield from tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False))

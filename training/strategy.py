@@ -1,18 +1,22 @@
 """tf.distribute strategies by name."""
 
 import contextlib
-import functools
 import os
 
 import keras
+
+from keras_imaging.training.multi_worker import wait_for_workers
 
 STRATEGIES = ("auto", "one", "mirrored", "multi_worker", "tpu")
 
 # Between the seeds of two replicas.
 _SEEDS_APART = 1_000_003
 
+# A second strategy in the same process would number its collective operations as the first.
+_made = {}
 
-def make_strategy(name: str = "auto"):
+
+def make_strategy(name: str = "auto", wait: float | None = None):
     """The tf.distribute strategy called `name`, or None to train on one device.
 
     Args:
@@ -21,8 +25,10 @@ def make_strategy(name: str = "auto"):
             `"tpu"`: the TPU that TPU_NAME names or the local one; `"auto"`: multi_worker where
             TF_CONFIG is set, tpu where a TPU is attached, mirrored where there are several GPUs,
             else one.
+        wait: seconds to wait for other workers at most; None: for ever.
 
     Raises:
+        ConnectionError: if other workers are not there in time.
         ValueError: on an unknown name, a strategy of several devices on another backend than
             TensorFlow, or if what the strategy needs is not there.
     """
@@ -39,12 +45,16 @@ def make_strategy(name: str = "auto"):
         name = _find()
     if name == "multi_worker" and "TF_CONFIG" not in os.environ:
         raise ValueError("strategy='multi_worker' needs the cluster in TF_CONFIG; it is not set.")
-    return None if name == "one" else _of_this_process(name)
+    if name == "one":
+        return None
+    if name not in _made:
+        if name == "multi_worker":
+            wait_for_workers(wait)
+        _made[name] = _new(name)
+    return _made[name]
 
 
-@functools.cache
-def _of_this_process(name):
-    # A second strategy in the same process would number its collective operations as the first.
+def _new(name):
     import tensorflow as tf
 
     if name == "mirrored":

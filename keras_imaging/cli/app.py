@@ -24,9 +24,11 @@ from keras_imaging.cli.modes import modes
 from keras_imaging.cli.reconstruct import reconstruct
 from keras_imaging.cli.recover import recover
 from keras_imaging.cli.restore import restore
+from keras_imaging.cli.segment import segment
 from keras_imaging.cli.sense import sense
 from keras_imaging.cli.serve import serve
 from keras_imaging.cli.ship import ship
+from keras_imaging.cli.token_labels import token_labels
 from keras_imaging.cli.train import train
 from keras_imaging.cli.upscale import upscale
 from keras_imaging.cli.watermark import watermark
@@ -67,6 +69,8 @@ app.command()(recover)
 app.command()(sense)
 app.command()(classify)
 app.command()(features)
+app.command()(segment)
+app.command("token-labels")(token_labels)
 app.command()(convert)
 app.command()(reconstruct)
 app.command()(analyze)

@@ -32,13 +32,21 @@ def convert(
             help="Side of the pictures that it was trained on, for the card.", show_default="none"
         ),
     ] = None,
+    drop_background: Annotated[
+        bool,
+        typer.Option(
+            "--drop-background",
+            help='Leave out the first class of 1001, "none of them", as of TensorFlow\'s networks.',
+        ),
+    ] = False,
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Convert published weights; of another number of classes, the network gets as many.
 
-    Reads ResNet-RS of timm and of Keras 2, FFC-ResNet, LaMa, IMDN and Video Seal of PyTorch, and
-    IDN of Caffe. Writes the weights and, beside a .weights.h5 file, its card.
+    Reads ResNet-RS of timm and of Keras 2, VOLO of its authors and of timm, FFC-ResNet, LaMa, IMDN
+    and Video Seal of PyTorch, and IDN of Caffe. Writes the weights and, beside a .weights.h5 file,
+    its card.
     """
     if not str(out).endswith((_WEIGHTS, ".keras")):
         raise ValueError(f"--out must end with {_WEIGHTS} or .keras. Received: {str(out)!r}")
@@ -54,10 +62,13 @@ def convert(
             raise ValueError(f"{source!r} is of IDN. Received: --preset {preset}")
         model = cls.load_caffemodel(source, cls.presets[preset]["scale"])
     else:
-        model = _converted(cls, preset, source)
+        model = _converted(cls, preset, source, drop_background)
     own = model.get_config().get("classes")
     if names is not None and len(names) != own:
-        raise ValueError(f"Expected {own} class names in {str(classes)!r}. Received {len(names)}.")
+        hint = " The first may be the background: --drop-background." * (own == len(names) + 1)
+        raise ValueError(
+            f"Expected {own} class names in {str(classes)!r}. Received {len(names)}.{hint}"
+        )
     _write(model, out, card, source, names, image_size)
     report = {"out": out, "network": type(model).__name__, "parameters": model.count_params()}
     if own is not None:
@@ -69,10 +80,12 @@ def convert(
         typer.echo(f"Wrote {out}: {preset}, {model.count_params():,} parameters{what}.")
 
 
-def _converted(cls, preset, source):
+def _converted(cls, preset, source, drop_background):
     from keras_imaging.models.converters.published_files import read_published
 
     arrays = read_published(source)
+    if drop_background:
+        arrays = cls.published_without_background(arrays)
     model = cls.from_preset(preset, weights=None, **cls.published_arguments(arrays))
     try:
         model.load_published(arrays)
@@ -86,15 +99,10 @@ def _write(model, out, card, source, names, image_size):
 
     from keras_imaging.data.files import replacing
 
-    partial = out.with_name(f".partial.{out.name}")
-    try:
-        if out.suffix == ".keras":
-            model.save(partial)
-        else:
-            model.save_weights(partial)
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
+    if out.suffix == ".keras":
+        model.save(out)
+    else:
+        model.save_weights(out)
     if out.suffix == ".keras":
         return
     described = {

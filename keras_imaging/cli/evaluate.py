@@ -199,8 +199,8 @@ def classification(
     data: Annotated[
         str,
         typer.Option(
-            help="Folder with one subfolder for each class, an .npz file with x and y, or "
-            "tfds:NAME[:SPLIT] of tensorflow-datasets."
+            help="Folder with one subfolder for each class, an .npz file with x and y, "
+            "tfrecord:GLOB in ImageNet's layout, or tfds:NAME[:SPLIT] of tensorflow-datasets."
         ),
     ],
     weights: options.weights("none") = None,
@@ -236,6 +236,43 @@ def classification(
     columns = {"top 1": ("top1", 4), "top 5": ("top5", 4)}
     reasons = dict(enumerate(skipped))
     _give(network, data, scores, str(data), columns, {}, asdict(scores), as_json, reasons)
+
+
+@evaluate.command("segmentation")
+def segmentation(
+    data: Annotated[
+        str,
+        typer.Option(
+            help="Folder with images, masks and classes.txt, an .npz file with x and y, or "
+            "scenes:COUNT, generated ones."
+        ),
+    ],
+    weights: options.weights("none") = None,
+    as_json: options.Json = False,
+) -> None:
+    """Mean intersection over union of a segmenter.
+
+    Files that cannot be read, or whose mask does not fit, are named and skipped; the exit code is
+    then 1.
+    """
+    if weights is None:
+        raise ValueError("Say which network: --weights NAME, FILE, or the folder of a run.")
+    if not data.startswith("scenes:"):
+        check_data(data)
+    check_weights(weights)
+    with quiet_start():
+        from keras_imaging.cli.networks import load_network
+        from keras_imaging.data.segmentation import segmented_pictures
+        from keras_imaging.evaluation import evaluate_segmentation
+        from keras_imaging.models import card_of
+    network, skipped = load_network(weights, "segmentation"), []
+    side = card_of(weights).get("recipe", {}).get("image_size", 64)
+    # Other scenes than those of training.
+    found = segmented_pictures(data, skipped.append, side, seed=1)
+    scores = evaluate_segmentation(network.model, found.examples, network.model.output_shape[-1])
+    columns = {"mean IoU": ("mean_iou", 4), "pixel accuracy": ("pixel_accuracy", 4)}
+    reasons = dict(enumerate(skipped))
+    _give(network, data, scores, data, columns, {}, asdict(scores), as_json, reasons)
 
 
 class Classical(enum.StrEnum):

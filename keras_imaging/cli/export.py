@@ -13,9 +13,10 @@ from keras_imaging.cli import options
 from keras_imaging.cli.output import check_outputs, print_json
 from keras_imaging.cli.quiet import quiet_start
 from keras_imaging.cli.refusals import check_folder, check_targets, check_weights
+from keras_imaging.export.versions import version_folder
 
 # Calibration is slow, and more pictures than these change little.
-_CALIBRATION_PICTURES = 32
+_CALIBRATION_PICTURES = 100
 # Of networks other than enlarging ones, which are shown one whole picture.
 _VERIFIED_INPUTS = 4
 _DEFAULT = "rdidn_x2"
@@ -35,6 +36,7 @@ class Quantization(enum.StrEnum):
     DYNAMIC = "dynamic"
     INT8 = "int8"
     INT16X8 = "int16x8"
+    INT8_ISLANDS = "int8_islands"
     INT8_SPATIAL = "int8_spatial"
 
 
@@ -66,8 +68,32 @@ def export(
     calibration: Annotated[
         pathlib.Path | None,
         typer.Option(
-            help="Folder of pictures like those the network will see, for the int modes.",
+            help="Folder of pictures like those the network will see, with its subfolders, for the "
+            "int modes.",
             show_default="the sample picture, or random sparse codes",
+        ),
+    ] = None,
+    preprocessing: Annotated[
+        bool,
+        typer.Option(
+            help="Let the file of a classifier take pixels of 0..255, bytes if int8, and "
+            "standardize them."
+        ),
+    ] = False,
+    version: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of a SavedModel: it is written to OUT/VERSION, where TensorFlow Serving looks.",
+            show_default="the one after the newest",
+        ),
+    ] = None,
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(
+            min=10_000,
+            help="Of a picture file that a SavedModel takes.",
+            show_default="24,000,000",
         ),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Of the timed runs.")] = 1,
@@ -81,27 +107,35 @@ def export(
     for calibration that cannot be read are named and skipped; the exit code is then 1.
     """
     if format is Format.SAVED_MODEL:
+        asked = preprocessing or None
         _refuse(quantization=quantization, height=height, width=width, calibration=calibration)
+        _refuse(preprocessing=asked)
+    else:
+        _refuse(Format.SAVED_MODEL, version=version, max_pixels=max_pixels)
     if calibration is not None and not (quantization and quantization.value.startswith("int")):
-        raise ValueError("--calibration is for --quantization int8, int16x8 or int8_spatial.")
+        raise ValueError("--calibration is for --quantization int8, int16x8 or int8_islands.")
     skipped = []
     weights = weights or _DEFAULT
     check_weights(weights)
     check_folder(calibration)
     out = out or _default_path(_name(weights, network), format, quantization)
     if format is Format.SAVED_MODEL:
-        # An existing SavedModel is a folder, which `check_outputs` refuses.
-        check_outputs([out / "saved_model.pb" if out.is_dir() else out], overwrite)
+        out = version_folder(out, version, overwrite)
+        if not out.parent.is_dir():
+            check_outputs([out.parent], overwrite=False)
     else:
         check_targets([out], overwrite, (".tflite",))
     with _quietly(f"Exporting {weights}"):
+        card = _card_of(weights, network)
         network = _load(weights, network)
         if format is Format.SAVED_MODEL:
-            result, shown = _saved_model(network.model, out)
+            result, shown = _saved_model(network.model, out, card, max_pixels)
         else:
             shapes = _shapes(network, height, width)
-            samples, skipped = _calibration(network, shapes, calibration)
-            result, shown = _litert(network.model, out, quantization, shapes, samples, threads)
+            samples, skipped = _calibration(network, shapes, calibration, card)
+            result, shown = _litert(
+                network.model, out, quantization, shapes, samples, threads, preprocessing, card
+            )
     if as_json:
         print_json({"weights": network.name, "format": format.value, **result})
     else:
@@ -112,10 +146,10 @@ def export(
         raise typer.Exit(1)
 
 
-def _refuse(**given):
-    names = [f"--{name}" for name, value in given.items() if value is not None]
+def _refuse(format=Format.LITERT, **given):
+    names = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
     if names:
-        raise ValueError(f"{', '.join(names)}: only for --format litert.")
+        raise ValueError(f"{', '.join(names)}: only for --format {format.value}.")
 
 
 @contextlib.contextmanager
@@ -138,6 +172,12 @@ def _load(weights, network):
     return found._replace(name=_name(weights, network))
 
 
+def _card_of(weights, network):
+    from keras_imaging.models import card_of
+
+    return card_of(weights, network)
+
+
 def _name(weights, network):
     name = pathlib.Path(weights).name
     return name if network is None else f"{name}_{network}"
@@ -146,16 +186,24 @@ def _name(weights, network):
 def _shapes(network, height, width):
     """Shapes of the inputs, with the sides that were asked for."""
     from keras_imaging.export.inputs import input_shapes, is_image
+    from keras_imaging.models.pretrained import PretrainedModel
 
     shapes = input_shapes(network.model)
     if height is None and width is None:
         return shapes
-    free = [name for name, shape in shapes.items() if is_image(shape) and None in shape]
-    if not free:
+    if not any(None in shape for shape in shapes.values()):
         raise ValueError(
             f"--height, --width: {network.name} takes inputs of fixed shape, {shapes}."
         )
-    return {**shapes, **{name: (height, width, shapes[name][-1]) for name in free}}
+    if isinstance(network.model, PretrainedModel):
+        wanted = network.model.shapes_of_size(height, width)
+    else:
+        wanted = {n: (height, width, s[-1]) if is_image(s) else s for n, s in shapes.items()}
+    # Sides that the network fixes stay as they are.
+    return {
+        name: tuple(b if a is None else a for a, b in zip(shape, wanted[name], strict=True))
+        for name, shape in shapes.items()
+    }
 
 
 def _default_path(name, format, quantization):
@@ -165,7 +213,7 @@ def _default_path(name, format, quantization):
     return pathlib.Path(f"{stem}{f'_{quantization.value}' if quantization else ''}.tflite")
 
 
-def _calibration(network, shapes, folder):
+def _calibration(network, shapes, folder, card):
     """Inputs made of the pictures of a folder, and why some were left out."""
     if folder is None:
         return None, []
@@ -177,6 +225,11 @@ def _calibration(network, shapes, folder):
     if shape is None:
         raise ValueError(f"--calibration: {network.name} does not take pictures.")
     pictures, skipped = _read_pictures(folder, shape[-1])
+    if model.task == "classification" and shape[0] is not None and shape[0] == shape[1]:
+        from keras_imaging.data import central_crop
+
+        crop = card.get("recipe", {}).get("crop", "resized")
+        return [central_crop(picture, shape[0], crop) for picture in pictures], skipped
     return model.inputs_of([fitted(picture, shape) for picture in pictures]), skipped
 
 
@@ -187,7 +240,7 @@ def _read_pictures(folder, channels):
     from keras_imaging.data.images import list_images, read_image
     from keras_imaging.inference.pictures import to_eight_bits
 
-    paths = list_images(folder)
+    paths = list_images(folder, recursive=True)
     pictures, skipped = [], []
     for path in paths[:: -(-len(paths) // _CALIBRATION_PICTURES)]:
         try:
@@ -205,28 +258,52 @@ def _read_pictures(folder, channels):
     return pictures, skipped
 
 
-def _litert(model, out, quantization, shapes, samples, threads):
+def _litert(model, out, quantization, shapes, samples, threads, preprocessing, card):
     from keras_imaging.export import to_litert, verify
     from keras_imaging.export.inputs import noise
     from keras_imaging.export.samples import enlarges, sample_inputs
 
     name = quantization.value if quantization else None
-    to_litert(model, out, name, input_shape=shapes, calibration=samples)
+    to_litert(
+        model,
+        out,
+        name,
+        input_shape=shapes,
+        calibration=samples,
+        preprocessing=preprocessing,
+        class_names=card.get("class_names"),
+    )
     if enlarges(model):
         (shape,) = shapes.values()
         small, truth = model.sample_pair(*shape[:2])
         report = verify(model, out, [small], [truth], threads=threads)
     else:
+        model = model.taking_pixels() if preprocessing else model
         data = sample_inputs(model, shapes) or [noise(shapes)]
         report = verify(model, out, data[:_VERIFIED_INPUTS], threads=threads)
     return report.to_dict(), report
 
 
-def _saved_model(model, out):
+def _saved_model(model, out, card, max_pixels):
     from keras_imaging.export import to_saved_model
-    from keras_imaging.export.saved_model import signatures
+    from keras_imaging.export.saved_model import MAX_PIXELS, signatures
 
-    to_saved_model(model, out)
+    recipe = card.get("recipe", {})
+    made = not out.parent.exists()
+    out.parent.mkdir(exist_ok=True)
+    try:
+        to_saved_model(
+            model,
+            out,
+            max_pixels or MAX_PIXELS,
+            image_size=recipe.get("image_size"),
+            crop=recipe.get("crop"),
+            class_names=card.get("class_names"),
+        )
+    except BaseException:
+        if made:
+            out.parent.rmdir()
+        raise
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     found = signatures(out)
     result = {
@@ -243,7 +320,7 @@ def _saved_model(model, out):
     return result, (
         f"Wrote {out} ({size / 1e6:.2f} MB), with the signatures\n"
         + "\n".join(lines)
-        + f"\nServe it with: keras-imaging serve {out}"
+        + f"\nServe it with: keras-imaging serve {out.parent}"
     )
 
 

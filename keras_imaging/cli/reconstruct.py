@@ -215,7 +215,7 @@ def _by_network(scan, method, weights):
     from keras_imaging.data.kspace import from_pairs, to_pairs
 
     if weights is None:
-        weights = method.value.replace("-", "_")
+        weights = method.value.replace("-", "_") + "_small"
         weights += "_coils" if scan.kspace.ndim == 4 else ""
     network = load_network(weights, "mri")
     multi_coil = network.model.get_config()["multi_coil"]

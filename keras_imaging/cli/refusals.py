@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from keras_imaging.cli.output import check_outputs
 from keras_imaging.formats import WRITABLE, check_suffix
 
+# How data begin that are no file or folder.
+STREAMS = ("tfds:", "tfrecord:")
+
 _WEIGHTS_FILES = (".keras", ".h5", ".caffemodel")
 
 
@@ -28,8 +31,8 @@ def check_folder(path: pathlib.Path | None) -> None:
 
 
 def check_data(source: str | pathlib.Path | None) -> None:
-    """As `check_source`, of what may be `tfds:NAME` as well."""
-    if source is not None and not str(source).startswith("tfds:"):
+    """As `check_source`, of what may be `tfds:NAME` or `tfrecord:GLOB` as well."""
+    if source is not None and not str(source).startswith(STREAMS):
         check_source(pathlib.Path(source))
 
 

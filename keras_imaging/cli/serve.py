@@ -1,6 +1,10 @@
 """`keras-imaging serve`: answer requests over HTTP."""
 
+import contextlib
 import pathlib
+import signal
+import socket
+import threading
 from typing import Annotated
 
 import typer
@@ -11,7 +15,10 @@ from keras_imaging.cli.quiet import quiet_start
 def serve(
     folder: Annotated[
         pathlib.Path,
-        typer.Argument(help="SavedModel, as `export --format saved_model` writes it."),
+        typer.Argument(
+            help="SavedModel, as `export --format saved_model` writes it, or a folder of versions, "
+            "of which the newest is served."
+        ),
     ],
     port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port.")] = 8501,
     host: Annotated[
@@ -21,25 +28,65 @@ def serve(
         str | None,
         typer.Option(help="Name of the model in the URL.", show_default="that of the folder"),
     ] = None,
+    replicas: Annotated[int, typer.Option(min=1, help="Copies of the model.")] = 1,
+    max_replicas: Annotated[
+        int | None,
+        typer.Option(min=1, help="Copies while there are many requests.", show_default="no more"),
+    ] = None,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="Of one picture; larger ones are refused with status 413.")
+    ] = 24_000_000,
+    queue: Annotated[
+        int, typer.Option(min=1, help="Requests that wait; more are refused with status 503.")
+    ] = 256,
+    deadline: Annotated[
+        float, typer.Option(min=0.1, help="Seconds for one request; then status 408.")
+    ] = 60.0,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Ray cluster to run on, such as `auto`; its nodes read FOLDER under this path.",
+            show_default="one on this machine",
+        ),
+    ] = None,
 ) -> None:
-    """Serve a SavedModel with the predict URL of TensorFlow Serving.
+    """Serve a SavedModel by Ray Serve, with the URLs of TensorFlow Serving.
 
     POST to /v1/models/NAME:predict a JSON object such as {"signature_name": "encoded",
     "instances": [{"b64": "..."}]}, with a PNG or JPEG file in base64; the answer holds PNGs.
     """
-    if not (folder / "saved_model.pb").is_file():
-        raise ValueError(f"There is no SavedModel (saved_model.pb) in {str(folder)!r}.")
+    from keras_imaging.export.versions import newest
+
+    version, _ = newest(folder)
+    if max_replicas is not None and max_replicas < replicas:
+        raise ValueError("--max-replicas is less than --replicas.")
+    if address is None:
+        _check_free(host, port)
     name = name or folder.resolve().name
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
     try:
         with quiet_start():
-            import uvicorn
-
-            from keras_imaging.export.serving import predict_app
-
-            app = predict_app(folder, name)
+            from keras_imaging.export.ray_serving import application, running
     except ImportError as error:
         raise ValueError(
             f'{error} (the command needs pip install "keras-imaging[serve]")'
         ) from error
-    typer.echo(f"Serving http://{host}:{port}/v1/models/{name}:predict; Ctrl-C ends it.")
-    uvicorn.run(app, host=host, port=port, log_level="warning")
+    app = application(folder, name, max_pixels, replicas, max_replicas, queue)
+    with running(app, host, port, deadline, address):
+        typer.echo(
+            f"Serving http://{host}:{port}/v1/models/{name}:predict (version {version}); "
+            "Ctrl-C ends it."
+        )
+        stopped.wait()
+        typer.echo("Answering what was accepted, then ending.", err=True)
+
+
+def _check_free(host, port):
+    with contextlib.closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ValueError(f"--port {port}: {error.strerror}.") from error

@@ -19,6 +19,8 @@ from keras_imaging.data.images import list_images, read_image, sample_image, wri
 from keras_imaging.data.inpainting import InpaintingSampler
 from keras_imaging.data.inpainting_masks import random_inpainting_masks
 from keras_imaging.data.medical_images import write_nifti
+from keras_imaging.data.mixed_sampler import MixedSampler
+from keras_imaging.data.mixing import PictureMixing
 from keras_imaging.data.mri import (
     MeasuredKspaceSampler,
     MRISampler,
@@ -29,13 +31,19 @@ from keras_imaging.data.mri_files import read_mri
 from keras_imaging.data.mri_scan import MRIScan
 from keras_imaging.data.patches import PatchSampler
 from keras_imaging.data.periodic_textures import periodic_textures
-from keras_imaging.data.randaugment import RandAugment
+from keras_imaging.data.randaugment import RandAugment, TimmRandAugment
+from keras_imaging.data.random_erasing import randomly_erased
 from keras_imaging.data.sampling_masks import (
     equispaced_fraction_mask,
     equispaced_mask,
     poisson_disc_mask,
     radial_mask,
     random_cartesian_mask,
+)
+from keras_imaging.data.segmentation import (
+    SegmentationSampler,
+    segmentation_scenes,
+    segmented_pictures,
 )
 from keras_imaging.data.sensing import PatchMeasurementSampler, gaussian_measurement_matrix
 from keras_imaging.data.sparse import SparseSampler, random_dictionary, read_matrix
@@ -46,11 +54,15 @@ __all__ = [
     "MRISampler",
     "MRIScan",
     "MeasuredKspaceSampler",
+    "MixedSampler",
     "NoisyPatches",
     "PatchMeasurementSampler",
     "PatchSampler",
+    "PictureMixing",
     "RandAugment",
+    "SegmentationSampler",
     "SparseSampler",
+    "TimmRandAugment",
     "birdcage_maps",
     "central_crop",
     "dictionary_learning",
@@ -68,11 +80,14 @@ __all__ = [
     "random_cartesian_mask",
     "random_dictionary",
     "random_inpainting_masks",
+    "randomly_erased",
     "read_image",
     "read_matrix",
     "read_mri",
     "root_sum_of_squares",
     "sample_image",
+    "segmentation_scenes",
+    "segmented_pictures",
     "simulate_kspace",
     "standardized",
     "synthetic_phase",

@@ -1,16 +1,21 @@
 """Labelled pictures whose every batch is a function of the seed and the step."""
 
+import itertools
 import math
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from keras_imaging.data.images import read_image
+from keras_imaging.data.images import decode_image, read_image
+from keras_imaging.data.labelled import name_of
 from keras_imaging.data.levels import to_eight_bits
+from keras_imaging.data.mixing import PictureMixing
 from keras_imaging.data.patches import with_channels
+from keras_imaging.data.random_erasing import randomly_erased
 from keras_imaging.picture_size import size_text
 
 # Of the colours of ImageNet's photographs, 0..1; what classifiers are trained with.
@@ -18,12 +23,42 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 CROPS = ("resized", "padded")
+INTERPOLATIONS = ("bilinear", "bicubic", "random")
 
 _AREA = (0.08, 1.0)
 _ASPECT = (3 / 4, 4 / 3)
-_SHORTER_SIDE = 256 / 224
+# Of a picture, in parts of the side of its middle.
+SHORTER_SIDE = 256 / 224
 
-Picture = np.ndarray | pathlib.Path
+# What samplers that came from another process could not read.
+_skipped = []
+
+# An array, the path of a file, or a file's bytes.
+Picture = np.ndarray | pathlib.Path | bytes
+
+
+class View(NamedTuple):
+    """What a crop shows of its picture.
+
+    Attributes:
+        top, left, bottom, right: of the crop, in parts of the picture's sides; a shifted crop
+            reaches outside of 0..1.
+        mirrored: left and right.
+    """
+
+    top: float
+    left: float
+    bottom: float
+    right: float
+    mirrored: bool
+
+
+class Drawn(NamedTuple):
+    """Crops before their targets are made: see `ClassificationSampler.drawn`."""
+
+    images: np.ndarray
+    indices: list[int]
+    views: list[View]
 
 
 class ClassificationSampler:
@@ -33,8 +68,11 @@ class ClassificationSampler:
     r alone, so a run continues, or is divided among workers, without keeping any state.
 
     Args:
-        examples: pairs of a picture and its label, 0 ... classes - 1. A picture is a uint8 array,
-            grey or colour, or the path of a file, which is read whenever it is drawn.
+        examples: pairs of a picture and its label, 0 ... classes - 1, or the probabilities of all
+            classes. A picture is a uint8 array, grey or colour, the path of a file, or its bytes.
+            Of a sequence, such as `data.labelled.FolderPictures`, nothing is read before it is
+            drawn; what has no length becomes a list. If it has `on_skip`, a picture that cannot be
+            read is told to it, once, and the next that can takes its place; else it is an error.
         classes: how many there are.
         image_size: side of a crop in pixels.
         batch_size: crops in a (global) batch.
@@ -44,6 +82,9 @@ class ClassificationSampler:
         seed: of the random choices.
         augment: changes a uint8 picture at random, such as `RandAugment`; it is given the generator
             of the picture's row.
+        interpolation: of resized crops: `"bilinear"`, `"bicubic"`, or `"random"`, either of them.
+        erasing: probability that a box of a crop is noise, see `data.randomly_erased`.
+        mixing: mixes neighbours, such as `PictureMixing`; the batch is even then.
 
     Raises:
         ValueError: if there is no picture, one is of a wrong type or size, or an argument is out of
@@ -66,71 +107,218 @@ class ClassificationSampler:
         crop: str = "resized",
         seed: int = 0,
         augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
+        interpolation: str = "bilinear",
+        erasing: float = 0.0,
+        mixing: PictureMixing | None = None,
     ):
         check_crop(crop)
+        if interpolation not in INTERPOLATIONS:
+            raise ValueError(
+                f"`interpolation` must be one of {INTERPOLATIONS}. Received: "
+                f"interpolation={interpolation!r}"
+            )
+        if not 0 <= erasing <= 1:
+            raise ValueError(f"`erasing` must be in 0..1. Received: erasing={erasing}")
+        if mixing is not None and batch_size % 2:
+            raise ValueError(
+                f"Pictures are mixed in pairs. Received an odd batch: batch_size={batch_size}"
+            )
         self.augment = augment
+        self.interpolation = interpolation
+        self.erasing = erasing
+        self.mixing = mixing
         self.classes = classes
         self.image_size = image_size
         self.batch_size = batch_size
         self.crop = crop
         self.seed = seed
-        self._pictures, labels = [], []
-        for picture, label in examples:
-            self._pictures.append(picture)
-            labels.append(label)
-        if not labels:
+        self._examples = examples if isinstance(examples, Sequence) else list(examples)
+        self._count = len(self._examples)
+        if not self._count:
             raise ValueError("There are no training pictures.")
-        self._labels = np.asarray(labels, "int64")
-        if self._labels.min() < 0 or self._labels.max() >= classes:
-            raise ValueError(
-                f"Expected labels 0 ... {classes - 1}. Received labels {self._labels.min()} ... "
-                f"{self._labels.max()}"
-            )
+        self._labels = _labels_of(self._examples, classes)
+        self.on_skip = getattr(self._examples, "on_skip", None)
+        self._broken = {}
         self._orders = {}
         # Decoders work side by side.
         self._threads = ThreadPoolExecutor()
         # A picture that does not fit shows here, not in a worker.
-        self._crop(pixels(self._pictures[0]), np.random.default_rng(0))
+        self._crop(self._read(0)[0], np.random.default_rng(0))
+
+    def __getstate__(self):
+        # A copy in another process works in that process' own thread, and remembers what it skips.
+        on_skip = None if self.on_skip is None else _remember
+        return {**self.__dict__, "_threads": None, "on_skip": on_skip}
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Of all pictures, in the order in which they came; -1 where they are not known yet."""
+        return self._labels
+
+    @property
+    def pictures(self) -> Sequence[Picture]:
+        """All pictures, in the order in which they came."""
+        return _Pictures(self._examples)
 
     def batch(self, step: int, rows: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
         """Batch number `step`, or those `rows` of it; float32.
 
         Returns:
             Crops, standardized, `(rows, image_size, image_size, 3)`, and targets, 1 at the label
-            and 0 elsewhere, `(rows, classes)`.
+            and 0 elsewhere, `(rows, classes)`; or a mixture of two such.
         """
+        if self.mixing is None:
+            images, indices, _ = self.drawn(step, rows)
+            return images, self.targets(indices)
         numbers = range(self.batch_size)[rows]
-        chosen = [self._number(step * self.batch_size + row) for row in numbers]
+        # Whole pairs, of which some rows may belong to others.
+        first, last = min(numbers) // 2 * 2, max(numbers) // 2 * 2 + 2
+        images, indices, _ = self.drawn(step, slice(first, last))
+        images, targets = self.mixing(images, self.targets(indices), self.batch_generator(step))
+        own = [number - first for number in numbers]
+        return images[own], targets[own]
+
+    def drawn(self, step: int, rows: slice = slice(None)) -> Drawn:
+        """Crops of a batch, which pictures they are of, and what they show of them."""
+        numbers = range(self.batch_size)[rows]
+        chosen = [int(self._number(step * self.batch_size + row)) for row in numbers]
 
         def row(number, index):
             rng = np.random.default_rng((self.seed, step, number))
-            return self._crop(pixels(self._pictures[index]), rng)
+            image, index = self._read(index)
+            return *self._crop(image, rng), index
 
-        images = np.stack(list(self._threads.map(row, numbers, chosen)))
-        return images, np.eye(self.classes, dtype="float32")[self._labels[chosen]]
+        run = map if self._threads is None else self._threads.map
+        images, views, indices = zip(*run(row, numbers, chosen), strict=True)
+        return Drawn(np.stack(images), list(indices), list(views))
+
+    def targets(self, indices: list[int]) -> np.ndarray:
+        """1 at the label of each picture and 0 elsewhere, float32 `(rows, classes)`.
+
+        Args:
+            indices: of pictures that were drawn.
+        """
+        labels = self._labels[indices]
+        if labels.ndim == 2:
+            return labels.astype("float32")
+        targets = np.zeros((len(labels), self.classes), "float32")
+        targets[np.arange(len(labels)), labels] = 1
+        return targets
+
+    def _read(self, index):
+        """Pixels of a picture, or of the next one that can be read, and which one it is."""
+        for place in itertools.chain(range(index, self._count), range(index)):
+            if place in self._broken:
+                continue
+            try:
+                picture, label = self._examples[place]
+                image = pixels(picture, name_of(self._examples, place))
+            except ValueError as error:
+                if self.on_skip is None:
+                    raise
+                reason = str(error)
+                # Of several threads that find it, one tells.
+                if self._broken.setdefault(place, reason) is reason:
+                    self.on_skip(reason)
+                continue
+            if np.ndim(label) == 0 and not 0 <= label < self.classes:
+                raise ValueError(
+                    f"Expected labels 0 ... {self.classes - 1}. Received {label} of "
+                    f"{name_of(self._examples, place)}"
+                )
+            self._labels[place] = label
+            return image, place
+        raise ValueError(f"None of the {self._count} training pictures can be read.")
+
+    def batch_generator(self, step: int) -> np.random.Generator:
+        """What is drawn once for all rows of a batch comes from here."""
+        # One entry more than those of rows, and another than those of epochs.
+        return np.random.default_rng((self.seed, step, 0, 2))
 
     def _number(self, position):
         """Which picture stands at a position of the endless sequence."""
-        epoch, place = divmod(position, len(self._pictures))
-        if epoch not in self._orders:
+        epoch, place = divmod(position, self._count)
+        # As it is now: another thread may exchange it.
+        orders = self._orders
+        if epoch not in orders:
             # One entry more than those of rows: no row draws the same numbers.
             rng = np.random.default_rng((self.seed, epoch, 0, 1))
-            latest = sorted(self._orders)[-1:]
-            self._orders = {n: self._orders[n] for n in latest}
-            self._orders[epoch] = rng.permutation(len(self._pictures))
-        return self._orders[epoch][place]
+            order = rng.permutation(self._count).astype("int32")
+            self._orders = orders = {**{n: orders[n] for n in sorted(orders)[-1:]}, epoch: order}
+        return orders[epoch][place]
 
     def _crop(self, image, rng):
+        """A standardized crop, and its view."""
         if self.crop == "padded":
-            image = _shifted(
-                standardized(self._augmented(_exact(image, self.image_size), rng)), rng
-            )
+            image = standardized(self._augmented(_exact(image, self.image_size), rng))
+            image, box = _shifted(image, rng)
         else:
-            image = standardized(self._augmented(_part(image, self.image_size, rng), rng))
-        return image[:, ::-1] if rng.random() < 0.5 else image
+            box = _random_part(image, rng)
+            bicubic = self.interpolation == "bicubic"
+            if self.interpolation == "random":
+                bicubic = rng.random() < 0.5
+            part = _resized(image, self.image_size, box, bicubic)
+            left, top, right, bottom = box
+            rows, columns = image.shape[:2]
+            box = (top / rows, left / columns, bottom / rows, right / columns)
+            image = standardized(self._augmented(part, rng))
+        mirrored = bool(rng.random() < 0.5)
+        image = image[:, ::-1] if mirrored else image
+        if self.erasing:
+            image = randomly_erased(image, self.erasing, rng)
+        return image, View(*box, mirrored)
 
     def _augmented(self, image, rng):
         return image if self.augment is None else self.augment(image, rng)
+
+
+def take_skipped() -> list[str]:
+    """What samplers that came from another process could not read since this was called last."""
+    taken, _skipped[:] = list(_skipped), []
+    return taken
+
+
+def _remember(reason):
+    _skipped.append(reason)
+
+
+class _Pictures(Sequence):
+    """The first of each pair."""
+
+    def __init__(self, examples):
+        self._examples = examples
+
+    def __len__(self):
+        return len(self._examples)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return [self._examples[place][0] for place in range(len(self))[index]]
+        return self._examples[index][0]
+
+
+def _labels_of(examples, classes):
+    """Labels of all pictures, checked; -1 where they are not known before they are read."""
+    if hasattr(examples, "labels"):
+        labels = examples.labels
+        if labels is None:
+            return np.full(len(examples), -1, "int32")
+    else:
+        labels = [label for _, label in examples]
+    labels = np.array(labels)
+    if labels.ndim == 2:
+        near_one = np.abs(labels.sum(axis=1) - 1) < 1e-2
+        if labels.shape[1] != classes or not near_one.all() or labels.min() < 0:
+            raise ValueError(
+                f"Expected probabilities of {classes} classes. Received labels {labels.shape}, "
+                f"sums {labels.sum(axis=1).min():.3g} ... {labels.sum(axis=1).max():.3g}"
+            )
+    elif labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(
+            f"Expected labels 0 ... {classes - 1}. Received labels {labels.min()} ... "
+            f"{labels.max()}"
+        )
+    return labels
 
 
 def standardized(images: np.ndarray) -> np.ndarray:
@@ -149,14 +337,19 @@ def standardized(images: np.ndarray) -> np.ndarray:
         raise ValueError(f"Expected uint8 pictures. Received dtype {images.dtype}.")
     scale = 1 / (255 * np.asarray(STD, "float64"))
     shift = np.asarray(MEAN) / np.asarray(STD)
-    return images * scale.astype("float32") - shift.astype("float32")
+    # Whole rows at once: three channels alone would be a slow inner loop.
+    rows = images.reshape(*images.shape[:-2], -1) if images.ndim > 1 else images
+    repeats = rows.shape[-1] // 3
+    values = rows * np.tile(scale.astype("float32"), repeats)
+    values -= np.tile(shift.astype("float32"), repeats)
+    return values.reshape(images.shape)
 
 
 def central_crop(picture: Picture, image_size: int, crop: str = "resized") -> np.ndarray:
     """What an evaluation looks at: the middle of a picture.
 
     Args:
-        picture: a uint8 array or the path of a file.
+        picture: a uint8 array, the path of a file, or its bytes.
         image_size: side in pixels.
         crop: `"resized"` (the shorter side becomes 256 / 224 of `image_size`, then the centre is
             cut out) or `"padded"` (the picture itself, which must have this size).
@@ -171,14 +364,29 @@ def central_crop(picture: Picture, image_size: int, crop: str = "resized") -> np
     image = pixels(picture)
     if crop == "padded":
         return _exact(image, image_size)
-    side = min(image.shape[:2]) / _SHORTER_SIDE
+    side = min(image.shape[:2]) / SHORTER_SIDE
     top, left = ((n - side) / 2 for n in image.shape[:2])
     return _resized(image, image_size, (left, top, left + side, top + side))
 
 
-def pixels(picture: Picture) -> np.ndarray:
-    """uint8 RGB of an array or a file."""
-    image = picture if isinstance(picture, np.ndarray) else read_image(picture)
+def resized_whole(image: np.ndarray, image_size: int) -> np.ndarray:
+    """A whole uint8 picture, made a square of `image_size` pixels."""
+    rows, columns = image.shape[:2]
+    return _resized(image, image_size, (0, 0, columns, rows))
+
+
+def pixels(picture: Picture, name: str = "the picture") -> np.ndarray:
+    """uint8 RGB of an array or a file; `name` is what errors call the bytes of one.
+
+    Raises:
+        ValueError: if it cannot be read.
+    """
+    if isinstance(picture, np.ndarray):
+        image = picture
+    elif isinstance(picture, bytes):
+        image = decode_image(picture, name)
+    else:
+        image = read_image(picture)
     return with_channels(to_eight_bits(image) if image.dtype == np.uint16 else image, 3)
 
 
@@ -203,11 +411,12 @@ def _shifted(image, rng):
     reach = side // 8
     top, left = rng.integers(2 * reach + 1, size=2)
     padded = np.pad(image, ((reach, reach), (reach, reach), (0, 0)))
-    return padded[top : top + side, left : left + side]
+    box = tuple(float(n - reach) / side for n in (top, left, top + side, left + side))
+    return padded[top : top + side, left : left + side], box
 
 
-def _part(image, image_size, rng):
-    """A random part of a picture, resized; the middle if ten draws do not fit into it."""
+def _random_part(image, rng):
+    """Left, top, right, bottom of a random part; of the middle if ten draws do not fit."""
     rows, columns = image.shape[:2]
     for _ in range(10):
         area = rows * columns * rng.uniform(*_AREA)
@@ -215,14 +424,15 @@ def _part(image, image_size, rng):
         width, height = math.sqrt(area * aspect), math.sqrt(area / aspect)
         if width <= columns and height <= rows:
             left, top = rng.uniform(0, columns - width), rng.uniform(0, rows - height)
-            return _resized(image, image_size, (left, top, left + width, top + height))
+            return left, top, left + width, top + height
     side = min(rows, columns)
     left, top = (columns - side) / 2, (rows - side) / 2
-    return _resized(image, image_size, (left, top, left + side, top + side))
+    return left, top, left + side, top + side
 
 
-def _resized(image, image_size, box):
-    # Pillow's bilinear antialiases, and is what classifiers are trained and scored with.
+def _resized(image, image_size, box, bicubic=False):
+    # Pillow's filters antialias, and are what classifiers are trained and scored with.
     picture = Image.fromarray(np.ascontiguousarray(image))
     size = (image_size, image_size)
-    return np.asarray(picture.resize(size, Image.Resampling.BILINEAR, box=box))
+    how = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
+    return np.asarray(picture.resize(size, how, box=box))

@@ -1,12 +1,13 @@
 """Noisy training patches whose every batch is a function of the seed and the step."""
 
+import functools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from keras_imaging.data.patches import with_channels
+from keras_imaging.data.patches import shrunk
+from keras_imaging.data.picture_cache import CachedPictures, prepare_pictures
 from keras_imaging.data.places import Places
-from keras_imaging.ops.resize import imresize
 
 
 class NoisyPatches:
@@ -17,7 +18,7 @@ class NoisyPatches:
     without keeping any state.
 
     Args:
-        images: uint8 images, grey or colour; mixed sizes.
+        images: uint8 images, grey or colour; mixed sizes; see `prepare_pictures`.
         sigma: standard deviation of the noise in 255ths; or its range (low, high), from which one
             is drawn for each patch.
         patch_size: side of a patch.
@@ -39,7 +40,7 @@ class NoisyPatches:
 
     def __init__(
         self,
-        images: Iterable[np.ndarray],
+        images: Iterable[np.ndarray] | CachedPictures,
         sigma: float | tuple[float, float],
         patch_size: int = 40,
         batch_size: int = 128,
@@ -54,27 +55,22 @@ class NoisyPatches:
             raise ValueError(f"`sigma` must be positive, or (low, high). Received: sigma={sigma}")
         self.patch_size, self.batch_size, self.seed = patch_size, batch_size, seed
         self.turns, self.noise_map = turns, noise_map
-        self._images = []
-        largest, n_images = (0, 0), 0
-        for image in images:
-            n_images += 1
-            image = with_channels(image, channels)
-            largest = max(largest, image.shape[:2], key=min)
-            for factor in shrink:
-                size = tuple(round(side * factor) for side in image.shape[:2])
-                if min(size) >= patch_size:
-                    smaller = image
-                    if factor != 1:
-                        smaller = imresize(image, output_size=size, antialias=False)
-                    self._images.append(smaller)
-        if not n_images:
+        shrink = tuple(map(float, shrink))
+        prepared = prepare_pictures(
+            images,
+            functools.partial(shrunk, channels=channels, shrink=shrink, antialias=False),
+            f"shrunk without antialiasing channels={channels} {shrink}",
+        )
+        fitting = prepared.of_side(patch_size)
+        self._images = fitting.entries
+        if not prepared.n_pictures:
             raise ValueError("There are no training images.")
         if not self._images:
             raise ValueError(
                 f"No image is as large as a patch of {patch_size} pixels; the largest image is "
-                f"{largest[0]} x {largest[1]}."
+                f"{prepared.largest[0]} x {prepared.largest[1]}."
             )
-        self._places = Places([image.shape[:2] for image in self._images], patch_size)
+        self._places = Places(fitting.shapes, patch_size)
 
     def batch(self, step: int, rows: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
         """Batch number `step`, or those `rows` of it; float32, the clean patches in 0..1.
@@ -108,5 +104,5 @@ class NoisyPatches:
     def _cut(self, place, turn):
         number, top, left = self._places[place]
         p = self.patch_size
-        patch = self._images[number][top : top + p, left : left + p]
+        patch = self._images[number][0][top : top + p, left : left + p]
         return np.rot90(patch[:, ::-1] if turn >= 4 else patch, turn % 4)

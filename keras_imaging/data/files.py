@@ -34,8 +34,11 @@ def replacing(
             stream.flush()
             os.fsync(stream.fileno())
         put_in_place(partial, path, permissions)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            # Of a full disk the system names no file.
+            error.filename = str(path)
         raise
 
 
@@ -63,6 +66,17 @@ def put_in_place(partial: pathlib.Path, path: pathlib.Path, permissions: int | N
     if permissions is None and target.exists():
         _copy_attributes(target, partial)
     os.replace(partial, target)
+    _sync_folder(target.parent)
+
+
+def _sync_folder(folder):
+    """Let the new name outlast a power failure, where the system can promise it."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _real(path):

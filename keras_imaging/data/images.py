@@ -1,6 +1,7 @@
 """Picture files in and out."""
 
 import contextlib
+import io
 import os
 import pathlib
 import threading
@@ -76,18 +77,38 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         ValueError: naming the file, if it is missing, empty, truncated, too large or no picture.
     """
     path = pathlib.Path(path)
-    with named_errors(path), open_image(path) as image:
+    with named_errors(path):
+        array, first_of_several = _read(lambda: open_image(path))
+    if first_of_several:
+        warnings.warn(f"{str(path)!r} holds several pictures; the first is taken.", stacklevel=2)
+    return array
+
+
+def decode_image(data: bytes, name: str = "the picture") -> np.ndarray:
+    """As `read_image`, from the bytes of a file.
+
+    Args:
+        data: all of them.
+        name: of the picture, for errors.
+    """
+    if not data:
+        raise ValueError(f"Cannot read {name!r}: the file is empty")
+    with named_errors(name):
+        array, _ = _read(lambda: open_image(io.BytesIO(data)))
+    return array
+
+
+def _read(opened):
+    """A picture, and whether it is the first of several; `opened` opens it, twice if need be."""
+    with opened() as image:
         if png16.raw_mode(image):
-            with open_image(path) as twin:
+            with opened() as twin:
                 array = png16.combine(image, twin)
         else:
             array = pixels(image)
         # Asked for last: looking for EXIF decodes the picture.
         array = np.ascontiguousarray(_upright(array, orientation_of(image)))
-        first_of_several = image.format in _SEQUENCES and _has_more(image)
-    if first_of_several:
-        warnings.warn(f"{str(path)!r} holds several pictures; the first is taken.", stacklevel=2)
-    return array
+        return array, image.format in _SEQUENCES and _has_more(image)
 
 
 def colours(image: np.ndarray) -> np.ndarray:
@@ -132,7 +153,7 @@ def named_errors(path):
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             reason = error.strerror
-        elif path.stat().st_size == 0:
+        elif isinstance(path, pathlib.Path) and path.stat().st_size == 0:
             reason = "the file is empty"
         elif isinstance(error, Image.UnidentifiedImageError):
             reason = "not a picture in a known format"

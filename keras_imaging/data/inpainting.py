@@ -1,14 +1,15 @@
 """Pictures with holes, whose every batch is a function of the seed and the step."""
 
+import functools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from keras_imaging.data.inpainting_masks import draw_inpainting_mask
-from keras_imaging.data.patches import with_channels
+from keras_imaging.data.patches import shrunk
 from keras_imaging.data.periodic_textures import draw_periodic_texture
+from keras_imaging.data.picture_cache import CachedPictures, prepare_pictures
 from keras_imaging.data.places import Places
-from keras_imaging.ops.resize import imresize
 from keras_imaging.picture_size import size_text
 
 
@@ -20,7 +21,7 @@ class InpaintingSampler:
     divided among workers, without keeping any state.
 
     Args:
-        images: uint8 images, grey or colour; mixed sizes.
+        images: uint8 images, grey or colour; mixed sizes; see `prepare_pictures`.
         patch_size: side of a crop in pixels, 8 or more.
         batch_size: crops in a (global) batch.
         textures: part of the crops, 0..1, that are periodic textures instead of photographs.
@@ -41,7 +42,7 @@ class InpaintingSampler:
 
     def __init__(
         self,
-        images: Iterable[np.ndarray],
+        images: Iterable[np.ndarray] | CachedPictures,
         patch_size: int,
         batch_size: int,
         textures: float = 0.0,
@@ -56,24 +57,20 @@ class InpaintingSampler:
         self.textures = textures
         self.masks = masks
         self.seed = seed
-        self._images = []
-        n_images, largest = 0, (0, 0)
-        for image in images:
-            n_images += 1
-            image = with_channels(image, 3)
-            largest = max(largest, image.shape[:2], key=min)
-            for factor in shrink:
-                size = tuple(round(side * factor) for side in image.shape[:2])
-                if min(size) >= patch_size:
-                    self._images.append(image if factor == 1 else imresize(image, output_size=size))
-        if not n_images:
+        shrink = tuple(map(float, shrink))
+        prepared = prepare_pictures(
+            images, functools.partial(shrunk, channels=3, shrink=shrink), f"shrunk rgb {shrink}"
+        )
+        fitting = prepared.of_side(patch_size)
+        self._images = fitting.entries
+        if not prepared.n_pictures:
             raise ValueError("There are no training images.")
         if not self._images:
             raise ValueError(
                 f"No image is as large as a crop of patch_size={patch_size} pixels; the largest "
-                f"image is {size_text(*largest)}."
+                f"image is {size_text(*prepared.largest)}."
             )
-        self._places = Places([image.shape[:2] for image in self._images], patch_size)
+        self._places = Places(fitting.shapes, patch_size)
         # A bad kind of mask shows here, not in a worker.
         draw_inpainting_mask(np.random.default_rng(0), (patch_size, patch_size), masks)
 
@@ -95,7 +92,7 @@ class InpaintingSampler:
         if rng.random() < self.textures:
             return draw_periodic_texture(rng, size), mask
         number, top, left = self._places[rng.integers(len(self._places))]
-        crop = self._images[number][top : top + size[0], left : left + size[1]]
+        crop = self._images[number][0][top : top + size[0], left : left + size[1]]
         if rng.random() < 0.5:
             crop = crop[:, ::-1]
         return crop.astype("float32") / np.float32(255), mask

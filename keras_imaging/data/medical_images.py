@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_imaging.data.images import replacing
 from keras_imaging.data.mri_scan import MRIScan, checked_images, naming
+from keras_imaging.data.reading import Budget, array_size
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 
@@ -33,6 +34,7 @@ def read_nifti(path: str | os.PathLike) -> MRIScan:
     nibabel = _imported("nibabel")
     try:
         image = nibabel.as_closest_canonical(nibabel.load(path))
+        Budget.of(path).take(array_size(image.shape, image.get_data_dtype()))
         values = np.asanyarray(image.dataobj)
     # Of a damaged file each layer raises what it likes.
     except Exception as error:

@@ -126,7 +126,8 @@ class MRISampler:
         patch_size: side of a patch in pixels; None takes the images whole, which must then be of
             one size and are only mirrored.
         batch_size: scans in a (global) batch.
-        mask: kind of mask, see `data.sampling_masks.KINDS`, or one mask for all, `(height, width)`.
+        mask: kind of mask, see `data.sampling_masks.KINDS`, or several kinds, one of which is drawn
+            for each scan; or one mask for all, `(height, width)`.
         acceleration: of the masks drawn.
         center_fraction: of the masks drawn, see `draw_sampling_mask`.
         n_coils: 0 for one coil without a coil axis; else birdcage coils, turned at random.
@@ -155,7 +156,7 @@ class MRISampler:
         images: Iterable[np.ndarray],
         patch_size: int | None = None,
         batch_size: int = 4,
-        mask: str | np.ndarray = "cartesian",
+        mask: str | Sequence[str] | np.ndarray = "cartesian",
         acceleration: float = 4,
         center_fraction: float = 0.08,
         n_coils: int = 0,
@@ -190,9 +191,12 @@ class MRISampler:
                     f"Every image must be as large as a patch. Received: patch_size={patch_size} "
                     f"and an image of {small[0] if small else next(iter(sizes))}."
                 )
-        self.mask = mask if isinstance(mask, str) else checked_mask(mask, self.size)[0]
+        kinds = [mask] if isinstance(mask, str) else list(mask)
+        self._kinds = kinds if kinds and all(isinstance(kind, str) for kind in kinds) else None
+        self.mask = mask if self._kinds else checked_mask(mask, self.size)[0]
         # A bad argument of the masks shows here, not in a worker.
-        self._mask((0,))
+        for kind in self._kinds or ():
+            self._draw(kind, (0,))
 
     def batch(self, step: int, rows: slice = slice(None)) -> tuple[dict, np.ndarray]:
         """Batch number `step`, or those `rows` of it; float32.
@@ -219,7 +223,7 @@ class MRISampler:
             maps = birdcage_maps(
                 image.shape, self.n_coils, rng.uniform(1.3, 2), rng.uniform(0, 2 * np.pi)
             )
-        mask = self._mask(seeds)
+        mask = self._mask(rng, seeds)
         noise = rng.uniform(0, self.noise)
         kspace = simulate_kspace(image, mask, maps, noise, rng).astype("complex64")
         return kspace, mask, maps, image, rng
@@ -239,12 +243,14 @@ class MRISampler:
         image = image / (largest if largest > 0 else np.float32(1))
         return (image * phase).astype("complex64")
 
-    def _mask(self, seeds):
-        if not isinstance(self.mask, str):
+    def _mask(self, rng, seeds):
+        if self._kinds is None:
             return self.mask
-        return draw_sampling_mask(
-            self.mask, self.size, self.acceleration, self.center_fraction, seeds
-        )
+        kinds = self._kinds
+        return self._draw(kinds[rng.integers(len(kinds))] if len(kinds) > 1 else kinds[0], seeds)
+
+    def _draw(self, kind, seeds):
+        return draw_sampling_mask(kind, self.size, self.acceleration, self.center_fraction, seeds)
 
 
 class MeasuredKspaceSampler:

@@ -13,6 +13,7 @@ from keras_imaging.data.ismrmrd_files import read_ismrmrd
 from keras_imaging.data.kspace import checked_mask, from_pairs
 from keras_imaging.data.medical_images import is_dicom, read_dicom, read_nifti
 from keras_imaging.data.mri_scan import MRIScan, checked_images, measured_scan, naming
+from keras_imaging.data.reading import Budget, checked_dataset, reading
 from keras_imaging.formats import READABLE
 
 _HDF5_SUFFIXES = (".h5", ".hdf5", ".mrd")
@@ -96,7 +97,7 @@ def read_images(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """
     path = pathlib.Path(path)
     if path.suffix.lower() == ".npz":
-        arrays = read_arrays(path)
+        arrays = read_arrays(path, skip_text=True)
         if not set(arrays) & {name for key in ("kspace", "truth") for name in _ARRAY_NAMES[key]}:
             stacks = {
                 name: a for name, a in arrays.items() if a.ndim == 3 and a.dtype.kind in "ufc"
@@ -130,7 +131,7 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
 
 
 def _read_numpy(path):
-    arrays = read_arrays(path)
+    arrays = read_arrays(path, skip_text=True)
     with naming(path):
         if path.suffix.lower() == ".npy":
             return measured_scan(arrays[""])
@@ -175,32 +176,38 @@ def _grey(picture):
 
 
 def _read_hdf5(path, whiten):
-    try:
-        with h5py.File(path) as file, naming(path):
-            if "kspace" in file:
-                return _read_fastmri(file)
-            groups = [
-                group
-                for group in (file, *file.values())
-                if isinstance(group, h5py.Group) and {"data", "xml"} & set(group)
-            ]
-            if len(groups) != 1:
-                raise ValueError(
-                    "neither fastMRI (no 'kspace') nor ISMRMRD (no group with 'data' and 'xml'); "
-                    f"the file holds {', '.join(sorted(file)) or 'nothing'}"
-                )
-            return read_ismrmrd(groups[0], whiten)
-    except (OSError, RuntimeError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"Cannot read {str(path)!r}: damaged or no HDF5 ({reason})") from error
+    with reading(path, "Cannot read {path!r}: damaged or no HDF5: "):
+        file = h5py.File(path)
+    with file, naming(path):
+        budget = Budget.of(path)
+        if "kspace" in file:
+            return _read_fastmri(file, budget)
+        groups = [
+            group
+            for group in (file, *_hard_linked(file))
+            if isinstance(group, h5py.Group) and {"data", "xml"} & set(group)
+        ]
+        if len(groups) != 1:
+            raise ValueError(
+                "neither fastMRI (no 'kspace') nor ISMRMRD (no group with 'data' and 'xml'); "
+                f"the file holds {', '.join(sorted(file)) or 'nothing'}"
+            )
+        for name in {"data", "xml"} & set(groups[0]):
+            checked_dataset(groups[0], name, budget)
+        return read_ismrmrd(groups[0], whiten)
 
 
-def _read_fastmri(file):
-    kspace = file["kspace"]
-    if not isinstance(kspace, h5py.Dataset) or kspace.ndim not in (3, 4):
+def _hard_linked(file):
+    links = (name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink))
+    return [file[name] for name in links]
+
+
+def _read_fastmri(file, budget):
+    kspace = checked_dataset(file, "kspace", budget)
+    if kspace.ndim not in (3, 4):
         raise ValueError(
             "'kspace' must be (slices, height, width) or (slices, coils, height, width), received "
-            f"{getattr(kspace, 'shape', 'a group')}"
+            f"{kspace.shape}"
         )
     values = kspace[:]
     if values.ndim == 3:
@@ -208,9 +215,10 @@ def _read_fastmri(file):
     remarks, truth = [], None
     for name in _RECONSTRUCTIONS:
         if name in file:
-            size = file[name].shape[1:]
+            reconstruction = checked_dataset(file, name, budget)
+            size = reconstruction.shape[1:]
             if size == values.shape[2:]:
-                truth = file[name][:]
+                truth = reconstruction[:]
             else:
                 remarks.append(
                     f"'{name}' is {' x '.join(map(str, size))}, the k-space "
@@ -219,9 +227,11 @@ def _read_fastmri(file):
     if "mask" in file:
         # What is sampled is found from the zeros: a file's mask may reach into columns that were
         # never measured, but padded.
-        mask = checked_mask(file["mask"][:], values.shape[-2:])
+        mask = checked_mask(checked_dataset(file, "mask", budget)[:], values.shape[-2:])
         values = values * mask[:1, None].astype(values.real.dtype)
-    affine = _voxel_sizes(file["ismrmrd_header"][()]) if "ismrmrd_header" in file else None
+    affine = None
+    if "ismrmrd_header" in file:
+        affine = _voxel_sizes(checked_dataset(file, "ismrmrd_header", budget)[()])
     if affine is not None:
         remarks.append("The affine has the size of voxels; fastMRI does not say where they lie.")
     return measured_scan(values, truth=truth, affine=affine, remarks=remarks)

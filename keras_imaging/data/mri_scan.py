@@ -17,6 +17,7 @@ from keras_imaging.data.kspace import (
     looks_unshifted,
     sampled_axis,
 )
+from keras_imaging.data.reading import reading
 
 
 @dataclass(frozen=True)
@@ -155,10 +156,8 @@ def checked_images(images: np.ndarray) -> np.ndarray:
 @contextlib.contextmanager
 def naming(path: str | os.PathLike) -> Iterator[None]:
     """Let what is wrong with a scan name the file that it came from."""
-    try:
+    with reading(path):
         yield
-    except ValueError as error:
-        raise ValueError(f"Cannot read {str(path)!r}: {error}") from error
 
 
 def _told(mask):

@@ -1,10 +1,12 @@
 """Aligned training patches whose every batch is a function of the seed and the step."""
 
+import functools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from keras_imaging.data.degradations import low_resolution, luma
+from keras_imaging.data.picture_cache import CachedPictures, prepare_pictures
 from keras_imaging.data.places import Places
 from keras_imaging.ops.resize import imresize
 from keras_imaging.picture_size import size_text
@@ -19,7 +21,7 @@ class PatchSampler:
     continues, or is divided among workers, without keeping any state.
 
     Args:
-        images: uint8 images, grey or colour; mixed sizes.
+        images: uint8 images, grey or colour; mixed sizes; see `prepare_pictures`.
         scale: high-resolution size over low-resolution size.
         patch_size: side of the low-resolution patch.
         batch_size: patches in a (global) batch.
@@ -37,7 +39,7 @@ class PatchSampler:
 
     def __init__(
         self,
-        images: Iterable[np.ndarray],
+        images: Iterable[np.ndarray] | CachedPictures,
         scale: int,
         patch_size: int,
         batch_size: int,
@@ -48,33 +50,25 @@ class PatchSampler:
         self.scale = scale
         self.patch_size = patch_size
         self.batch_size = batch_size
+        self.channels = channels
         self.seed = seed
-        self._pairs = []
-        largest = (0, 0)
-        n_images = 0
-        for image in images:
-            n_images += 1
-            image = with_channels(image, channels)
-            largest = max(largest, image.shape[:2], key=min)
-            for factor in shrink:
-                size = [round(side * factor) for side in image.shape[:2]]
-                if min(size) >= patch_size * scale:
-                    smaller = image if factor == 1 else imresize(image, output_size=tuple(size))
-                    low, high = low_resolution(smaller, scale)
-                    # uint8 and float16 keep a thousand photographs in memory; half a float16 step
-                    # is a sixteenth of a grey level.
-                    self._pairs.append(
-                        (low.astype("float16"), (high * 255).round().astype("uint8"))
-                    )
-        if not n_images:
+        shrink = tuple(map(float, shrink))
+        prepared = prepare_pictures(
+            images,
+            functools.partial(_pairs, scale=scale, channels=channels, shrink=shrink),
+            f"low_resolution scale={scale} channels={channels} shrink={shrink}",
+        )
+        fitting = prepared.of_side(patch_size)
+        self._pairs = fitting.entries
+        if not prepared.n_pictures:
             raise ValueError("There are no training images.")
         if not self._pairs:
             raise ValueError(
                 f"No image is as large as a patch: patch_size={patch_size} at scale {scale} needs "
                 f"{patch_size * scale} pixels on both sides; the largest image is "
-                f"{size_text(*largest)}."
+                f"{size_text(*prepared.largest)}."
             )
-        self._places = Places([low.shape[:2] for low, _ in self._pairs], patch_size)
+        self._places = Places(fitting.shapes, patch_size)
 
     def batch(self, step: int, rows: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
         """Batch number `step`, or those `rows` of it; float32 in 0..1.
@@ -85,19 +79,56 @@ class PatchSampler:
         rng = np.random.default_rng((self.seed, step))
         places = rng.integers(len(self._places), size=self.batch_size)[rows]
         turns = rng.integers(8, size=self.batch_size)[rows]
-        pairs = [self._cut(*choice) for choice in zip(places, turns, strict=True)]
-        low, high = (np.stack(patches) for patches in zip(*pairs, strict=True))
-        return low.astype("float32"), high.astype("float32") / np.float32(255)
+        p, s, n = self.patch_size, self.scale, len(places)
+        low, high = (np.empty((n, side, side, self.channels), "float32") for side in (p, s * p))
+        for row, (place, turn) in enumerate(zip(places, turns, strict=True)):
+            number, top, left = self._places[place]
+            pair = self._pairs[number]
+            low[row] = _turned(pair[0][top : top + p, left : left + p], turn)
+            top, left = s * top, s * left
+            high[row] = _turned(pair[1][top : top + s * p, left : left + s * p], turn)
+        high /= np.float32(255)
+        return low, high
 
-    def _cut(self, place, turn):
-        number, top, left = self._places[place]
-        low, high = self._pairs[number]
-        p, s = self.patch_size, self.scale
-        low = low[top : top + p, left : left + p]
-        high = high[s * top : s * (top + p), s * left : s * (left + p)]
-        return tuple(
-            np.rot90(patch[:, ::-1] if turn >= 4 else patch, turn % 4) for patch in (low, high)
-        )
+
+def _turned(patch, turn):
+    return np.rot90(patch[:, ::-1] if turn >= 4 else patch, turn % 4)
+
+
+def _pairs(image, scale, channels, shrink):
+    """Low and high resolution of an image at every factor."""
+    image, pairs = with_channels(image, channels), []
+    for factor in shrink:
+        size = tuple(round(side * factor) for side in image.shape[:2])
+        if min(size) >= scale:
+            smaller = image if factor == 1 else imresize(image, output_size=size)
+            low, high = low_resolution(smaller, scale)
+            # uint8 and float16 keep a thousand photographs in memory; half a float16 step is a
+            # sixteenth of a grey level.
+            pairs.append((low.astype("float16"), (high * 255).round().astype("uint8")))
+    return pairs
+
+
+def shrunk(
+    image: np.ndarray, channels: int, shrink: Sequence[float], antialias: bool = True
+) -> list[tuple[np.ndarray]]:
+    """An image at every factor of its size, as `prepare_pictures` takes it.
+
+    Args:
+        image: uint8, grey or colour.
+        channels: see `with_channels`.
+        shrink: the factors.
+        antialias: see `imresize`.
+    """
+    image, images = with_channels(image, channels), []
+    for factor in shrink:
+        size = tuple(round(side * factor) for side in image.shape[:2])
+        if min(size) >= 1:
+            smaller = image
+            if factor != 1:
+                smaller = imresize(image, output_size=size, antialias=antialias)
+            images.append((smaller,))
+    return images
 
 
 def with_channels(image: np.ndarray, channels: int) -> np.ndarray:

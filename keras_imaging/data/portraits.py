@@ -63,19 +63,21 @@ class PortraitSampler:
     def batch(self, step: int, rows: slice = slice(None)) -> tuple[dict[str, np.ndarray]]:
         """Batch number `step`, or those `rows` of it."""
         rng = np.random.default_rng([self.seed, step])
-        pictures = []
+        choices = []
         for row in range(self.batch_size):
             source = self._photographs if row < self._n_photographs else self._portraits
-            pictures.append(self._window(source[rng.integers(len(source))], rng))
+            image = source[rng.integers(len(source))]
+            top, left = (rng.integers(side - self.image_size + 1) for side in image.shape[:2])
+            choices.append((image, top, left, rng.integers(2)))
         # So that every device, and every start of a batch, has some of both.
         order = rng.permutation(self.batch_size)
         bits = rng.integers(0, 2, (self.batch_size, self.message_length)).astype("float32")
-        return ({"image": np.stack(pictures)[order][rows], "bits": bits[rows]},)
+        pictures = np.stack([self._window(*choices[row]) for row in order[rows]])
+        return ({"image": pictures, "bits": bits[rows]},)
 
-    def _window(self, image, rng):
-        top, left = (rng.integers(side - self.image_size + 1) for side in image.shape[:2])
+    def _window(self, image, top, left, mirrored):
         window = image[top : top + self.image_size, left : left + self.image_size]
-        return window[:, ::-1] if rng.integers(2) else window
+        return window[:, ::-1] if mirrored else window
 
 
 def _shrunk(image, shorter_side):

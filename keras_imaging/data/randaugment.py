@@ -1,8 +1,9 @@
-"""RandAugment with the strengths of the paper's code, on pictures of 8 bits, in NumPy."""
+"""RandAugment on pictures of 8 bits: with the strengths of the paper's code, and with timm's."""
 
 import math
 
 import numpy as np
+from PIL import Image, ImageEnhance, ImageOps
 
 OPERATIONS = (
     "autocontrast",
@@ -22,6 +23,7 @@ OPERATIONS = (
     "cutout",
     "solarize_add",
 )
+TIMM_OPERATIONS = tuple(name for name in OPERATIONS if name != "cutout")
 FILLS = ("grey", "reflect")
 _GREY = 128
 # Brightness of a colour, as BT.601 weighs it.
@@ -118,15 +120,7 @@ class RandAugment:
         Raises:
             ValueError: on another operation or picture.
         """
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
-            raise ValueError(
-                "Expected a picture (height, width, 3) of uint8. Received "
-                f"{image.dtype} of shape {image.shape}"
-            )
-        if operation not in OPERATIONS:
-            raise ValueError(
-                f"`operation` must be one of {OPERATIONS}. Received: operation={operation!r}"
-            )
+        _check_operation(operation, OPERATIONS, image)
         level = self.magnitude / 10
         if operation in _SIGNED:
             if sign is None:
@@ -141,8 +135,7 @@ class RandAugment:
             threshold = threshold % 256 if self.solarize_wrap else min(threshold, 256)
             return np.where(image < threshold, image, 255 - image)
         if operation == "solarize_add":
-            added = np.minimum(image.astype("int32") + int(110 * level), 255).astype("uint8")
-            return np.where(image < 128, added, image)
+            return _solarize_add(image, int(110 * level))
         if operation == "contrast":
             return _contrast(image, 1.8 * level + 0.1)
         if operation in _BLENDS:
@@ -165,6 +158,142 @@ class RandAugment:
         x = (right - (cos * right - sin * bottom)) / 2
         y = (bottom - (sin * right + cos * bottom)) / 2
         return _sampled(image, (cos, -sin, x, sin, cos, y), self.fill)
+
+
+class TimmRandAugment:
+    """RandAugment as timm has it, of growing variants: `rand-m9-mstd0.5-inc1`.
+
+    Of each operation drawn it is drawn, too, whether it is done, and how strongly: L / 10 with L
+    normal around `magnitude`, cut to 0..10. With L: rotation by 30 L degrees, shear by 0.3 L,
+    translation by 0.45 L of the side, of random sign; colour, contrast, brightness and sharpness by
+    a factor of 1 + 0.9 L or 1 - 0.9 L, at least 0.1; the upper 4 - int(4 L) bits; inversion of
+    pixels from 256 - int(256 L) on; 110 L more in dark pixels. Pixels are interpolated, linearly or
+    by cubics, at random; the mean colour enters where nothing was.
+
+    Args:
+        num_ops: operations in a row, each drawn by itself.
+        magnitude: mean strength, 0..10.
+        magnitude_std: deviation of the strengths.
+        probability: that a drawn operation is done, 0..1.
+        fill: colour that enters.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+
+    Example:
+        >>> augment = TimmRandAugment(magnitude=9)
+        >>> picture = np.zeros((32, 32, 3), "uint8")
+        >>> augment(picture, np.random.default_rng((0, 5, 3))).shape
+        (32, 32, 3)
+
+    Reference:
+        Cubuk et al., "RandAugment", NeurIPS 2020; R. Wightman, "PyTorch Image Models",
+        `timm.data.auto_augment`.
+    """
+
+    def __init__(
+        self,
+        num_ops: int = 2,
+        magnitude: float = 9.0,
+        magnitude_std: float = 0.5,
+        probability: float = 0.5,
+        fill: tuple[int, int, int] = (124, 116, 104),
+    ):
+        for name, value in (("num_ops", num_ops), ("magnitude_std", magnitude_std)):
+            if value < 0:
+                raise ValueError(f"`{name}` must be 0 or more. Received: {name}={value}")
+        for name, value, top in (("magnitude", magnitude, 10), ("probability", probability, 1)):
+            if not 0 <= value <= top:
+                raise ValueError(f"`{name}` must be in 0..{top}. Received: {name}={value}")
+        self.num_ops = num_ops
+        self.magnitude = magnitude
+        self.magnitude_std = magnitude_std
+        self.probability = probability
+        self.fill = tuple(fill)
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The picture after up to `num_ops` operations.
+
+        Args:
+            image: uint8, `(height, width, 3)`.
+            rng: where all is drawn from; the same one draws the same.
+
+        Raises:
+            ValueError: if the picture is not of 8 bits and three channels.
+        """
+        for number in rng.integers(len(TIMM_OPERATIONS), size=self.num_ops):
+            if rng.random() < self.probability:
+                strength = rng.normal(self.magnitude, self.magnitude_std)
+                sign = 1 if rng.random() < 0.5 else -1
+                cubic = bool(rng.random() < 0.5)
+                image = self.apply(TIMM_OPERATIONS[number], image, strength, sign, cubic)
+        return image
+
+    def apply(
+        self, operation: str, image: np.ndarray, strength: float, sign: int = 1, cubic: bool = False
+    ) -> np.ndarray:
+        """One operation.
+
+        Args:
+            operation: of `TIMM_OPERATIONS`.
+            image: uint8, `(height, width, 3)`.
+            strength: is cut to 0..10.
+            sign: 1 or -1.
+            cubic: interpolate pixels by cubics, not linearly.
+
+        Raises:
+            ValueError: on another operation or picture.
+        """
+        _check_operation(operation, TIMM_OPERATIONS, image)
+        level = min(max(strength, 0.0), 10.0) / 10
+        picture = Image.fromarray(np.ascontiguousarray(image))
+        if operation in _SIGNED:
+            return np.array(self._moved(operation, picture, sign * level, cubic))
+        if operation == "posterize":
+            return _posterize(image, 4 - int(4 * level))
+        if operation == "solarize":
+            return np.array(ImageOps.solarize(picture, 256 - int(256 * level)))
+        if operation == "solarize_add":
+            return _solarize_add(image, int(110 * level))
+        if operation in _ENHANCERS:
+            factor = max(0.1, 1.0 + sign * 0.9 * level)
+            return np.array(_ENHANCERS[operation](picture).enhance(factor))
+        return np.array(getattr(ImageOps, operation)(picture))
+
+    def _moved(self, operation, picture, level, cubic):
+        how = {
+            "resample": Image.Resampling.BICUBIC if cubic else Image.Resampling.BILINEAR,
+            "fillcolor": self.fill,
+        }
+        if operation == "rotate":
+            return picture.rotate(30 * level, **how)
+        width, height = picture.size
+        transforms = {
+            "shear_x": (1, 0.3 * level, 0, 0, 1, 0),
+            "shear_y": (1, 0, 0, 0.3 * level, 1, 0),
+            "translate_x": (1, 0, 0.45 * level * width, 0, 1, 0),
+            "translate_y": (1, 0, 0, 0, 1, 0.45 * level * height),
+        }
+        affine = Image.Transform.AFFINE
+        return picture.transform(picture.size, affine, transforms[operation], **how)
+
+
+def _check_operation(operation, operations, image):
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
+        raise ValueError(
+            "Expected a picture (height, width, 3) of uint8. Received "
+            f"{image.dtype} of shape {image.shape}"
+        )
+    if operation not in operations:
+        raise ValueError(
+            f"`operation` must be one of {operations}. Received: operation={operation!r}"
+        )
+
+
+def _solarize_add(image, added):
+    """More light in the darker half of all values."""
+    lighter = np.minimum(image.astype("int32") + added, 255).astype("uint8")
+    return np.where(image < 128, lighter, image)
 
 
 def _sampled(image, transform, fill):
@@ -266,4 +395,10 @@ _WITHOUT_STRENGTH = {
     "autocontrast": _autocontrast,
     "equalize": _equalize,
     "invert": lambda image: 255 - image,
+}
+_ENHANCERS = {
+    "color": ImageEnhance.Color,
+    "contrast": ImageEnhance.Contrast,
+    "brightness": ImageEnhance.Brightness,
+    "sharpness": ImageEnhance.Sharpness,
 }

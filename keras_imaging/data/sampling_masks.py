@@ -9,6 +9,7 @@ acceleration: random masks miss it by chance, equispaced ones add their centre t
 `mask.mean()` beside a result.
 """
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -156,31 +157,19 @@ def poisson_disc_mask(
             f"`calibration` must be in 0 ... {min(height, width)}, the shorter side. "
             f"Received: calibration={calibration}"
         )
-    box = np.zeros((height, width), bool)
-    box[tuple(_centre(side, calibration) for side in (height, width))] = True
-    allowed = box | (_radius(height, width, 0) <= 1) if crop_corners else np.ones_like(box)
-    wanted = height * width / acceleration
-    bounds = [height * width / (acceleration + sign * _TOLERANCE) for sign in (1, -1)]
+    box, allowed = _poisson_support((height, width), calibration, crop_corners)
+    bounds = _sample_bounds((height, width), acceleration)
     if not box.sum() <= bounds[1] or allowed.sum() < bounds[0]:
         raise ValueError(
             f"No mask of {height} x {width} has acceleration {acceleration}: its {box.sum()} "
             f"calibration samples give {height * width / max(box.sum(), 1):.4g}, all that may be "
             f"sampled gives {height * width / allowed.sum():.4g}."
         )
-    distance = _radius(height, width, calibration)
-    order = np.random.default_rng(seed).permutation(height * width)
-    order = order[(allowed & ~box).ravel()[order]]
-    # Below 0 lies a central part without a distance to keep, above 0 the slope of the distance.
-    low, high = -float(distance.max()), float(min(_LARGEST_SLOPE, max(height, width)))
-    for _ in range(40):
-        middle = (low + high) / 2
-        excess = np.maximum(distance + min(middle, 0), 0)
-        radius = np.where(excess > 0, _SMALLEST_RADIUS + max(middle, 0) * excess, 0)
-        mask = box | _discs(order, radius, np.random.default_rng(seed))
-        n_samples = mask.sum()
-        if bounds[0] < n_samples < bounds[1]:
-            return mask.astype("float32")
-        low, high = (middle, high) if n_samples > wanted else (low, middle)
+    mask, _, n_samples = _poisson_search(
+        (height, width), acceleration, calibration, crop_corners, _usual_slope, seed
+    )
+    if mask is not None:
+        return mask.astype("float32")
     raise ValueError(
         f"No Poisson-disc mask of {height} x {width} with a calibration box of {calibration} comes "
         f"within {_TOLERANCE} of acceleration {acceleration}; the nearest has "
@@ -305,6 +294,55 @@ def _columns(mask, low):
 def _centre(side, length):
     first = side // 2 - length // 2
     return slice(first, first + length)
+
+
+def _poisson_support(size, calibration, crop_corners):
+    """The calibration box, and all that may be sampled."""
+    box = np.zeros(size, bool)
+    box[tuple(_centre(side, calibration) for side in size)] = True
+    return box, box | (_radius(*size, 0) <= 1) if crop_corners else np.ones_like(box)
+
+
+def _sample_bounds(size, acceleration):
+    """Numbers of samples between which the acceleration is met."""
+    return [np.prod(size) / (acceleration + sign * _TOLERANCE) for sign in (1, -1)]
+
+
+def _poisson_search(size, acceleration, calibration, crop_corners, first, seed):
+    """The mask of the first slope that meets the acceleration, that slope, and how many samples.
+
+    Below 0 lies a central part without a distance to keep, above 0 the slope of the distance.
+
+    Args:
+        first: a function of the arguments up to itself that gives the slope to begin with.
+    """
+    box, allowed = _poisson_support(size, calibration, crop_corners)
+    bounds, wanted = _sample_bounds(size, acceleration), np.prod(size) / acceleration
+    distance = _radius(*size, calibration)
+    order = np.random.default_rng(seed).permutation(box.size)
+    order = order[(allowed & ~box).ravel()[order]]
+    low, high = -float(distance.max()), float(min(_LARGEST_SLOPE, max(size)))
+    slope = first(size, acceleration, calibration, crop_corners)
+    for _ in range(40):
+        slope = (low + high) / 2 if slope is None else slope
+        excess = np.maximum(distance + min(slope, 0), 0)
+        radius = np.where(excess > 0, _SMALLEST_RADIUS + max(slope, 0) * excess, 0)
+        mask = box | _discs(order, radius, np.random.default_rng(seed))
+        n_samples = mask.sum()
+        if bounds[0] < n_samples < bounds[1]:
+            return mask, slope, n_samples
+        low, high = (slope, high) if n_samples > wanted else (low, slope)
+        slope = None
+    return None, None, n_samples
+
+
+@functools.lru_cache(maxsize=256)
+def _usual_slope(*problem):
+    """The slope that a search from the middle finds for one seed: it nearly always does for all.
+
+    Searches of other seeds begin with it, which saves them most of their steps.
+    """
+    return _poisson_search(*problem, lambda *_: None, 0)[1]
 
 
 def _radius(height, width, calibration):

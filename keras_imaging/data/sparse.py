@@ -2,10 +2,11 @@
 
 import os
 import warnings
-import zipfile
 
 import numpy as np
 
+from keras_imaging.data.arrays import read_arrays
+from keras_imaging.data.reading import reading
 from keras_imaging.operators.coherence import mutual_coherence, recoverable_sparsity
 from keras_imaging.operators.matrix import checked_matrix
 
@@ -51,14 +52,10 @@ def read_matrix(path: str | os.PathLike) -> np.ndarray:
         ValueError: naming the file, if it cannot be read, holds no such array, or the array cannot
             serve as A.
     """
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.lib.npyio.NpzFile):
-            with loaded:
-                loaded = loaded["A"]
+    with reading(path, "{path} holds no matrix A: "):
+        arrays = read_arrays(path)
+        loaded = arrays[""] if "" in arrays else arrays["A"]
         return checked_matrix(loaded, allow_zero_columns=False)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} holds no matrix A: {error}") from error
 
 
 class SparseSampler:
@@ -104,19 +101,37 @@ class SparseSampler:
         warn_of_sparsity(self.A, sparsity * self.A.shape[1])
 
     def batch(self, step: int, rows: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
-        """Batch number `step`, or those `rows` of it: y and x, float32."""
+        """Batch number `step`, or those `rows` of it: y and x, float32.
+
+        All rows come from one stream of random numbers; only those asked for are measured.
+        """
         rng = np.random.default_rng([self.seed, step])
         x = rng.standard_normal((self.batch_size, self.A.shape[1]), "float32")
         x *= rng.random(x.shape, "float32") < self.sparsity
-        y = add_noise(x @ self.A.T, self.snr_db, rng)
-        return y[rows], x[rows]
+        x = x[rows]
+        return add_noise(x @ self.A.T, self.snr_db, rng, self.batch_size, rows), x
 
 
-def add_noise(y: np.ndarray, snr_db: float, rng: np.random.Generator) -> np.ndarray:
-    """Measurements with Gaussian noise at a signal-to-noise ratio, see `SparseSampler`."""
+def add_noise(
+    y: np.ndarray,
+    snr_db: float,
+    rng: np.random.Generator,
+    batch_size: int | None = None,
+    rows: slice = slice(None),
+) -> np.ndarray:
+    """Measurements with Gaussian noise at a signal-to-noise ratio, see `SparseSampler`.
+
+    Args:
+        y: `(rows, m)`.
+        snr_db: in dB; infinite adds none.
+        rng: draws the noise.
+        batch_size: rows that are drawn; None draws those of `y`.
+        rows: which of the drawn rows are those of `y`.
+    """
     if np.isinf(snr_db):
         return y
-    noise = rng.standard_normal(y.shape, "float32") * y.std(axis=-1, keepdims=True)
+    size = (len(y) if batch_size is None else batch_size, y.shape[1])
+    noise = rng.standard_normal(size, "float32")[rows] * y.std(axis=-1, keepdims=True)
     return y + noise * np.float32(10 ** (-snr_db / 20))
 
 

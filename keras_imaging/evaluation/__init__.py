@@ -15,6 +15,7 @@ from keras_imaging.evaluation.mri import (
     evaluate_mri,
     magnitude_scores,
 )
+from keras_imaging.evaluation.segmentation import SegmentationScores, evaluate_segmentation
 from keras_imaging.evaluation.sensing import SensingScores, evaluate_sensing
 from keras_imaging.evaluation.sparse_recovery import evaluate_sparse_recovery
 from keras_imaging.evaluation.super_resolution import (
@@ -33,12 +34,14 @@ __all__ = [
     "MRIScores",
     "MagnitudeScores",
     "Scores",
+    "SegmentationScores",
     "SensingScores",
     "SuperResolutionScores",
     "evaluate_classification",
     "evaluate_denoising",
     "evaluate_inpainting",
     "evaluate_mri",
+    "evaluate_segmentation",
     "evaluate_sensing",
     "evaluate_sparse_recovery",
     "evaluate_super_resolution",

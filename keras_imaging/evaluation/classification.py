@@ -1,12 +1,13 @@
 """Score classifiers."""
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from keras_imaging.data.classification import Picture, central_crop, standardized
+from keras_imaging.data.classification import Picture, central_crop, pixels, standardized
+from keras_imaging.data.labelled import name_of
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,9 @@ def evaluate_classification(
     Args:
         model: gives logits, such as `models.FFCResNet`; takes what its `prepare` makes of uint8
             pictures `(batch, image_size, image_size, 3)`, without one standardized pictures.
-        examples: pairs of a picture (a uint8 array or the path of a file) and its label.
+        examples: pairs of a picture (a uint8 array, the path of a file, or its bytes) and its
+            label. If they have `on_skip`, see `data.labelled`, a picture that cannot be read is
+            told to it and left out.
         image_size: side in pixels.
         crop: see `data.central_crop`.
         batch_size: pictures that are computed together.
@@ -62,11 +65,10 @@ def evaluate_classification(
     call = getattr(model, "predict_on_batch", model)
     prepare = getattr(model, "prepare", standardized)
     ranks = []
-    examples = iter(examples)
-    while chunk := list(itertools.islice(examples, batch_size)):
+    cropped = _cropped(examples, image_size, crop)
+    while chunk := list(itertools.islice(cropped, batch_size)):
         images = np.zeros((batch_size, image_size, image_size, 3), "uint8")
-        for row, (picture, _) in enumerate(chunk):
-            images[row] = central_crop(picture, image_size, crop)
+        images[: len(chunk)] = [image for image, _ in chunk]
         # A last batch that is short is filled: another size would be compiled anew.
         logits = np.asarray(call(prepare(images)))[: len(chunk)]
         labels = np.array([label for _, label in chunk])
@@ -77,3 +79,22 @@ def evaluate_classification(
         raise ValueError("There are no pictures to score.")
     ranks = np.concatenate(ranks)
     return ClassificationScores(float((ranks < 1).mean()), float((ranks < 5).mean()), len(ranks))
+
+
+def _cropped(examples, image_size, crop):
+    """Crops and labels."""
+    on_skip = getattr(examples, "on_skip", None)
+    if not isinstance(examples, Sequence):
+        for picture, label in examples:
+            yield central_crop(picture, image_size, crop), label
+        return
+    for number in range(len(examples)):
+        try:
+            picture, label = examples[number]
+            image = pixels(picture, name_of(examples, number))
+        except ValueError as error:
+            if on_skip is None:
+                raise
+            on_skip(str(error))
+        else:
+            yield central_crop(image, image_size, crop), label

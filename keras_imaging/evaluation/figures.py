@@ -13,10 +13,12 @@ from keras_imaging.data import periodic_textures
 from keras_imaging.data.images import list_images, read_image
 from keras_imaging.data.labelled import labelled_arrays, labelled_folder
 from keras_imaging.data.mri_files import read_images
+from keras_imaging.data.segmentation import segmented_pictures
 from keras_imaging.evaluation.classification import evaluate_classification
 from keras_imaging.evaluation.denoising import evaluate_denoising
 from keras_imaging.evaluation.inpainting import evaluate_inpainting
 from keras_imaging.evaluation.mri import ZERO_FILLED, evaluate_mri
+from keras_imaging.evaluation.segmentation import evaluate_segmentation
 from keras_imaging.evaluation.sensing import evaluate_sensing
 from keras_imaging.evaluation.sparse_recovery import evaluate_sparse_recovery
 from keras_imaging.evaluation.super_resolution import evaluate_super_resolution
@@ -138,17 +140,30 @@ def _classification(model, test, source, card, beside):
     return {test: {"top1": scores.top1, "top5": scores.top5}}
 
 
+def _segmentation(model, test, source, card, beside):
+    side = card.get("recipe", {}).get("image_size", 64)
+    # Other scenes than those that `train segmentation` takes.
+    examples = segmented_pictures(source, scene_side=side, seed=1).examples
+    scores = evaluate_segmentation(model, examples, model.output_shape[-1])
+    return {test: {"mean_iou": scores.mean_iou, "pixel_accuracy": scores.pixel_accuracy}}
+
+
 def _mri(model, test, path, card, beside):
-    """By contrast, scanned as in training; beside zero-filling."""
-    asked = ("mask", "acceleration", "center_fraction", "n_coils", "noise")
-    recipe = {name: value for name, value in card.get("recipe", {}).items() if name in asked}
-    truths = read_images(path)
-    scores = evaluate_mri({"network": model.predict_on_batch}, truths, **recipe)
-    rows = {}
-    for contrast, mean in scores.mean["network"].items():
-        name = test if len(truths) == 1 else f"{test}, {contrast}"
-        plain = scores.mean[ZERO_FILLED][contrast]
-        rows[name] = {**asdict(mean), "zero_filled_psnr": plain.psnr}
+    """By contrast and kind of mask, scanned as in training; beside zero-filling."""
+    asked = ("acceleration", "center_fraction", "n_coils", "noise")
+    recipe = card.get("recipe", {})
+    arguments = {name: value for name, value in recipe.items() if name in asked}
+    kinds = recipe.get("mask", "cartesian")
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    truths, rows = read_images(path), {}
+    for kind in kinds:
+        scores = evaluate_mri({"network": model.predict_on_batch}, truths, kind, **arguments)
+        for contrast, mean in scores.mean["network"].items():
+            parts = [test]
+            parts += [contrast] if len(truths) > 1 else []
+            parts += [kind] if len(kinds) > 1 else []
+            plain = scores.mean[ZERO_FILLED][contrast]
+            rows[", ".join(parts)] = {**asdict(mean), "zero_filled_psnr": plain.psnr}
     return rows
 
 
@@ -179,6 +194,11 @@ FIGURES = {
         "a folder with one subfolder for each class, or an .npz file with x and y",
         _classification,
     ),
+    "segmentation": Scoring(
+        "mean intersection over union of the classes that occur, over all pixels that have one",
+        "a folder with images, masks and classes.txt, an .npz file with x and y, or scenes:COUNT",
+        _segmentation,
+    ),
     "sensing": Scoring(
         "16 x 16 patches side by side, not clipped, PSNR of whole pictures, peak 255",
         "a folder of pictures",
@@ -190,8 +210,8 @@ FIGURES = {
         _sparse_recovery,
     ),
     "mri": Scoring(
-        "magnitudes of whole slices, peak the truth's largest value; SSIM 7x7 uniform; mask of "
-        "seed 1, of the kind trained on",
+        "magnitudes of whole slices, peak the truth's largest value; SSIM 7x7 uniform; masks "
+        "of seed 1, of the kinds trained on",
         "a file of images, .npz, NIfTI, DICOM or fastMRI",
         _mri,
     ),

@@ -13,6 +13,7 @@ from keras_imaging.inference.restoration import (
     photon_counts,
     restore,
 )
+from keras_imaging.inference.segmentation import segment
 from keras_imaging.inference.sensing import measurement_rate, sense, sense_plane, sparse_recovery
 from keras_imaging.inference.super_resolution import enlarge, ensemble, upscale
 
@@ -32,6 +33,7 @@ __all__ = [
     "one_bit_photons",
     "photon_counts",
     "restore",
+    "segment",
     "sense",
     "sense_plane",
     "sparse_recovery",

@@ -6,14 +6,13 @@ For research. Not a medical device.
 import dataclasses
 from typing import NamedTuple
 
+import keras
 import numpy as np
 from keras import ops
 
 from keras_imaging.data.kspace import checked_kspace, checked_mask, to_pairs
 from keras_imaging.operators import (
     FiniteDifference,
-    Identity,
-    LinearOperator,
     Stack,
     sense_operator,
 )
@@ -93,10 +92,10 @@ def cg_sense(
     if not l2 >= 0:
         raise ValueError(f"`l2` must not be negative. Received: l2={l2}")
     problem = _prepared(kspace, mask, maps)
-    A = problem.operator
     result = conjugate_gradient(
         problem.back,
-        A.normal + l2 * Identity(A.input_shape, A.dtype),
+        _RegularizedNormal(problem.sense),
+        given={**problem.given, "l2": ops.convert_to_tensor(l2, problem.f.dtype)},
         n_iterations=n_iterations,
         tolerance=tolerance,
         history=history,
@@ -143,28 +142,17 @@ def tv(
     """
     _check_weight(lam)
     problem = _prepared(kspace, mask, maps)
-    A, f = problem.operator, problem.f
-    D = FiniteDifference(A.input_shape, A.dtype)
-
-    def prox_f_conjugate(v, sigma):
-        d, p = v
-        return [(d - sigma * f) / (1 + sigma), p - group_soft_threshold(p, lam, axis=(-2, -1))]
-
-    def objective(x):
-        variation = ops.sum(euclidean_length(D(x), (-2, -1)), axis=(1, 2))
-        residual = A(x) - f
-        misfit = ops.sum(ops.square(residual), axis=tuple(range(1, len(residual.shape))))
-        return ops.mean(0.5 * misfit + lam * variation)
-
+    stack = _WithDifferences(problem.sense)
     result = pdhg(
-        Stack(A, D),
-        prox_f_conjugate,
+        stack,
+        _tv_conjugate_prox,
         start=problem.back,
+        given={**problem.given, "lam": ops.convert_to_tensor(lam, problem.f.dtype)},
         # ||D||^2 is below 8.
         norm=(problem.norm**2 + 8) ** 0.5,
         n_iterations=n_iterations,
         tolerance=tolerance,
-        measures={"objective": objective} if history else None,
+        measures={"objective": _TVObjective(stack)} if history else None,
         progress=progress,
     )
     return dataclasses.replace(result, x=problem.finished(result.x))
@@ -211,21 +199,12 @@ def wavelet(
     """
     _check_weight(lam)
     problem = _prepared(kspace, mask, maps)
-    height, width, _ = problem.operator.input_shape
-    unit = 2**levels
-    padding = ((0, 0), (0, -height % unit), (0, -width % unit), (0, 0))
-    details = detail_mask((height + padding[1][1], width + padding[2][1]), levels)[..., None]
-
-    def prox(x, t):
-        coefficients = wavelet_transform(ops.pad(x, padding), wavelet, levels)
-        coefficients = group_soft_threshold(coefficients, t * ops.cast(details, x.dtype), axis=-1)
-        return inverse_wavelet_transform(coefficients, wavelet, levels)[:, :height, :width]
-
     result = fista(
         problem.f,
-        problem.operator,
+        problem.sense,
         lam,
-        prox=prox,
+        given=problem.given,
+        prox=_DetailThreshold(problem.sense.size, wavelet, levels),
         step=1 / problem.norm**2,
         n_iterations=n_iterations,
         tolerance=tolerance,
@@ -235,11 +214,85 @@ def wavelet(
     return dataclasses.replace(result, x=problem.finished(result.x))
 
 
+# What follows holds no data, so that each solver's loop is compiled once for scans of one size.
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sense:
+    """A, of the scan that is given."""
+
+    size: tuple[int, int]
+
+    def __call__(self, given):
+        dtype = keras.backend.standardize_dtype(given["f"].dtype)
+        return sense_operator(given["mask"], given.get("maps"), self.size, dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class _RegularizedNormal:
+    """A^H A + l2."""
+
+    sense: _Sense
+
+    def __call__(self, given):
+        A = self.sense(given)
+        return lambda x: A.adjoint(A(x)) + given["l2"] * x
+
+
+@dataclasses.dataclass(frozen=True)
+class _WithDifferences:
+    """K = (A, D)."""
+
+    sense: _Sense
+
+    def __call__(self, given):
+        A = self.sense(given)
+        return Stack(A, FiniteDifference(A.input_shape, A.dtype))
+
+
+@dataclasses.dataclass(frozen=True)
+class _TVObjective:
+    stack: _WithDifferences
+
+    def __call__(self, x, given):
+        A, D = self.stack(given).operators
+        variation = ops.sum(euclidean_length(D(x), (-2, -1)), axis=(1, 2))
+        residual = A(x) - given["f"]
+        misfit = ops.sum(ops.square(residual), axis=tuple(range(1, len(residual.shape))))
+        return ops.mean(0.5 * misfit + given["lam"] * variation)
+
+
+def _tv_conjugate_prox(v, sigma, given):
+    d, p = v
+    kept = p - group_soft_threshold(p, given["lam"], axis=(-2, -1))
+    return [(d - sigma * given["f"]) / (1 + sigma), kept]
+
+
+@dataclasses.dataclass(frozen=True)
+class _DetailThreshold:
+    """Proximal map of the l1 norm of wavelet details."""
+
+    size: tuple[int, int]
+    wavelet: str
+    levels: int
+
+    def __call__(self, x, t):
+        height, width = self.size
+        unit = 2**self.levels
+        padding = ((0, 0), (0, -height % unit), (0, -width % unit), (0, 0))
+        sides = height + padding[1][1], width + padding[2][1]
+        details = ops.cast(detail_mask(sides, self.levels)[..., None], x.dtype)
+        values = wavelet_transform(ops.pad(x, padding), self.wavelet, self.levels)
+        values = group_soft_threshold(values, t * details, axis=-1)
+        return inverse_wavelet_transform(values, self.wavelet, self.levels)[:, :height, :width]
+
+
 class _Problem(NamedTuple):
     """f in pairs, in units of the largest |A^H f| of each image, and what belongs to it."""
 
     f: Tensor
-    operator: LinearOperator
+    sense: _Sense
+    given: dict[str, Tensor]
     norm: float
     back: Tensor
     unit: Tensor
@@ -293,7 +346,10 @@ def _prepared(kspace, mask, maps):
     factors = (largest * unit).astype(dtype).reshape(-1, 1, 1, 1)
     back = back / largest.reshape(-1, 1, 1, 1)
     f, back, factors = (ops.convert_to_tensor(v, dtype) for v in (f, back, factors))
-    return _Problem(f, A, norm, back, factors, pairs)
+    given = {"f": f, "mask": ops.convert_to_tensor(mask, dtype)}
+    if maps is not None:
+        given["maps"] = ops.convert_to_tensor(to_pairs(maps, dtype))
+    return _Problem(f, _Sense(size), given, norm, back, factors, pairs)
 
 
 def _check_weight(lam):

@@ -50,12 +50,10 @@ def pieces(length: int, side: int, overlap: int) -> Iterator[Piece]:
         kept_from = kept_to
 
 
-def tile_sides(size, fixed, tile, overlap):
+def tile_sides(size, fixed, tile, overlap, least=_BICUBIC_REACH):
     """Height and width of the network's input."""
-    if overlap < _BICUBIC_REACH:
-        raise ValueError(
-            f"`overlap` must be at least {_BICUBIC_REACH} pixels. Received: overlap={overlap}"
-        )
+    if overlap < least:
+        raise ValueError(f"`overlap` must be at least {least} pixels. Received: overlap={overlap}")
     if tile is not None and tile <= 2 * overlap:
         raise ValueError(
             f"`tile` must be larger than 2 * overlap. Received: tile={tile}, overlap={overlap}"
@@ -77,19 +75,22 @@ def tile_sides(size, fixed, tile, overlap):
     return sides
 
 
-def by_tiles(function, image, model, tile, overlap, progress, scale=None):
+def by_tiles(function, image, model, tile, overlap, progress, scale=None, kind=None):
     """Apply `function`, which enlarges an image `scale` times, tile by tile; None: `model.scale`.
 
-    It is given the tile and where that lies: its rows and its columns.
+    It is given the tile and where that lies: its rows and its columns. `kind` is the dtype of what
+    it gives, and its shape behind the sides, where these are not the image's.
     """
     scale = model.scale if scale is None else scale
-    sides = tile_sides(image.shape[:2], model.input_shape[1:3], tile, overlap)
+    least = _BICUBIC_REACH if kind is None else 0
+    sides = tile_sides(image.shape[:2], model.input_shape[1:3], tile, overlap, least)
     rows, columns = (
         list(pieces(length, side, overlap))
         for length, side in zip(image.shape, sides, strict=False)
     )
     height, width = (scale * length for length in image.shape[:2])
-    result = np.empty((height, width, *image.shape[2:]), image.dtype)
+    dtype, others = (image.dtype, image.shape[2:]) if kind is None else kind
+    result = np.empty((height, width, *others), dtype)
     done = 0
     for row in rows:
         for column in columns:

@@ -17,7 +17,9 @@ from keras_imaging.layers.distortions import (
     Compose,
     CropResize,
     Distortion,
+    Enlarged,
     FaceInpaint,
+    FacePart,
     FaceReenact,
     FaceRegenerate,
     FaceSwap,
@@ -72,7 +74,9 @@ from keras_imaging.layers.unfolded import (
     PrimalDualStart,
 )
 from keras_imaging.layers.upsample import SubPixelUpsample, TransposedUpsample
+from keras_imaging.layers.upsample_like import UpsampleLike
 from keras_imaging.layers.video_max_pooling import VideoMaxPooling
+from keras_imaging.layers.visibility import VisibilityMask
 
 __all__ = [
     "FFC",
@@ -98,12 +102,14 @@ __all__ = [
     "Distortion",
     "DropPath",
     "EnhancementUnit",
+    "Enlarged",
     "FFCBNAct",
     "FFCConv2D",
     "FFCMerge",
     "FFCSplit",
     "FFCSqueezeExcite",
     "FaceInpaint",
+    "FacePart",
     "FaceReenact",
     "FaceRegenerate",
     "FaceSwap",
@@ -143,5 +149,7 @@ __all__ = [
     "SupportSelectionThreshold",
     "TransformerBlock",
     "TransposedUpsample",
+    "UpsampleLike",
     "VideoMaxPooling",
+    "VisibilityMask",
 ]

@@ -21,6 +21,9 @@ class Attention(keras.layers.Layer):
 
     # Of the inputs: 4 for maps, 3 for sequences.
     rank = 4
+    # All but the dense layers: of many tokens each weight is less than a 256th, and delegates have
+    # no product of two activations of 8 bits.
+    float_operators = (r"(?!Tensordot)\w+",)
 
     def __init__(
         self,

@@ -8,6 +8,8 @@ import numpy as np
 
 from keras_imaging.layers.support import support_prior
 
+# Of the map of cells of 16 pixels that both networks know the message by.
+CHANNELS = 16
 _CELL = 16
 _FEWEST_SLOTS = 4
 _INSIDE = 0.3
@@ -49,6 +51,23 @@ def message_places(message_length: int, grid: int, channels: int, support: str) 
         slot = number // len(cells) % slots
         places.append(Place(number % message_length, row, column, slot * width, width))
     return places
+
+
+def bit_cells(message_length: int, grid: int, support: str) -> np.ndarray:
+    """The share of each bit that lies in each cell, by its `message_places`.
+
+    Args:
+        message_length: n, bits.
+        grid: cells of 16 pixels along a side of the picture.
+        support: where the mark may be, see `support_prior`.
+
+    Returns:
+        float32 `(n, grid * grid)`, rows of sum 1.
+    """
+    shares = np.zeros((message_length, grid * grid), "float32")
+    for place in message_places(message_length, grid, CHANNELS, support):
+        shares[place.bit, place.row * grid + place.column] += 1
+    return shares / shares.sum(axis=1, keepdims=True)
 
 
 @keras.saving.register_keras_serializable(package="keras_imaging")

@@ -21,6 +21,9 @@ class MLP(keras.layers.Layer):
         as the input.
     """
 
+    # Delegates have it in float only.
+    float_operators = (r"Gelu/\w+",)
+
     def __init__(self, hidden_units: int, dropout: float = 0.0, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
         if hidden_units < 1:

@@ -54,6 +54,9 @@ class OutlookAttention(Attention):
         Yuan et al., "VOLO: Vision Outlooker for Visual Recognition", TPAMI 2022, section 3.1.
     """
 
+    # Few of their K^4 values are far above all others, and one scale is for all.
+    clipped_layers = ("attention",)
+
     def __init__(
         self,
         num_heads: int,

@@ -41,6 +41,10 @@ class SpectralTransform(keras.layers.Layer):
         extension: the mean is over the pixels that exist.
     """
 
+    # The low frequencies of a spectrum are far above all others; and as ReLU leaves no negative
+    # ones, what comes back has a peak in its first pixel: 8 bits do not do for either.
+    stays_float = True
+
     def __init__(
         self,
         filters: int,

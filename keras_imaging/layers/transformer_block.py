@@ -41,6 +41,9 @@ class TransformerBlock(keras.layers.Layer):
         Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021.
     """
 
+    # The sums, which all later blocks carry along.
+    float_operators = (r"add\w*", r"concat\w*")
+
     def __init__(
         self,
         num_heads: int,

@@ -30,6 +30,7 @@ from keras_imaging.models.primal_dual import CPNet, PDHGCSNet, PDNet
 from keras_imaging.models.rdidn import RDIDN
 from keras_imaging.models.resnet_rs import ResNetRS
 from keras_imaging.models.resnet_rs_3d import ResNetRS3D
+from keras_imaging.models.segmentation import PyramidSegmenter
 from keras_imaging.models.video_seal import VideoSealUNet
 from keras_imaging.models.volo import VOLO
 from keras_imaging.models.volo_training import VOLOTraining
@@ -61,6 +62,7 @@ __all__ = [
     "PDNet",
     "PatchDiscriminator",
     "PlugAndPlay",
+    "PyramidSegmenter",
     "ResNetRS",
     "ResNetRS3D",
     "SimpleCNN",

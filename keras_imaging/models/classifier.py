@@ -23,6 +23,11 @@ class Classifier(PretrainedModel):
     blocks: tuple[int, ...] = ()
     first_level: int = 2
 
+    @classmethod
+    def size_arguments(cls, image_size: int) -> dict:
+        """Constructor arguments for pictures of a size; here none, for they may have any."""
+        return {}
+
     def prepare(self, pictures):
         """Standardized by the mean and deviation of photographs' colours, as in training."""
         return standardized(pictures)

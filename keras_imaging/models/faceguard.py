@@ -4,14 +4,13 @@ import keras
 import numpy as np
 
 from keras_imaging.layers.conv_bn_relu import ConvBNReLU
-from keras_imaging.layers.message_layout import LocalMessage
+from keras_imaging.layers.message_layout import CHANNELS, LocalMessage
 from keras_imaging.layers.support import SupportPrior
+from keras_imaging.layers.visibility import VisibilityMask
 from keras_imaging.models.message import MessageModel, message_inputs
 from keras_imaging.models.pretrained import PretrainedModel, dtype_policies, shipped_weights
 from keras_imaging.typing import Tensor
 
-# Of the map of 16-pixel cells that both networks know the message by.
-_CHANNELS = 16
 STRENGTH = 0.03
 
 
@@ -47,6 +46,7 @@ class FaceGuardEncoder(MessageModel):
         width: w, channels at full size.
         support: where the residual may be: `"face"`, a soft ellipse in the middle, so that who
             replaces the face removes the mark; or `"full"`.
+        masked: weaken the residual where it would be seen, see `layers.VisibilityMask`.
         strength: largest change of a sample, as a part of white, that marks are made with unless
             another is asked for: the one that the weights were trained for.
         weights: None, `"pretrained"` (the shipped weights for these arguments), the name of shipped
@@ -80,6 +80,7 @@ class FaceGuardEncoder(MessageModel):
         image_size: int = 256,
         width: int = 16,
         support: str = "face",
+        masked: bool = False,
         strength: float = STRENGTH,
         weights: str | None = None,
         dtype: str | None = None,
@@ -108,14 +109,14 @@ class FaceGuardEncoder(MessageModel):
         z = layers.Rescaling(1.0, -0.5, dtype=full, name="centre")(inputs["image"])
         t = layers.Rescaling(2.0, -1.0, dtype=full, name="signs")(inputs["bits"])
         t = layers.Dense(
-            grid * grid * _CHANNELS,
-            kernel_initializer=LocalMessage(_CHANNELS, support),
+            grid * grid * CHANNELS,
+            kernel_initializer=LocalMessage(CHANNELS, support),
             dtype=policy,
             name="message",
         )(t)
-        t = layers.Reshape((grid, grid, _CHANNELS), dtype=policy, name="message_map")(t)
+        t = layers.Reshape((grid, grid, CHANNELS), dtype=policy, name="message_map")(t)
         # Nearest neighbours by concatenation, which phones' delegates know; repetition is TILE.
-        for k, shape in enumerate(((grid, 2 * grid * _CHANNELS), (2 * grid, 2 * grid, _CHANNELS))):
+        for k, shape in enumerate(((grid, 2 * grid * CHANNELS), (2 * grid, 2 * grid, CHANNELS))):
             t = join(t, t, f"message_double{k}")
             t = layers.Reshape(shape, dtype=policy, name=f"message_enlarge{k}")(t)
 
@@ -137,12 +138,15 @@ class FaceGuardEncoder(MessageModel):
             name="out",
         )(x)
         x = SupportPrior(support, dtype=full, name="support")(x)
+        if masked:
+            x = VisibilityMask(dtype=full, name="visibility")([x, inputs["image"]])
 
         config = {
             "message_length": message_length,
             "image_size": image_size,
             "width": width,
             "support": support,
+            "masked": masked,
             "strength": strength,
             "dtype": policy.name,
         }
@@ -210,11 +214,11 @@ class FaceGuardDecoder(PretrainedModel):
         x = keras.layers.Rescaling(1.0, -0.5, dtype=full, name="centre")(inputs)
         for k, (factor, strides) in enumerate(((1, 2), (2, 2), (3, 2), (4, 2), (4, 1))):
             x = ConvBNReLU(factor * width, strides, dtype=policy, name=f"d{k}")(x)
-        x = keras.layers.Conv2D(_CHANNELS, 1, activation="relu", dtype=policy, name="squeeze")(x)
+        x = keras.layers.Conv2D(CHANNELS, 1, activation="relu", dtype=policy, name="squeeze")(x)
         x = keras.layers.Flatten(dtype=policy, name="flatten")(x)
         x = keras.layers.Dense(
             message_length,
-            kernel_initializer=LocalMessage(_CHANNELS, support, reading=True),
+            kernel_initializer=LocalMessage(CHANNELS, support, reading=True),
             dtype=full,
             name="logits",
         )(x)
@@ -229,6 +233,7 @@ class FaceGuardDecoder(PretrainedModel):
         super().__init__(inputs, x, config, weights, name=name or "faceguard_decoder")
         self.message_length = message_length
         self.image_size = image_size
+        self.support = support
 
     def inputs_of(self, pictures):
         """Pictures that a shipped encoder has marked, where the decoder is surer of those.

@@ -9,6 +9,7 @@ from keras_imaging.layers.distortions.benign import (
     JPEG,
     ColorJitter,
     CropResize,
+    Enlarged,
     GaussianBlur,
     GaussianNoise,
     ResizeRoundTrip,
@@ -16,17 +17,25 @@ from keras_imaging.layers.distortions.benign import (
     quantize8,
 )
 from keras_imaging.layers.distortions.deepfakes import (
+    FacePart,
     FaceReenact,
     FaceRegenerate,
     FaceSwap,
     GlobalReencode,
 )
-from keras_imaging.losses import laplacian_distance, structural_similarity
+from keras_imaging.layers.message_layout import bit_cells
+from keras_imaging.layers.visibility import VisibilityMask
+from keras_imaging.losses import directional_energy, structural_similarity, visible_difference
 from keras_imaging.models.faceguard import STRENGTH, FaceGuardDecoder, FaceGuardEncoder
 from keras_imaging.typing import Tensor
 
 # Every so many pictures one unmarked picture goes through the decoder.
 _MARKED_PER_UNMARKED = 8
+
+# `embed` stamps as weakly as it can: of the strength of the schedule every picture has a part.
+_WEAKEST = 0.4
+# How many times as large as the network's picture its mark may be shown.
+_MOST_ENLARGED = 8.0
 
 
 def benign_distortions() -> list[Distortion]:
@@ -41,6 +50,11 @@ def benign_distortions() -> list[Distortion]:
         GaussianNoise((0.01, 0.03), name="noise"),
         ColorJitter(0.2, 0.2, 0.3, 0.02, name="color"),
         Screenshot(name="screenshot"),
+        # Photographs are larger than what the network sees of them.
+        Enlarged(4, name="large"),
+        Enlarged(2, JPEG((40, 90)), name="large_jpeg"),
+        Enlarged(4, JPEG((40, 90)), name="larger_jpeg"),
+        Enlarged(2, Compose([ResizeRoundTrip((0.4, 1.0)), JPEG((50, 90))]), name="large_sent"),
     ]
 
 
@@ -106,15 +120,18 @@ class FaceGuard(keras.Model):
 
     Marked pictures are rounded to 8 bits. The decoder sees them framed a little differently and
     after a benign distortion, from which it must read the bits; after a simulated deepfake, for
-    which its probabilities must be one half (an inverted message would be a mark as well); and it
-    sees some unmarked pictures, likewise. All go through it in one batch, so that batch
-    normalization keeps one statistic.
+    which its probabilities must be one half (an inverted message would be a mark as well); after
+    the replacement of a part of the face, where that holds for the bits that have their place
+    there, and the others must be read; and it sees some unmarked pictures, likewise. All go through
+    it in one batch, so that batch normalization keeps one statistic.
 
-        loss = message BCE + image (image_weight MSE + perceptual_weight perceptual)
-               + fragile_weight fragile (2 p - 1)^2
+        loss = message BCE + image (image_weight (visible + directional_weight directional)
+               + perceptual_weight (1 - SSIM)) + fragile_weight fragile (2 p - 1)^2
 
-    where perceptual is 1 - SSIM plus the distance of Laplacian pyramids of the luma, and image and
-    fragile follow `training_schedule`. Outside of training every distortion and every manipulation
+    where visible is `losses.visible_difference` at a random enlargement of 1 to 8 and directional
+    `losses.directional_energy`, both of the change relative to what the picture hides
+    (`layers.VisibilityMask`); image and fragile follow `training_schedule`. Every picture is marked
+    with 0.4 to 1 of the strength. Outside of training every distortion and every manipulation
     is applied by itself and has its own accuracy.
 
     Args:
@@ -130,8 +147,9 @@ class FaceGuard(keras.Model):
         begin: part of the schedule that is behind at the first of them, in [0, 1): 0 for new
             networks, more for those that know their message.
         strength: largest change of a sample, at the start and at the end, as parts of white.
-        image_weight: of the mean squared error at the end of the schedule.
-        perceptual_weight: of the perceptual term.
+        image_weight: of the visible error at the end of the schedule.
+        directional_weight: of strokes, relative to the visible error.
+        perceptual_weight: of 1 - SSIM, and of the feature model.
         fragile_weight: of the manipulated and unmarked pictures.
         feature_model: model whose outputs on marked and unmarked pictures are compared by their
             mean squared difference and added to the perceptual term; not trained. None for none.
@@ -170,6 +188,7 @@ class FaceGuard(keras.Model):
         begin: float = 0.0,
         strength: tuple[float, float] = (0.08, STRENGTH),
         image_weight: float = 400.0,
+        directional_weight: float = 0.3,
         perceptual_weight: float = 1.0,
         fragile_weight: float = 0.3,
         feature_model: keras.Model | None = None,
@@ -196,6 +215,13 @@ class FaceGuard(keras.Model):
             deepfake_manipulations() if manipulations is None else manipulations,
             include_identity=False,
         )
+        self.partial = FacePart(name="partial")
+        self.hidden = VisibilityMask(name="hidden").hidden
+        self.cells = bit_cells(
+            self.decoder.message_length, self.decoder.image_size // 16, self.decoder.support
+        )
+        # Of these the decoder gets pictures that have not been rounded yet.
+        self._rounds = [float(not isinstance(layer, Enlarged)) for layer in self.benign.layers]
         self.augmentation = restored(augmentation) or training_augmentation()
         self.framing = restored(framing) or training_framing()
         self.feature_model = restored(feature_model)
@@ -205,6 +231,7 @@ class FaceGuard(keras.Model):
         self.begin = begin
         self.strength = tuple(strength)
         self.image_weight = image_weight
+        self.directional_weight = directional_weight
         self.perceptual_weight = perceptual_weight
         self.fragile_weight = fragile_weight
         self.step = self.add_weight(
@@ -217,6 +244,7 @@ class FaceGuard(keras.Model):
 
         benign = ["clean", *(layer.name for layer in self.benign.layers)]
         malicious = ["unmarked", *(layer.name for layer in self.malicious.layers)]
+        partial = ["partial_kept", "partial_lost"]
         if len({*benign, *malicious}) < len(benign) + len(malicious):
             raise ValueError(
                 "FaceGuard expected layers with names of their own, none called 'clean' or "
@@ -224,7 +252,8 @@ class FaceGuard(keras.Model):
             )
         self._benign_channels, self._malicious_channels = benign, malicious
         self.accuracies = {
-            name: keras.metrics.Mean(f"bit_accuracy_{name}") for name in (*benign, *malicious)
+            name: keras.metrics.Mean(f"bit_accuracy_{name}")
+            for name in (*benign, *malicious, *partial)
         }
         self.bit_accuracy = keras.metrics.Mean("bit_accuracy")
         self.psnr = keras.metrics.Mean("psnr")
@@ -244,46 +273,71 @@ class FaceGuard(keras.Model):
             image = self.augmentation(image, training=True)
         schedule = self._schedule()
         residual = self.encoder({"image": image, "bits": bits}, training=training)
-        marked = ops.clip(image + schedule["strength"] * residual, 0.0, 1.0)
-        rounded = quantize8(marked)
+        strength = schedule["strength"]
+        if training:
+            strength = strength * self.benign.uniform(image, (_WEAKEST, 1.0))[:, None, None, None]
+        marked = ops.clip(image + strength * residual, 0.0, 1.0)
         outputs = {"image": image, "marked": marked}
         if training:
-            channels = self._training_channels(image, rounded, schedule)
+            channels = self._training_channels(image, marked, schedule)
         else:
-            channels = self._evaluation_channels(image, rounded)
+            channels = self._evaluation_channels(image, marked)
         return {**outputs, **channels}
 
     def _schedule(self):
         progress = self.begin + (1 - self.begin) * self.step / self.steps
         return training_schedule(progress, self.strength)
 
-    def _training_channels(self, image, rounded, schedule):
-        """One drawn distortion, one drawn manipulation, some unmarked pictures."""
+    def _training_channels(self, image, marked, schedule):
+        """One drawn distortion, one drawn manipulation, parts replaced, some unmarked pictures."""
         ops = keras.ops
+        rounded = quantize8(marked)
         distort, distortion = self.benign.choose(rounded)
         manipulate, manipulation = self.malicious.choose(rounded, image)
+        replace, replaced = self.partial.draw_masked(rounded, image)
         frame = self.framing.draw(rounded)
-        benign = rounded + schedule["distortion"] * (distort(frame(rounded)) - rounded)
+        # The identity, which comes last, rounds.
+        rounds = ops.take(ops.convert_to_tensor([*self._rounds, 1.0], marked.dtype), distortion)
+        seen = marked + rounds * (rounded - marked)
+        benign = rounded + schedule["distortion"] * (distort(frame(seen)) - rounded)
         batch = ops.shape(image)[0]
         unmarked = image[: (batch + _MARKED_PER_UNMARKED - 1) // _MARKED_PER_UNMARKED]
-        logits = self.decoder(
-            ops.concatenate([benign, manipulate(rounded), unmarked], axis=0), training=True
-        )
+        pictures = [benign, manipulate(rounded), frame(replace(rounded)), unmarked]
+        logits = self.decoder(ops.concatenate(pictures, axis=0), training=True)
         # RandomChoice puts the identity last, the list of channels first.
         benign_index = (distortion + 1) % len(self._benign_channels)
         return {
             "logits": logits[:batch],
             "malicious_logits": logits[batch : 2 * batch],
-            "unmarked_logits": logits[2 * batch :],
+            "partial_logits": logits[2 * batch : 3 * batch],
+            "unmarked_logits": logits[3 * batch :],
+            **self._shares(replaced),
             "benign_channel": benign_index,
             "malicious_channel": manipulation + 1,
         }
 
-    def _evaluation_channels(self, image, rounded):
+    def _shares(self, replaced):
+        """How much each bit is one to read, and how much it is one that must be lost, 0..1."""
+        ops = keras.ops
+        covered = ops.average_pool(replaced, 16, strides=16, padding="valid")
+        covered = ops.reshape(covered, (-1, self.cells.shape[1]))
+        covered = ops.matmul(covered, ops.convert_to_tensor(self.cells.T, covered.dtype))
+        # Not those in between: the decoder sees further than a cell.
+        return {
+            "kept": ops.cast(covered < 0.1, covered.dtype),
+            "lost": ops.cast(covered > 0.7, covered.dtype),
+        }
+
+    def _evaluation_channels(self, image, marked):
         """Every distortion and every manipulation, each by itself."""
+        rounded = quantize8(marked)
         result = {"logits": self.decoder(rounded, training=False)}
-        for layer in self.benign.layers:
-            result[layer.name] = self.decoder(layer.draw(rounded)(rounded), training=False)
+        for layer, rounds in zip(self.benign.layers, self._rounds, strict=True):
+            seen = rounded if rounds else marked
+            result[layer.name] = self.decoder(layer.draw(seen)(seen), training=False)
+        replace, replaced = self.partial.draw_masked(rounded, image)
+        result["partial_logits"] = self.decoder(replace(rounded), training=False)
+        result.update(self._shares(replaced))
         for layer in self.malicious.layers:
             forged = layer.draw(rounded, image)(rounded)
             result[layer.name] = self.decoder(forged, training=False)
@@ -308,6 +362,12 @@ class FaceGuard(keras.Model):
         target = ops.broadcast_to(bits, ops.shape(benign))
         message = ops.mean(ops.softplus(benign) - benign * target)
         fragile = ops.mean(ops.square(ops.tanh(0.5 * fragile)))
+        partial, kept, lost = (y_pred[name] for name in ("partial_logits", "kept", "lost"))
+        message = message + _mean_of(ops.softplus(partial) - partial * bits, kept)
+        fragile = fragile + _mean_of(ops.square(ops.tanh(0.5 * partial)), lost)
+        agree = ops.cast(ops.equal(partial > 0, bits > 0.5), bits.dtype)
+        for name, share in (("kept", kept), ("lost", lost)):
+            self.accuracies[f"partial_{name}"].update_state(agree, sample_weight=share)
         self.message_loss.update_state(message)
         self.fragile_loss.update_state(fragile)
 
@@ -325,14 +385,17 @@ class FaceGuard(keras.Model):
         ops = keras.ops
         # The residual is the same in the three channels; their mean shows it all.
         grey, marked_grey = (ops.mean(x, axis=-1, keepdims=True) for x in (image, marked))
+        change = (marked_grey - grey) / self.hidden(image)
+        # As often twice as large as four times.
+        enlargement = _MOST_ENLARGED ** self.benign.uniform(image, (0.0, 1.0))
+        visible = ops.mean(visible_difference(change, ops.zeros_like(change), enlargement))
+        visible = visible + self.directional_weight * ops.mean(directional_energy(change))
         perceptual = 1.0 - ops.mean(structural_similarity(grey, marked_grey))
-        perceptual = perceptual + ops.mean(laplacian_distance(grey, marked_grey))
         if self.feature_model is not None:
             features = (keras.tree.flatten(self.feature_model(x)) for x in (image, marked))
             for a, b in zip(*features, strict=True):
                 perceptual = perceptual + ops.mean(ops.square(a - b))
-        mse = ops.mean(ops.square(marked - image))
-        return self.image_weight * mse + self.perceptual_weight * perceptual
+        return self.image_weight * visible + self.perceptual_weight * perceptual
 
     def _count_training(self, bits, y_pred):
         self._count_picture(y_pred)
@@ -352,7 +415,8 @@ class FaceGuard(keras.Model):
     def _count_evaluation(self, bits, y_pred):
         self._count_picture(y_pred)
         logits = {**y_pred, "clean": y_pred["logits"]}
-        for name, metric in self.accuracies.items():
+        for name in (*self._benign_channels, *self._malicious_channels):
+            metric = self.accuracies[name]
             accuracy = _accuracy(bits, logits[name])
             metric.update_state(accuracy)
             if name in self._benign_channels:
@@ -382,6 +446,7 @@ class FaceGuard(keras.Model):
             "begin": self.begin,
             "strength": self.strength,
             "image_weight": self.image_weight,
+            "directional_weight": self.directional_weight,
             "perceptual_weight": self.perceptual_weight,
             "fragile_weight": self.fragile_weight,
         }
@@ -389,3 +454,8 @@ class FaceGuard(keras.Model):
 
 def _accuracy(bits, logits):
     return keras.ops.mean(keras.ops.cast(keras.ops.equal(logits > 0, bits > 0.5), bits.dtype))
+
+
+def _mean_of(values, weights):
+    """Mean over those that count, 0 if none does."""
+    return keras.ops.sum(weights * values) / keras.ops.maximum(keras.ops.sum(weights), 1.0)

@@ -1,5 +1,6 @@
 """Load a trained network by name, file or run folder."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -7,8 +8,15 @@ import pathlib
 import keras
 
 from keras_imaging import models
+from keras_imaging.data.reading import reading
 from keras_imaging.models.pretrained import PretrainedModel, shipped_weights
-from keras_imaging.models.weights_files import label_of
+from keras_imaging.models.weights_files import (
+    check_finite,
+    check_model_file,
+    contents_of,
+    label_of,
+    no_larger_than,
+)
 
 _WEIGHTS = ".weights.h5"
 
@@ -96,7 +104,10 @@ def card_of(source: str | os.PathLike, network: str | None = None) -> dict:
         beside = cards.get(network) or (next(iter(cards.values())) if len(cards) == 1 else None)
     else:
         beside = _card_beside(path)
-    return json.loads(beside.read_bytes()) if beside is not None and beside.is_file() else {}
+    if beside is None or not beside.is_file():
+        return {}
+    with reading(beside, "{path!r} is no card of a network: "):
+        return dict(json.loads(beside.read_bytes()))
 
 
 def names_for(task: str) -> list[str]:
@@ -170,11 +181,12 @@ def _weights_beside(card):
 def _from_keras_file(path):
     if not path.is_file():
         raise ValueError(f"There is no file {str(path)!r}.")
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"Cannot load a model from {str(path)!r}: {reason}") from error
+    with reading(path, "Cannot load a model from {path!r}: "):
+        stored = check_model_file(path)
+        with no_larger_than(stored):
+            model = keras.saving.load_model(path, compile=False)
+        check_finite(model)
+        return model
 
 
 def _from_weights_file(path, arguments):
@@ -191,12 +203,11 @@ def _from_weights_file(path, arguments):
 
 
 def _read_card(path):
-    try:
+    with reading(path, "{path!r} is no card of a network: "):
         card = json.loads(path.read_bytes())
-        return card["model"], dict(card["config"])
-    except (ValueError, TypeError, KeyError, RecursionError, OSError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else error
-        raise ValueError(f"{str(path)!r} is no card of a network: {reason}") from error
+        if not isinstance(card, dict) or not isinstance(card["config"], dict):
+            raise ValueError("expected an object that says `model` and `config`")
+        return str(card["model"]), card["config"]
 
 
 def _build(network, config, weights, arguments):
@@ -205,7 +216,9 @@ def _build(network, config, weights, arguments):
         raise ValueError(
             f"{weights!r} is of {network!r}. Expected one of {', '.join(sorted(classes))}."
         )
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(reading(weights, f"Cannot make {network} of {{path!r}}: "))
+        if weights.endswith(_WEIGHTS):
+            # Its card, or the file itself, may describe anything.
+            stack.enter_context(no_larger_than(contents_of(weights)))
         return classes[network](**{**config, **arguments, "weights": weights})
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"Cannot make {network} of {weights!r}: {error}") from error

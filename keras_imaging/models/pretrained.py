@@ -2,16 +2,21 @@
 
 import json
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar
 
 import keras
 import numpy as np
 
+from keras_imaging.data.files import replacing
 from keras_imaging.data.images import sample_image
 from keras_imaging.data.patches import with_channels
 from keras_imaging.data.picture_parts import fitted, picture_parts
-from keras_imaging.models.weights_files import label_weights, load_weights_file
+from keras_imaging.models.weights_files import (
+    load_weights_file,
+    model_content,
+    weights_content,
+)
 
 WEIGHTS_DIR = pathlib.Path(__file__).parent.parent / "weights"
 
@@ -58,6 +63,9 @@ class PretrainedModel(keras.Model):
 
     # Names of the layers that are trained anew for other classes: `--train head`.
     head: ClassVar[tuple[str, ...]] = ()
+
+    # Names of the layers that a file of 8 bits leaves in float, beside those whose class says so.
+    float_layers: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, inputs, outputs, config: dict, weights: str | None, name=None):
         super().__init__(inputs=inputs, outputs=outputs, name=name)
@@ -121,10 +129,24 @@ class PretrainedModel(keras.Model):
         return {k: v for k, v in arguments.items() if k not in cls.not_architecture}
 
     def save_weights(self, filepath, overwrite=True, **kwargs):
-        """As Keras'; a `.weights.h5` file also says which network it is of."""
-        super().save_weights(filepath, overwrite=overwrite, **kwargs)
-        if str(filepath).endswith(".weights.h5"):
-            label_weights(filepath, type(self).__name__, self.architecture)
+        """As Keras'; a `.weights.h5` file also says which network it is of, and is whole or not."""
+        if not str(filepath).endswith(".weights.h5") or kwargs:
+            super().save_weights(filepath, overwrite=overwrite, **kwargs)
+        elif overwrite or not pathlib.Path(filepath).exists():
+            content = weights_content(self, (type(self).__name__, self.architecture))
+            with replacing(filepath) as file:
+                file.write(content)
+        else:
+            raise ValueError(f"{str(filepath)!r} exists; overwrite=True replaces it.")
+
+    def save(self, filepath, overwrite=True, **kwargs):
+        """As Keras'; a `.keras` file is written whole or not at all."""
+        if not str(filepath).endswith(".keras") or kwargs or not overwrite:
+            super().save(filepath, overwrite=overwrite, **kwargs)
+        else:
+            content = model_content(self)
+            with replacing(filepath) as file:
+                file.write(content)
 
     @classmethod
     def published_arguments(cls, arrays: Mapping[str, np.ndarray]) -> dict:
@@ -134,6 +156,15 @@ class PretrainedModel(keras.Model):
             arrays: by their names there.
         """
         return {}
+
+    @classmethod
+    def published_without_background(cls, arrays: Mapping[str, np.ndarray]) -> dict:
+        """Weights of another library without the first class, "none of them", of 1001.
+
+        Raises:
+            ValueError: if such networks have no such class.
+        """
+        raise ValueError(f"{cls.__name__} has no class of the background")
 
     def load_published(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Fill the network with weights of another library; here none is known.
@@ -213,6 +244,28 @@ class PretrainedModel(keras.Model):
             input_shape = dict.fromkeys(own, tuple(input_shape))
         return {**own, **(input_shape or {})}
 
+    def shapes_of_size(self, height: int, width: int) -> dict[str, tuple]:
+        """Shapes of the inputs, without batch, for pictures of a size; here those of images change.
+
+        Args:
+            height, width: in pixels.
+        """
+        own = self.input_shapes()
+        return {n: (height, width, s[-1]) if len(s) == 3 else s for n, s in own.items()}
+
+    def further_signatures(self) -> dict[str, tuple[dict[str, tuple], Callable]]:
+        """Other ways to be called that a served model offers, by name; here none.
+
+        Returns:
+            For each the shapes of its inputs by name, without batch, and a function of a dictionary
+            of batches that returns what the model returns.
+        """
+        return {}
+
+    def taking_pixels(self) -> "PretrainedModel | None":
+        """An equal model that takes pixels of 0..255, and prepares them; None: there is none."""
+        return None
+
     def edge_form(self, input_shape: tuple | dict | None = None, expand_groups: bool = True):
         """An equal model for phones; here the model itself.
 
@@ -225,6 +278,10 @@ class PretrainedModel(keras.Model):
     def call(self, inputs, training=None, mask=None):
         self.check_inputs(inputs)
         return super().call(inputs, training=training, mask=mask)
+
+    def resized_like(self, model: keras.Model) -> "PretrainedModel":
+        """The network for inputs as large as another model's, if its weights depend on that."""
+        return self
 
     def check_inputs(self, inputs) -> None:
         """Raise ValueError on what the network would take for something else; here, images."""
@@ -246,4 +303,10 @@ class PretrainedModel(keras.Model):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
+        if config.get("weights") is not None:
+            # A configuration may come from anywhere; it opens no file.
+            raise ValueError(
+                "A configuration does not say where weights are. Received: "
+                f"weights={config['weights']!r}"
+            )
         return cls(**config)

@@ -17,7 +17,7 @@ from keras_imaging.models.unfolded import UnfoldedModel
 NAMES = ("kspace", "mask", "maps")
 
 # Of the sample scan, where the model leaves them open.
-_SAMPLE_SIZE, _SAMPLE_COILS = (128, 128), 4
+_SAMPLE_SIZE, _SAMPLE_COILS = (96, 96), 4
 
 
 class _PrimalDualNetwork(UnfoldedModel):
@@ -33,6 +33,7 @@ class _PrimalDualNetwork(UnfoldedModel):
         "fft_method",
         "return_all_layers",
         "block_init",
+        "remat",
     )
 
     def __init__(
@@ -91,6 +92,29 @@ class _PrimalDualNetwork(UnfoldedModel):
         if maps is not None:
             sample["maps"] = to_pairs(maps)
         return [{name: array[None].astype("float32") for name, array in sample.items()}]
+
+    def shapes_of_size(self, height, width):
+        """Of k-space, mask and maps; the number of coils stays as it is."""
+        size = (height, width)
+        own = self.input_shapes()
+        return {n: size if n == "mask" else (*s[:-3], *size, 2) for n, s in own.items()}
+
+    def further_signatures(self):
+        """Of a network for coils: `one_coil`, k-space of a single one, without maps."""
+        own = self.input_shapes()
+        if "maps" not in own:
+            return {}
+
+        def run(inputs):
+            inputs = {name: keras.ops.convert_to_tensor(x) for name, x in inputs.items()}
+            kspace = keras.ops.expand_dims(inputs["kspace"], 1)
+            real = keras.ops.ones_like(kspace[..., :1])
+            maps = keras.ops.concatenate([real, 0 * real], axis=-1)
+            return self({"kspace": kspace, "mask": inputs["mask"], "maps": maps}, training=False)
+
+        if own["kspace"][0] not in (None, 1):
+            return {}
+        return {"one_coil": ({"kspace": own["kspace"][1:], "mask": own["mask"]}, run)}
 
     def edge_form(self, input_shape=None, expand_groups=True):
         """An equal model for phones: transforms by products with matrices.
@@ -196,6 +220,7 @@ class PDHGCSNet(_PrimalDualNetwork):
         multi_coil: take several coils and their maps.
         return_all_layers: give a list of the images after every iteration.
         fft_method: of `ops.fft2c`; `"matmul"` is what phones can run.
+        remat: compute each iteration again in the backward pass, to train in less memory.
         input_shape: of k-space, `(height, width, 2)`, with `multi_coil` `(coils, height, width,
             2)`; None for any.
         weights: None, `"pretrained"`, the name of shipped weights, or the path of a file.
@@ -223,7 +248,7 @@ class PDHGCSNet(_PrimalDualNetwork):
         2019, arXiv 1908.02426).
     """
 
-    presets = {"pdhg_csnet": {}}
+    presets = {"pdhg_csnet": {}, "pdhg_csnet_small": {"num_iterations": 5}}
 
     def __init__(
         self,
@@ -238,6 +263,7 @@ class PDHGCSNet(_PrimalDualNetwork):
         multi_coil: bool = False,
         return_all_layers: bool = False,
         fft_method: str = "auto",
+        remat: bool = False,
         input_shape: tuple[int | None, ...] | None = None,
         weights: str | None = None,
         dtype: str | None = None,
@@ -255,6 +281,7 @@ class PDHGCSNet(_PrimalDualNetwork):
             "multi_coil": multi_coil,
             "return_all_layers": return_all_layers,
             "fft_method": fft_method,
+            "remat": remat,
             "input_shape": input_shape,
             "dtype": dtype,
         }
@@ -277,8 +304,8 @@ class CPNet(_PrimalDualNetwork):
     Args:
         dual_skip: `"prox"` or `"identity"`, see `layers.CPLayer`.
         num_iterations, filters, depth, initial, normalize, shared_weights, bounded_steps,
-            block_init, multi_coil, return_all_layers, fft_method, input_shape, weights, dtype,
-            name: as of `PDHGCSNet`.
+            block_init, multi_coil, return_all_layers, fft_method, remat, input_shape, weights,
+            dtype, name: as of `PDHGCSNet`.
 
     Input shape:
         as of `PDHGCSNet`.
@@ -298,7 +325,7 @@ class CPNet(_PrimalDualNetwork):
         Cheng, Wang, Ying, Liang (MICCAI 2019).
     """
 
-    presets = {"cp_net": {}}
+    presets = {"cp_net": {}, "cp_net_small": {"num_iterations": 5}}
 
     def __init__(
         self,
@@ -314,6 +341,7 @@ class CPNet(_PrimalDualNetwork):
         multi_coil: bool = False,
         return_all_layers: bool = False,
         fft_method: str = "auto",
+        remat: bool = False,
         input_shape: tuple[int | None, ...] | None = None,
         weights: str | None = None,
         dtype: str | None = None,
@@ -332,6 +360,7 @@ class CPNet(_PrimalDualNetwork):
             "multi_coil": multi_coil,
             "return_all_layers": return_all_layers,
             "fft_method": fft_method,
+            "remat": remat,
             "input_shape": input_shape,
             "dtype": dtype,
         }
@@ -355,7 +384,8 @@ class PDNet(_PrimalDualNetwork):
         num_primal: images that an iteration hands on.
         num_dual: k-spaces that an iteration hands on.
         num_iterations, filters, depth, initial, normalize, shared_weights, block_init, multi_coil,
-            return_all_layers, fft_method, input_shape, weights, dtype, name: as of `PDHGCSNet`.
+            return_all_layers, fft_method, remat, input_shape, weights, dtype, name: as of
+            `PDHGCSNet`.
 
     Input shape:
         as of `PDHGCSNet`.
@@ -379,6 +409,8 @@ class PDNet(_PrimalDualNetwork):
 
     presets = {
         "pd_net": {},
+        "pd_net_small": {"num_iterations": 5},
+        "pd_net_small_coils": {"num_iterations": 5, "multi_coil": True},
         "learned_primal_dual": {
             "num_primal": 5,
             "num_dual": 5,
@@ -401,6 +433,7 @@ class PDNet(_PrimalDualNetwork):
         multi_coil: bool = False,
         return_all_layers: bool = False,
         fft_method: str = "auto",
+        remat: bool = False,
         input_shape: tuple[int | None, ...] | None = None,
         weights: str | None = None,
         dtype: str | None = None,
@@ -429,6 +462,7 @@ class PDNet(_PrimalDualNetwork):
             "multi_coil": multi_coil,
             "return_all_layers": return_all_layers,
             "fft_method": fft_method,
+            "remat": remat,
             "input_shape": input_shape,
             "dtype": dtype,
         }
@@ -443,7 +477,7 @@ class PDNet(_PrimalDualNetwork):
         )
 
 
-_OF_ALL_LAYERS = ("filters", "depth", "block_init", "fft_method", "dtype")
+_OF_ALL_LAYERS = ("filters", "depth", "block_init", "remat", "fft_method", "dtype")
 
 
 def _inputs(input_shape, multi_coil, dtype):

@@ -248,6 +248,11 @@ class ResNetRS(Classifier):
         found = _converter(arrays).arguments_of(arrays)["classes"]
         return {"include_top": False} if found is None else {"classes": found}
 
+    @classmethod
+    def published_without_background(cls, arrays):
+        """The weights of timm or Keras 2 without the first class."""
+        return _converter(arrays).without_background(arrays)
+
     def load_published(self, arrays):
         """Fill the network with the weights of timm's or Keras 2's."""
         _converter(arrays).load_weights(self, arrays)
@@ -257,6 +262,14 @@ class ResNetRS(Classifier):
         if self._config["include_preprocessing"]:
             return np.asarray(pictures, "float32")
         return super().prepare(pictures)
+
+    def taking_pixels(self):
+        """The network with `include_preprocessing`."""
+        if self._config["include_preprocessing"]:
+            return self
+        twin = type(self)(**{**self.get_config(), "include_preprocessing": True})
+        twin.set_weights(self.get_weights())
+        return twin
 
     def check_inputs(self, inputs) -> None:
         """Raise ValueError on what the network would take for something else."""

@@ -79,6 +79,8 @@ class VOLO(Classifier):
     """
 
     head = ("classifier", "token_classifier")
+    # Sums of numbers of two scales; a few multiplications in all.
+    float_layers = (*head, "token_maximum", "half_maximum", "logits")
     not_architecture = (
         *Classifier.not_architecture,
         "attention_dropout",
@@ -196,6 +198,11 @@ class VOLO(Classifier):
         self.blocks = blocks
         self.first_level = int(math.log2(patch_size))
 
+    @classmethod
+    def size_arguments(cls, image_size: int) -> dict:
+        """Constructor arguments for pictures of a size."""
+        return {"image_size": image_size}
+
     def check_inputs(self, inputs) -> None:
         """Raise ValueError on what the network would take for something else."""
         super().check_inputs(inputs)
@@ -258,6 +265,13 @@ class VOLO(Classifier):
         size = sides(image_size)
         return self._changed(image_size=list(size), input_shape=(*size, self.input_shape[-1]))
 
+    def resized_like(self, model: keras.Model) -> "VOLO":
+        """The network with positions for pictures as large as another VOLO's."""
+        grids = [layer.grid for layer in model.layers if isinstance(layer, PositionEmbedding2D)]
+        if not grids or grids[0] == self.get_layer("position").grid:
+            return self
+        return self.with_size([2 * self._config["patch_size"] * side for side in grids[0]])
+
     def with_classes(self, classes: int) -> "VOLO":
         """The same network with new classifiers.
 
@@ -275,6 +289,45 @@ class VOLO(Classifier):
         if self._config["head"] is None:
             raise ValueError("Expected a model with a head. Received head=None.")
         return self._changed(classes=classes)
+
+    def with_head(self, head: str | None) -> "VOLO":
+        """The same network with less of a head: for phones, or as the base of another one.
+
+        Without the classifier of tokens the logits are others: it saves `classes` multiplications
+        for every channel of every token, and costs some accuracy.
+
+        Args:
+            head: `"token"` of a network with `"dense"`, or None of either.
+
+        Raises:
+            ValueError: if the network has not all layers that the other has.
+
+        Example:
+            >>> model = VOLO.from_preset("volo_small_32", weights=None, classes=10)
+            >>> model.count_params() - model.with_head("token").count_params()
+            970
+        """
+        own = self._config["head"]
+        if (own, head) not in (("dense", "token"), ("dense", None), ("token", None)):
+            raise ValueError(
+                "Expected 'token' for a network with head='dense', or None. Received: "
+                f"head={head!r} for one with head={own!r}"
+            )
+        return self._changed(head=head)
+
+    def edge_form(
+        self,
+        input_shape: tuple | dict | None = None,
+        expand_groups: bool = True,
+        head: str | None = "dense",
+    ) -> "VOLO":
+        """The network itself; where it is asked for, without its classifier of tokens.
+
+        Args:
+            input_shape, expand_groups: see `PretrainedModel`.
+            head: `"token"` for a smaller network that answers otherwise, see `with_head`.
+        """
+        return self if head == "dense" else self.with_head(head)
 
     def _changed(self, **arguments):
         """A network with some arguments changed and the weights that fit it."""
@@ -418,7 +471,9 @@ def _logits(tokens, head, classes, dtype):
     if head == "token":
         return logits
     of_tokens = classifier("token_classifier")(tokens[:, 1:])
-    return logits + 0.5 * keras.ops.max(of_tokens, axis=1)
+    largest = keras.layers.GlobalMaxPooling1D(dtype=dtype, name="token_maximum")(of_tokens)
+    half = keras.layers.Rescaling(0.5, dtype=dtype, name="half_maximum")(largest)
+    return keras.layers.Add(dtype=dtype, name="logits")([logits, half])
 
 
 _LARGE = {"widths": (384, 768), "num_heads": (12, 16)}

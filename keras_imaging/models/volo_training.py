@@ -20,11 +20,12 @@ class VOLOTraining(keras.Model):
     Args:
         volo: a `VOLO` with `head="dense"`.
         loss: a `TokenLabelLoss`, whose pairing is also that of the exchange; None for its defaults.
+        mix_token: whether tokens are exchanged; without it no boxes are taken.
         name: name of the model.
 
     Input shape:
-        a dictionary: `image`, as the VOLO takes it, and `box`, `(batch, 4)`: first row, first
-        column, row and column behind the last, in tokens of the coarse grid.
+        a dictionary: `image`, as the VOLO takes it, and with `mix_token` `box`, `(batch, 4)`: first
+        row, first column, row and column behind the last, in tokens of the coarse grid.
     Output shape:
         a pair of logits: `(batch, classes)` of the picture, and `(batch, tokens, classes)` of the
         tokens, put back to their pictures.
@@ -42,7 +43,13 @@ class VOLOTraining(keras.Model):
         NeurIPS 2021.
     """
 
-    def __init__(self, volo: VOLO, loss: TokenLabelLoss | None = None, name: str | None = None):
+    def __init__(
+        self,
+        volo: VOLO,
+        loss: TokenLabelLoss | None = None,
+        mix_token: bool = True,
+        name: str | None = None,
+    ):
         super().__init__(name=name)
         config = volo.get_config()
         if config["head"] != "dense":
@@ -52,6 +59,7 @@ class VOLOTraining(keras.Model):
             )
         self.volo = volo
         self.token_label_loss = TokenLabelLoss() if loss is None else loss
+        self.mix_token = mix_token
         pairing = self.token_label_loss.pairing
         # The exchange is in tokens of the fine grid, the boxes in those of the coarse one.
         self.exchange = MixToken(2, pairing, name="exchange")
@@ -65,24 +73,28 @@ class VOLOTraining(keras.Model):
         self.built = True
 
     def call(self, inputs: dict[str, Tensor], training: bool | None = None):
-        image, box = inputs["image"], inputs["box"]
-        self.volo.check_inputs(image)
-        patches = self.exchange((self._patches(image, training=training), box))
+        self.volo.check_inputs(inputs["image"])
+        patches = self._patches(inputs["image"], training=training)
+        if not self.mix_token:
+            return tuple(self._heads(patches, training=training))
+        patches = self.exchange((patches, inputs["box"]))
         of_picture, of_tokens = self._heads(patches, training=training)
         unit = 2 * self.volo.get_config()["patch_size"]
         rows, columns = (side // unit for side in self.volo.input_shape[1:3])
         classes = of_tokens.shape[-1]
         maps = keras.ops.reshape(of_tokens, (-1, rows, columns, classes))
-        maps = self.put_back((maps, box))
+        maps = self.put_back((maps, inputs["box"]))
         return of_picture, keras.ops.reshape(maps, (-1, rows * columns, classes))
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        return self.token_label_loss((y, x["box"]), y_pred, sample_weight)
+        labels = (y, x["box"]) if self.mix_token else y
+        return self.token_label_loss(labels, y_pred, sample_weight)
 
     def get_config(self):
         return {
             "volo": keras.saving.serialize_keras_object(self.volo),
             "loss": keras.saving.serialize_keras_object(self.token_label_loss),
+            "mix_token": self.mix_token,
             "name": self.name,
         }
 
@@ -92,4 +104,4 @@ class VOLOTraining(keras.Model):
             keras.saving.deserialize_keras_object(config[name], custom_objects)
             for name in ("volo", "loss")
         )
-        return cls(volo, loss, config["name"])
+        return cls(volo, loss, config["mix_token"], config["name"])

@@ -60,6 +60,19 @@ def complex_centred(length: int | Tensor, norm: str, inverse: bool, dtype: str) 
     return _matrix(_complex, length, dtype, norm, inverse, True)
 
 
+def centring(length: int | Tensor, inverse: bool, dtype: str) -> tuple[Tensor, Tensor]:
+    """What a transform's input and output are multiplied by, for both origins at `length // 2`.
+
+    With c = length // 2 and w[n] = exp(2 pi i c n / length) (its conjugate for the inverse) the
+    centred transform of x is conj(w[c]) w times the plain one of w x: no value has to move.
+
+    Returns:
+        Two vectors: real, 1 and -1, where the length is an even integer; else pairs `(length, 2)`.
+    """
+    before = _matrix(_centring, length, dtype, inverse, False)
+    return before, _matrix(_centring, length, dtype, inverse, True)
+
+
 def _matrix(build, length, dtype, *arguments):
     if isinstance(length, int):
         # torch would take NumPy's float64 for float32 unless told.
@@ -114,6 +127,16 @@ def _complex(xp, length, dtype, norm, inverse, centred):
     if centred:
         blocks = xp.transpose(blocks, (1, 0, 3, 2))
     return xp.reshape(blocks * factor(length, norm, inverse, dtype), (2 * length, 2 * length))
+
+
+def _centring(xp, length, dtype, inverse, after):
+    n = xp.arange(length, dtype="int32")
+    # Of w[n], or of conj(w[c]) w[n].
+    n = n - length // 2 if after else n
+    if isinstance(length, int) and length % 2 == 0:
+        return 1.0 - 2.0 * (n % 2)
+    cos, sin = _cos_sin(xp, xp.reshape(length // 2, (1,)), n, length, dtype)
+    return xp.stack([cos[0], -sin[0] if inverse else sin[0]], axis=-1)
 
 
 def _cast(value, dtype, xp):

@@ -18,6 +18,7 @@ import keras
 import numpy as np
 
 from keras_imaging.ops import dft
+from keras_imaging.ops.complex_pairs import multiply_pairs
 from keras_imaging.typing import Tensor
 
 METHODS = ("auto", "fft", "matmul")
@@ -448,20 +449,48 @@ def _centred(x, method, inverse):
         )
     height, width = _lengths(x, (rank - 3, rank - 2))
     if _by_matmul(method, height, width):
+        shape = keras.ops.shape(x)
+        # Coils join the batch: phones want ranks up to 4, and TensorFlow with oneDNN writes outside
+        # its memory where it transposes rank 5 with an axis of length 1.
+        x = keras.ops.reshape(x, (-1, height, width, 2)) if rank > 4 else x
         for length in (width, height):
             # (..., other axis, [position, part]), then the two axes change places.
-            shape = keras.ops.shape(x)
-            x = keras.ops.reshape(x, (*shape[:-2], 2 * length))
+            x = keras.ops.reshape(x, (*keras.ops.shape(x)[:-2], 2 * length))
             x = x @ dft.complex_centred(length, "ortho", inverse, _dtype(x))
-            x = keras.ops.swapaxes(keras.ops.reshape(x, shape), -3, -2)
+            x = keras.ops.reshape(x, (*keras.ops.shape(x)[:-1], length, 2))
+            x = keras.ops.swapaxes(x, -3, -2)
+        x = keras.ops.reshape(x, shape) if rank > 4 else x
         return keras.ops.cast(x, dtype)
-    scale = dft.factor(height, "ortho", False, _dtype(x))
-    scale = scale * dft.factor(width, "ortho", False, _dtype(x))
-    x = ifftshift(x, (rank - 3, rank - 2))
+    return keras.ops.cast(_centred_fft(x, height, width, inverse), dtype)
+
+
+def _centred_fft(x, height, width, inverse):
+    """Phases before and after the transform in the place of shifts, see `dft.centring`."""
+    dtype = _dtype(x)
+    columns, rows = (dft.centring(length, inverse, dtype) for length in (height, width))
+    before, after = (_outer(*vectors) for vectors in zip(columns, rows, strict=True))
+    scale = dft.factor(height, "ortho", False, dtype) * dft.factor(width, "ortho", False, dtype)
+    x = _turned(before, x)
+    # Exchanging the parts before and after makes a forward transform an inverse one.
     order = -1 if inverse else 1
     parts = keras.ops.fft2((x[..., 0], x[..., 1])[::order])[::order]
-    x = keras.ops.stack(parts, axis=-1) * scale
-    return keras.ops.cast(fftshift(x, (rank - 3, rank - 2)), dtype)
+    return _turned(after * scale, keras.ops.stack(parts, axis=-1))
+
+
+def _outer(column, row):
+    """All products of signs, `(height, width, 1)`, or of complex pairs, `(height, width, 2)`."""
+    if len(column.shape) == len(row.shape) == 1:
+        return (column[:, None] * row)[..., None]
+    column, row = (
+        keras.ops.stack([v, keras.ops.zeros_like(v)], axis=-1) if len(v.shape) == 1 else v
+        for v in (column, row)
+    )
+    return multiply_pairs(column[:, None], row[None])
+
+
+def _turned(phase, x):
+    """Complex pairs times signs or pairs."""
+    return multiply_pairs(phase, x) if phase.shape[-1] == 2 else phase * x
 
 
 def _prepare(x, norm, method, rank=None):

@@ -7,6 +7,7 @@ can draw them at random; chains of them are matrix products, and gradients come 
 import keras
 import numpy as np
 
+from keras_imaging.ops.resize import axis_taps
 from keras_imaging.typing import Tensor
 
 
@@ -81,6 +82,23 @@ def round_trip_matrix(length: int, scale: float | Tensor) -> Tensor:
     centres = _samples(length) / shrink - _HALF_PIXEL
     up = _triangles(length, keras.ops.minimum(centres, small - 1.0), 1.0)
     return keras.ops.matmul(up, down)
+
+
+def resize_matrix(length: int, out_length: int) -> np.ndarray:
+    """Bilinear, antialiased resize of an axis, half-pixel centres: `watermark.region`'s.
+
+    Args:
+        length: samples of the axis.
+        out_length: samples wanted.
+
+    Returns:
+        float32 `(out_length, length)`.
+    """
+    weights, index = axis_taps(length, out_length, out_length / length, "bilinear", True)
+    matrix = np.zeros((out_length, length))
+    for row, taps, sources in zip(matrix, weights, index, strict=True):
+        np.add.at(row, sources, taps)
+    return matrix.astype("float32")
 
 
 def crop_matrix(length: int, start: float | Tensor, extent: float | Tensor) -> Tensor:

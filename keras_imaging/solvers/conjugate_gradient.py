@@ -2,11 +2,12 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 from keras import ops
 
 from keras_imaging.operators import LinearOperator, as_operator
-from keras_imaging.solvers.loop import check_data, solve
+from keras_imaging.solvers.loop import check_data, made, solve
 from keras_imaging.solvers.result import SolverResult
 from keras_imaging.steps import cg_step
 from keras_imaging.steps.conjugate_gradient import inner_product
@@ -15,8 +16,9 @@ from keras_imaging.typing import Tensor
 
 def conjugate_gradient(
     b: Tensor,
-    N: LinearOperator | Tensor,
+    N: LinearOperator | Tensor | Callable,
     *,
+    given: Any = None,
     n_iterations: int = 100,
     tolerance: float = 1e-6,
     start: Tensor | None = None,
@@ -29,6 +31,8 @@ def conjugate_gradient(
     Args:
         b: right-hand sides, a batch of `N.input_shape`.
         N: an operator, or a matrix.
+        given: tensors that N is made of, see `solvers.pdhg`; `N(given)` then returns the operator,
+            or a function that computes N x.
         n_iterations: at most.
         tolerance: relative residual ||b - N x|| / ||b|| at which a problem is solved; 0: never.
         start: warm start; None: zero.
@@ -53,10 +57,12 @@ def conjugate_gradient(
     Reference:
         Hestenes and Stiefel (1952).
     """
-    N = as_operator(N)
+    if given is None:
+        N = as_operator(N)
+    operator = made(N, given)
     b = ops.convert_to_tensor(b)
     check_data(b, "b")
-    image = N(b)
+    image = operator(b)
     x = ops.zeros_like(image) if start is None else ops.cast(start, image.dtype)
     if tuple(x.shape) != tuple(image.shape):
         raise ValueError(
@@ -67,7 +73,7 @@ def conjugate_gradient(
     unit = ops.max(ops.abs(b), axis=tuple(range(1, len(b.shape))))
     unit = ops.where(unit > 0, unit, ops.ones_like(unit))
     b, x = b / _as_factor(unit, b), x / _as_factor(unit, b)
-    r = b if start is None else b - N(x)
+    r = b if start is None else b - operator(x)
     measures = measures or {}
     result = solve(
         "CG",
@@ -75,22 +81,26 @@ def conjugate_gradient(
         {"x": x, "r": r, "p": r, "energy": inner_product(r, r)},
         n_iterations,
         tolerance,
-        problem={"unit": unit, "energy": inner_product(b, b)},
+        problem={
+            "unit": unit,
+            "energy": inner_product(b, b),
+            **({} if given is None else {"given": given}),
+        },
         measure=_Figures(tuple(measures.values())) if history else None,
         figures=("residual", *measures),
         watched=_relative_residual,
         progress=progress,
-        keep=isinstance(N, LinearOperator) and not N.variables and not measures,
+        keep=not measures and (given is not None or _holds_still(N)),
     )
     return dataclasses.replace(result, x=result.x * _as_factor(unit, result.x))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Iteration:
-    N: LinearOperator
+    N: LinearOperator | Callable
 
     def __call__(self, problem, *state):
-        return cg_step(*state, forward=self.N)
+        return cg_step(*state, forward=made(self.N, problem.get("given")))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +111,10 @@ class _Figures:
         x = state["x"] * _as_factor(problem["unit"], state["x"])
         residual = ops.mean(problem["unit"] * ops.sqrt(state["energy"]))
         return residual, *(measure(x) for measure in self.measures)
+
+
+def _holds_still(N):
+    return isinstance(N, LinearOperator) and not N.variables
 
 
 def _relative_residual(problem, state, _):

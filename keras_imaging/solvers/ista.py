@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
@@ -10,7 +11,7 @@ from keras_imaging.operators import LinearOperator, as_operator
 from keras_imaging.ops import proximal
 from keras_imaging.ops.euclidean_length import euclidean_length
 from keras_imaging.ops.proximal import soft_threshold
-from keras_imaging.solvers.loop import check_data, solve
+from keras_imaging.solvers.loop import check_data, made, solve
 from keras_imaging.solvers.result import SolverResult
 from keras_imaging.steps import amp_step, fista_step, ista_step, step_size
 from keras_imaging.typing import Tensor
@@ -18,9 +19,10 @@ from keras_imaging.typing import Tensor
 
 def ista(
     y: Tensor,
-    A: LinearOperator | Tensor,
+    A: LinearOperator | Tensor | Callable,
     lam: float = 0.1,
     *,
+    given: Any = None,
     prox: Callable[[Tensor, float], Tensor] = soft_threshold,
     penalty: Callable[[Tensor], Tensor] | None = None,
     step: float | None = None,
@@ -43,6 +45,7 @@ def ista(
         y: measurements, a batch of `A.output_shape`.
         A: the forward model: an operator, or a matrix `(m, n)`.
         lam: weight of g, not negative.
+        given: tensors that A is made of, see `solvers.pdhg`; `A(given)` then returns the operator.
         prox: `prox(x, t)`, the proximal map of t g: of `ops.proximal`, a denoiser, a network; t is
             a scalar tensor. With functions of `ops.proximal` the loop is compiled once for one A
             and problems of one shape, with others in every call.
@@ -75,7 +78,7 @@ def ista(
     Reference:
         Daubechies, Defrise, De Mol (2004).
     """
-    A, problem, start = _prepared(y, A, lam, step, start)
+    A, problem, start = _prepared(y, A, lam, step, start, given)
     return solve(
         "ISTA",
         _Shrinkage(_ista, A, prox),
@@ -84,15 +87,16 @@ def ista(
         tolerance,
         problem=problem,
         progress=progress,
-        **_noted(A, prox, penalty, history, measures),
+        **_noted(A, prox, penalty, history, measures, given),
     )
 
 
 def fista(
     y: Tensor,
-    A: LinearOperator | Tensor,
+    A: LinearOperator | Tensor | Callable,
     lam: float = 0.1,
     *,
+    given: Any = None,
     prox: Callable[[Tensor, float], Tensor] = soft_threshold,
     penalty: Callable[[Tensor], Tensor] | None = None,
     step: float | None = None,
@@ -108,13 +112,13 @@ def fista(
     Converges for steps up to 1 / ||A||^2.
 
     Args:
-        y, A, lam, prox, penalty, step, n_iterations, tolerance, start, history, measures, progress:
-            as of `ista`, and so are errors, warnings and the result.
+        y, A, lam, given, prox, penalty, step, n_iterations, tolerance, start, history, measures,
+            progress: as of `ista`, and so are errors, warnings and the result.
 
     Reference:
         Beck and Teboulle (2009).
     """
-    A, problem, start = _prepared(y, A, lam, step, start)
+    A, problem, start = _prepared(y, A, lam, step, start, given)
     return solve(
         "FISTA",
         _Shrinkage(fista_step, A, prox),
@@ -123,7 +127,7 @@ def fista(
         tolerance,
         problem=problem,
         progress=progress,
-        **_noted(A, prox, penalty, history, measures),
+        **_noted(A, prox, penalty, history, measures, given),
     )
 
 
@@ -194,15 +198,16 @@ class _Shrinkage:
     """An iteration of ISTA's kin: equal to another of the same parts, so that its loop is kept."""
 
     iteration: Callable
-    A: LinearOperator
+    A: LinearOperator | Callable
     prox: Callable
 
     def __call__(self, problem, *state):
+        A = made(self.A, problem.get("given"))
         return self.iteration(
             *state,
             y=problem["y"],
-            forward=self.A,
-            backward=lambda r: ops.cast(problem["step"], r.dtype) * self.A.adjoint(r),
+            forward=A,
+            backward=lambda r: ops.cast(problem["step"], r.dtype) * A.adjoint(r),
             prox=lambda x: self.prox(x, problem["threshold"]),
         )
 
@@ -229,13 +234,13 @@ class _MessagePassing:
 class _Figures:
     """Objective, if there is a penalty, residual, and further measures of x."""
 
-    A: LinearOperator
+    A: LinearOperator | Callable
     penalty: Callable | None
     measures: tuple[Callable, ...]
 
     def __call__(self, problem, state):
         x = state["x"]
-        residual = _length(self.A(x) - problem["y"])
+        residual = _length(made(self.A, problem.get("given"))(x) - problem["y"])
         further = [measure(x) for measure in self.measures]
         if self.penalty is None:
             return ops.mean(residual), *further
@@ -247,26 +252,25 @@ def _ista(x, **parts):
     return (ista_step(x, **parts),)
 
 
-def _prepared(y, A, lam, step, start):
-    """The operator, what an iteration is given, and the start."""
-    A = as_operator(A)
+def _prepared(y, A, lam, step, start, given):
+    """The operator or what makes it, what an iteration is given, and the start."""
+    if given is None:
+        A = as_operator(A)
+    operator = made(A, given)
     if not lam >= 0:
         raise ValueError(f"`lam` must not be negative. Received: lam={lam}")
     if step is None:
-        norm = A.norm()
+        norm = operator.norm()
         if not norm > 0:
-            raise ValueError(f"A is zero: {A!r}")
+            raise ValueError(f"A is zero: {operator!r}")
         step = step_size(norm)
     if not step > 0:
         raise ValueError(f"`step` must be positive. Received: step={step}")
-    y, start = _start(y, A, start)
+    y, start = _start(y, operator, start)
     real = keras.backend.standardize_dtype(ops.abs(start).dtype)
     numbers = {"step": step, "threshold": step * lam, "lam": lam}
-    return (
-        A,
-        {"y": y, **{name: ops.convert_to_tensor(n, real) for name, n in numbers.items()}},
-        start,
-    )
+    problem = {"y": y, **{name: ops.convert_to_tensor(n, real) for name, n in numbers.items()}}
+    return A, problem if given is None else {**problem, "given": given}, start
 
 
 def _start(y, A, start):
@@ -281,9 +285,9 @@ def _start(y, A, start):
     return ops.cast(y, A(start).dtype), start
 
 
-def _noted(A, prox, penalty, history, measures):
+def _noted(A, prox, penalty, history, measures, given):
     """What `solve` notes of every iterate, and whether it may keep the loop."""
-    keep = _holds_still(A, prox) and penalty is None and not measures
+    keep = (given is not None or _holds_still(A, prox)) and penalty is None and not measures
     if not history:
         return {"keep": keep}
     if penalty is None:

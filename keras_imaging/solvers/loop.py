@@ -138,6 +138,11 @@ def check_data(y: Tensor, name: str = "y") -> None:
         raise ValueError(f"`{name}` holds values that are NaN or infinite.")
 
 
+def made(operator: Any, given: Any) -> Any:
+    """The operator itself; or where it is a function of tensors that are given, what it returns."""
+    return operator if given is None else operator(given)
+
+
 def lengths(variable: Any) -> Tensor:
     """Euclidean length of each problem, `(batch,)`, over all leaves but scalars of all problems."""
     leaves = [leaf for leaf in keras.tree.flatten(variable) if len(leaf.shape)]

@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_imaging.operators import LinearOperator, as_operator
 from keras_imaging.ops.euclidean_length import euclidean_length
-from keras_imaging.solvers.loop import check_data, lengths, solve
+from keras_imaging.solvers.loop import check_data, lengths, made, solve
 from keras_imaging.solvers.result import SolverResult
 from keras_imaging.steps import primal_dual_step
 from keras_imaging.typing import Tensor
@@ -26,6 +26,7 @@ def pdhg(
     prox_g: Callable[[Tensor, Tensor], Tensor] | None = None,
     *,
     start: Tensor,
+    given: Any = None,
     dual_start: Any = None,
     norm: float | None = None,
     sigma: float | None = None,
@@ -50,6 +51,10 @@ def pdhg(
             for a `Stack`.
         prox_g: `prox_g(x, tau)`; None: G is zero.
         start: x to begin with, a batch of `K.input_shape`.
+        given: tensors that the problem is made of, or a nest of them. `K(given)` is then a function
+            that returns the operator, and all other functions take `given` as their last argument.
+            They must hold no data themselves, and compare equal from call to call, as functions of
+            a module do: the loop is compiled once for all problems of equal shapes.
         dual_start: d to begin with; None: zero.
         norm: a bound of ||K|| from above; None takes `K.norm()`.
         sigma: dual step; None takes 0.99 / norm, or what `tau` leaves.
@@ -78,13 +83,17 @@ def pdhg(
     Reference:
         Chambolle and Pock (2011), algorithm 1.
     """
-    K = as_operator(K)
     start = ops.convert_to_tensor(start)
     check_data(start, "start")
-    sigma, tau = _steps(K.norm() if norm is None else norm, sigma, tau)
-    image = K(start)
+    if given is None:
+        K = as_operator(K)
+    operator = made(K, given)
+    sigma, tau = _steps(operator.norm() if norm is None else norm, sigma, tau)
+    image = operator(start)
     if dual_start is None:
         dual_start = keras.tree.map_structure(ops.zeros_like, image)
+    real = keras.backend.standardize_dtype(ops.abs(start).dtype)
+    steps = {"sigma": ops.convert_to_tensor(sigma, real), "tau": ops.convert_to_tensor(tau, real)}
     measures = measures or {}
     names = (("gap",) if gap is not None else ()) + tuple(measures)
     return solve(
@@ -93,14 +102,12 @@ def pdhg(
         {"x": start, "x_bar": start, "d": dual_start},
         n_iterations,
         tolerance,
-        problem={
-            name: ops.convert_to_tensor(step, keras.backend.standardize_dtype(ops.abs(start).dtype))
-            for name, step in (("sigma", sigma), ("tau", tau))
-        },
+        problem={**steps, **({} if given is None else {"given": given})},
         measure=_Figures(gap, tuple(measures.values())),
         figures=names,
         watched=_relative_step,
         progress=progress,
+        keep=given is not None,
     )
 
 
@@ -127,22 +134,28 @@ def _steps(norm, sigma, tau):
 
 @dataclasses.dataclass(frozen=True)
 class _Iteration:
-    K: LinearOperator
+    K: LinearOperator | Callable
     prox_f_conjugate: Callable
     prox_g: Callable | None
 
     def __call__(self, problem, x, x_bar, d):
-        sigma, tau = problem["sigma"], problem["tau"]
+        sigma, tau, given = problem["sigma"], problem["tau"], _given(problem)
+        K = made(self.K, *(given or (None,)))
 
         def dual(d, u):
             ascended = keras.tree.map_structure(lambda a, b: a + ops.cast(sigma, b.dtype) * b, d, u)
-            return self.prox_f_conjugate(ascended, sigma)
+            return self.prox_f_conjugate(ascended, sigma, *given)
 
         def primal(x, g):
             descended = x - ops.cast(tau, g.dtype) * g
-            return descended if self.prox_g is None else self.prox_g(descended, tau)
+            return descended if self.prox_g is None else self.prox_g(descended, tau, *given)
 
-        return primal_dual_step(x, x_bar, d, self.K, self.K.adjoint, dual, primal)
+        return primal_dual_step(x, x_bar, d, K, K.adjoint, dual, primal)
+
+
+def _given(problem):
+    """Further arguments of the functions: what was given, if anything was."""
+    return (problem["given"],) if "given" in problem else ()
 
 
 def _relative_step(problem, new, old):
@@ -165,6 +178,6 @@ class _Figures:
     measures: tuple[Callable, ...]
 
     def __call__(self, problem, state):
-        x, d = state["x"], state["d"]
-        gaps = [] if self.gap is None else [ops.mean(self.gap(x, d))]
-        return *gaps, *(measure(x) for measure in self.measures)
+        x, d, given = state["x"], state["d"], _given(problem)
+        gaps = [] if self.gap is None else [ops.mean(self.gap(x, d, *given))]
+        return *gaps, *(measure(x, *given) for measure in self.measures)

@@ -65,6 +65,21 @@ def test_converted_network_is_the_golden_one(network, here):
     assert card["class_names"][-1] == "dog" and card["converted_from"] == "timm.npz"
 
 
+def test_without_the_background_class(here, run):
+    names = (here / "names.txt").read_text().splitlines()
+    (here / "nine.txt").write_text("\n".join(names[1:]))
+    command = ("convert", "timm.npz", "--preset", "resnet_rs_tiny", "--classes", "nine.txt")
+    code, _, err = run(*command, "--out", "a.keras")
+    assert code == 2 and "--drop-background" in err
+    code, _, err = run(*command, "--drop-background", "--out", "nine.keras")
+    assert code == 0, err
+    arrays = resnet_rs_golden.load("tiny_timm")
+    x = arrays["64x64/x"].transpose(0, 2, 3, 1)
+    logits = keras.ops.convert_to_numpy(load("nine.keras")(x))
+    np.testing.assert_allclose(logits, arrays["64x64/logits"][:, 1:], atol=1e-5)
+    (here / "nine.keras").unlink()
+
+
 def test_classify(network, here, run):
     (here / "pets" / "dog" / "torn.png").write_bytes(b"no picture")
     command = ("classify", "pets", "--weights", network, "--top", 3, "--csv", "t.csv")

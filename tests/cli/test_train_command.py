@@ -85,9 +85,31 @@ def test_trains_validates_and_continues(run, pictures, tmp_path):
     code, out, err = run(*arguments)
     assert (code, err) == (0, "")
     assert "step 4, loss" in out and "psnr" in out and "run/model.weights.h5" in out
+    # Beside the run, for the next one.
+    assert list((tmp_path / "prepared").rglob("*.pictures"))
     code, out, err = run(*arguments, "--ema", 0.5)
     assert (code, out) == (2, "")
     assert err.startswith("error: run holds a run with ema=0.999.")
+
+
+def test_other_data_and_more_steps(run, pictures, tmp_path):
+    arguments = [
+        *("train", "rdidn", "--out", "run", "--strategy", "one", "--checkpoint-every", 2, *SHORT),
+        *("--cache", "kept"),
+    ]
+    code, _, err = run(*arguments, "--data", pictures, "--steps", 2)
+    assert code == 0, err
+    assert list((tmp_path / "kept").rglob("*.pictures")) and not (tmp_path / "prepared").exists()
+    others = ("--data", pictures / "more", "--steps", 4)
+    code, _, err = run(*arguments, *others)
+    assert code == 2
+    assert "error: run was trained on other data: pictures (2 items" in err
+    code, out, err = run(*arguments, *others, "--accept-new-data", "--json")
+    assert code == 0, err
+    assert "goes on to 4. The learning rate, which had come down to 1e-06, goes on" in err
+    card = json.loads(out)
+    assert card["data"] == "pictures, then more"
+    assert [one["from_step"] for one in card["data_fingerprints"]] == [0, 2]
 
 
 def test_unreadable_files_are_named(run, pictures):

@@ -134,7 +134,7 @@ def test_shrunk_images_come_too():
     _, pictures = sampler.batch(0)
     # Only the shrunk picture shows both halves in equal parts in all its crops.
     assert len(sampler._images) == 2
-    assert sampler._images[1].shape == (16, 16, 3)
+    assert sampler._images[1][0].shape == (16, 16, 3)
     assert pictures.max() <= 1
 
 

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 import resnet_rs_golden
+import volo_golden
 
-from keras_imaging.data import RandAugment
-from keras_imaging.data.randaugment import OPERATIONS
+from keras_imaging.data import RandAugment, TimmRandAugment
+from keras_imaging.data.randaugment import OPERATIONS, TIMM_OPERATIONS
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +121,70 @@ def test_bad_pictures(image):
         RandAugment()(image, rng())
     with pytest.raises(ValueError, match="operation='blur'"):
         RandAugment().apply("blur", np.zeros((4, 4, 3), "uint8"), rng())
+
+
+_NAMES_OF_TIMM = {
+    "AutoContrast": "autocontrast",
+    "PosterizeIncreasing": "posterize",
+    "SolarizeIncreasing": "solarize",
+    "SolarizeAdd": "solarize_add",
+    "ColorIncreasing": "color",
+    "ContrastIncreasing": "contrast",
+    "BrightnessIncreasing": "brightness",
+    "SharpnessIncreasing": "sharpness",
+    "ShearX": "shear_x",
+    "ShearY": "shear_y",
+    "TranslateXRel": "translate_x",
+    "TranslateYRel": "translate_y",
+}
+
+
+def test_golden_operations_of_timm():
+    goldens = volo_golden.load("timm_randaugment")
+    image = goldens.pop("image")
+    seen = set()
+    for key, expected in goldens.items():
+        name, strength, sign, interpolation = key.split("/")
+        operation = _NAMES_OF_TIMM.get(name, name.lower())
+        cubic = interpolation == "bicubic"
+        result = TimmRandAugment().apply(operation, image, float(strength), int(sign), cubic)
+        assert result.dtype == np.uint8
+        np.testing.assert_array_equal(result, expected, err_msg=key)
+        seen.add(operation)
+    assert seen == set(TIMM_OPERATIONS)
+
+
+def test_draws_of_timm(arrays):
+    image = arrays["image"]
+    augment = TimmRandAugment()
+    results = [augment(image, rng((7, row))) for row in range(60)]
+    np.testing.assert_array_equal(results, [augment(image, rng((7, row))) for row in range(60)])
+    # Neither of two operations is done in a quarter of the draws.
+    same = np.mean([np.array_equal(result, image) for result in results])
+    assert 0.1 < same < 0.45
+    assert len({r.tobytes() for r in results}) > 30
+    always = TimmRandAugment(num_ops=1, probability=1.0, magnitude_std=5.0)
+    strengths = []
+    always.apply = lambda name, image, strength, sign, cubic: strengths.append(strength) or image
+    for row in range(300):
+        always(image, rng(row))
+    assert 8 < np.mean(strengths) < 10 and 4 < np.std(strengths) < 6
+    # The strongest posterization leaves nothing, where Pillow's refuses.
+    assert not TimmRandAugment().apply("posterize", image, 12.0).any()
+    np.testing.assert_array_equal(TimmRandAugment().apply("rotate", image, -3.0), image)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"magnitude": 11}, "magnitude=11"),
+        ({"num_ops": -1}, "num_ops=-1"),
+        ({"magnitude_std": -1}, "magnitude_std=-1"),
+        ({"probability": 2}, "probability=2"),
+    ],
+)
+def test_bad_arguments_of_timm(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        TimmRandAugment(**arguments)
+    with pytest.raises(ValueError, match="operation='cutout'"):
+        TimmRandAugment().apply("cutout", np.zeros((4, 4, 3), "uint8"), 9)

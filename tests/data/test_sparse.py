@@ -36,7 +36,8 @@ def test_batches_are_functions_of_seed_and_step(sampler):
     assert (y.shape, x.shape, y.dtype, x.dtype) == ((400, 30), (400, 60), np.float32, np.float32)
     for rows in (slice(0, 10), slice(100, None)):
         part = sampler.batch(3, rows)
-        np.testing.assert_array_equal(part[0], y[rows])
+        # Only these rows are multiplied, and BLAS rounds by their number.
+        np.testing.assert_allclose(part[0], y[rows], rtol=1e-4, atol=1e-6)
         np.testing.assert_array_equal(part[1], x[rows])
     assert (sampler.batch(4)[0] != y).all()
 

@@ -1,4 +1,5 @@
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -49,20 +50,62 @@ def test_litert_with_calibration(run, tmp_path):
     assert (tmp_path / "tiny_int8.tflite").read_bytes() == before
 
 
-def test_saved_model(run, tmp_path):
-    result = run("--weights", "tiny.keras", "--format", "saved_model", "--out", "served")
+def test_saved_model(run):
+    saved = ("--weights", "tiny.keras", "--format", "saved_model", "--out", "served")
+    result = run(*saved)
     assert result.exit_code == 0
     assert "keras-imaging serve served" in result.stdout
-    assert set(tf.saved_model.load("served").signatures) == {"serving_default", "encoded"}
+    loaded = tf.saved_model.load("served/1")
+    assert set(loaded.signatures) == {"serving_default", "encoded"}
+    for name, inputs in warmup_requests("served/1"):
+        assert loaded.signatures[name](**inputs)
 
-    again = run("--weights", "tiny.keras", "--format", "saved_model", "--out", "served")
-    assert "exists; give --overwrite" in str(again.exception)
-    saved = ("--weights", "tiny.keras", "--format", "saved_model", "--out", "served")
-    replaced = run(*saved, "--overwrite", "--json")
-    assert replaced.exit_code == 0
-    result = json.loads(replaced.stdout)
-    assert result["size_bytes"] > 10_000
-    assert result["signatures"] == ["serving_default", "encoded"]
+    refused = run(*saved, "--version", 1)
+    assert "exists; give --overwrite" in str(refused.exception)
+    report = json.loads(run(*saved, "--json").stdout)
+    assert report["path"] == "served/2"
+    assert report["size_bytes"] > 10_000
+    assert report["signatures"] == ["serving_default", "encoded"]
+    assert run(*saved, "--version", 1, "--overwrite").exit_code == 0
+
+
+def warmup_requests(folder):
+    """Signatures and inputs of the requests that TensorFlow Serving will make."""
+    path = pathlib.Path(folder) / "assets.extra" / "tf_serving_warmup_requests"
+    for record in tf.data.TFRecordDataset(str(path)):
+        ((_, log),) = fields(record.numpy())
+        ((_, request),) = fields(log)
+        (_, spec), *inputs = fields(request)
+        ((number, signature),) = fields(spec)
+        assert number == 3
+        tensors = {}
+        for _, entry in inputs:
+            (_, name), (_, value) = fields(entry)
+            proto = tf.make_tensor_proto(0)
+            proto.ParseFromString(value)
+            tensors[name.decode()] = tf.constant(tf.make_ndarray(proto))
+        yield signature.decode(), tensors
+
+
+def fields(message):
+    """Number and content of the fields of a message that has no others than bytes."""
+    found, at = [], 0
+
+    def varint():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = message[at]
+            at, value, shift = at + 1, value | (byte & 127) << shift, shift + 7
+            if byte < 128:
+                return value
+
+    while at < len(message):
+        number = varint() >> 3
+        length = varint()
+        found.append((number, message[at : at + length]))
+        at += length
+    return found
 
 
 @pytest.mark.parametrize(
@@ -73,6 +116,8 @@ def test_saved_model(run, tmp_path):
         (("tiny.keras", "--calibration", "."), "--calibration is for --quantization int8"),
         (("tiny.keras", "--quantization", "int8", "--calibration", "."), "There is no picture"),
         (("tiny.keras", "--format", "saved_model", "--height", 8), "--height: only for --format"),
+        (("tiny.keras", "--version", 2), "--version: only for --format saved_model"),
+        (("tiny.keras", "--max-pixels", 10**6), "--max-pixels: only for --format saved_model"),
         (("tiny.keras", "--out", "nowhere/a.tflite"), "no folder 'nowhere'"),
         (("tiny.keras", "--out", "a.onnx"), "ends with .tflite. Received: 'a.onnx'"),
     ],

@@ -2,6 +2,7 @@
 
 import collections
 import io
+import re
 import warnings
 
 import keras
@@ -18,13 +19,15 @@ from keras_imaging.data.sensing import gaussian_measurement_matrix
 from keras_imaging.data.sparse import random_dictionary
 from keras_imaging.export import litert, to_litert, to_saved_model, verify
 from keras_imaging.export.inputs import call, input_shapes
-from keras_imaging.export.quantization import _quiet_quantizer
+from keras_imaging.export.precision import clipped_ranges
+from keras_imaging.export.quantization import _quiet_quantizer, _recipe, float_parts
 from keras_imaging.export.runtime import LiteRTModel, operators
 from keras_imaging.export.samples import sample_inputs
 from keras_imaging.layers import FFCBNAct, SpectralTransform
 from keras_imaging.models import (
     ALISTA,
     LISTA,
+    VOLO,
     CompressiveSensing,
     ConvLISTA,
     FaceGuardDecoder,
@@ -284,7 +287,51 @@ def test_errors_say_what_does_well(tmp_path, monkeypatch):
     model = keras.Model(image, keras.layers.Conv2D(4, 3)(image))
     monkeypatch.setitem(litert._QUANTIZED_TOLERANCE, "int8", 0)
     samples = [picture(8, 8, 2, seed) for seed in range(2)]
-    with pytest.raises(ValueError, match="well here: 'int16x8', 'dynamic', 'float16'"):
+    words = "well here: 'int8_islands', 'int16x8', 'dynamic', 'float16'"
+    with pytest.raises(ValueError, match=words):
         to_litert(model, tmp_path / "a.tflite", "int8", calibration=samples)
-    with pytest.raises(ValueError, match="networks with Fourier convolutions"):
-        to_litert(model, tmp_path / "a.tflite", "int8_spatial")
+
+
+def test_what_of_a_transformer_stays_in_float():
+    blocks = {"blocks": (1, 1, 0, 0), "widths": (4, 8), "num_heads": (2, 2), "patch_size": 4}
+    volo = VOLO(**blocks, mlp_ratio=2.0, stem_filters=2, classes=3, image_size=8)
+    parts = float_parts(volo, volo)
+    assert parts.clipped == [("attention", "attention")]
+    assert set(parts.layers) == {"norm", "norm1", "norm2", *VOLO.float_layers}
+    rules = _recipe("int8_islands", parts, ["volo_1/stem_norm1_1/convolution"])
+
+    def in_float(name):
+        fitting = [r for r in rules if r["operation"] == "*" and re.search(r["regex"], name)]
+        return fitting[-1]["algorithm_key"].value in ("no_quantize", "float_casting")
+
+    block = "volo_1/stage1_block1_1"
+    fused = (
+        f"{block}/attention_1/attention_1/Tensordot;{block}/attention_1/mul;{block}/attention_1/x"
+    )
+    for name, wanted in (
+        (f"{block}/attention_1/Softmax", True),
+        (f"{block}/attention_1/strided_slice_3", True),
+        (f"{block}/add_1", True),
+        (f"{block}/mlp_1/Gelu/mul_2;;{block}/mlp_1/Gelu/mul", True),
+        (f"{block}/norm1_1/moments/mean", True),
+        ("volo_1/token_classifier_1/Tensordot", True),
+        ("volo_1/token_maximum_1/Max", True),
+        (fused, False),
+        (f"{block}/attention_1/value_1/Tensordot", False),
+        (f"{block}/mlp_1/expand_1/Tensordot", False),
+        ("volo_1/patch_embedding_1/convolution", False),
+    ):
+        assert in_float(name) == wanted, name
+
+
+def test_few_values_far_above_all_others_are_cut(tmp_path):
+    image = keras.Input((100, 100, 1), name="image")
+    model = keras.Model(image, keras.layers.Dense(1, use_bias=False, name="dense")(image))
+    model.set_weights([np.ones((1, 1), "float32")])
+    path = to_litert(model, tmp_path / "a.tflite")
+    x = np.linspace(-1, 1, 10_000, dtype="float32").reshape(1, 100, 100, 1)
+    x[0, 0, 0], x[0, -1, -1] = -50, 50
+    ranges = clipped_ranges(path, {"image": (100, 100, 1)}, [{"image": x}], ".*")
+    assert ranges
+    for low, high in ranges.values():
+        np.testing.assert_allclose([low, high], [-1, 1], atol=0.1)

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageOps
 from small import picture, tiny
 
 from keras_imaging.export import saved_model, to_saved_model
@@ -36,6 +36,14 @@ def decode(file):
 def send(loaded, *files):
     result = loaded.signatures["encoded"](image_bytes=tf.constant(files))
     return [decode(file) for file in result["image_bytes"].numpy()]
+
+
+def write_image_bytes(array):
+    return tf.io.encode_png(array).numpy()
+
+
+def palette_with_alpha(file):
+    return Image.open(io.BytesIO(file)).convert("RGBA")
 
 
 def colours(height=13, width=18):
@@ -89,6 +97,64 @@ def test_pictures_of_a_batch_may_differ(loaded):
     assert (small.shape, large.shape) == ((26, 36, 3), (40, 42, 3))
 
 
+def test_tiles_leave_no_seams(luma, loaded):
+    rgba = np.uint8(255 * picture(300, 260, 4))
+    rgba[100:200, 240:, 3] = 0
+    (result,) = send(loaded, encode(rgba, "PNG"))
+    assert np.abs(result.astype(int) - upscale(luma, rgba, tile=None)).max() <= 1
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG"])
+@pytest.mark.parametrize("big_endian", [True, False])
+def test_orientation_is_applied(loaded, file_format, big_endian):
+    image = Image.fromarray(colours())
+    files, upright = [], []
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif.endian = ">" if big_endian else "<"
+        exif[0x010F], exif[0x0112] = "maker", orientation
+        stream = io.BytesIO()
+        image.save(stream, file_format, exif=exif)
+        files.append(stream.getvalue())
+        turned = ImageOps.exif_transpose(Image.open(io.BytesIO(files[-1])))
+        stream = io.BytesIO()
+        turned.save(stream, "PNG")
+        upright.append(np.asarray(turned))
+    for result, picture_ in zip(send(loaded, *files), upright, strict=True):
+        (expected,) = send(loaded, encode(picture_, "PNG"))
+        np.testing.assert_array_equal(result, expected)
+
+
+def test_sixteen_bits_stay_sixteen(luma, loaded):
+    deep = np.uint16(65535 * picture(13, 18, 3))
+    file = write_image_bytes(deep)
+    result = tf.io.decode_png(
+        loaded.signatures["encoded"](image_bytes=tf.constant([file]))["image_bytes"][0],
+        dtype="uint16",
+    ).numpy()
+    assert np.abs(result.astype(int) - upscale(luma, deep, tile=None)).max() <= 2
+    assert (result % 257).any()
+
+
+def test_transparent_colours_of_palettes_and_of_grey_are_seen(luma, loaded):
+    palette = Image.fromarray(colours()).quantize(8)
+    stream = io.BytesIO()
+    palette.save(stream, "PNG", transparency=3)
+    (result,) = send(loaded, stream.getvalue())
+    expected = upscale(luma, np.asarray(palette_with_alpha(stream.getvalue())), tile=None)
+    assert np.abs(result.astype(int) - expected).max() <= 1
+
+
+def test_large_pictures_are_refused_by_their_header(luma, tmp_path):
+    with pytest.raises(ValueError, match="`max_pixels` must be at least 10000"):
+        to_saved_model(luma, tmp_path / "net", max_pixels=9999)
+    loaded = tf.saved_model.load(to_saved_model(luma, tmp_path / "net", max_pixels=10_000))
+    for file_format in ("PNG", "JPEG"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="at most 10000 pixels"):
+            send(loaded, encode(np.zeros((100, 101), "uint8"), file_format))
+        send(loaded, encode(np.zeros((100, 100), "uint8"), file_format))
+
+
 def test_networks_of_three_channels(tmp_path):
     model = tiny(channels=3, scale=3)
     loaded = tf.saved_model.load(to_saved_model(model, tmp_path / "rgb"))
@@ -115,8 +181,8 @@ def test_replaces_a_saved_model_and_nothing_else(luma, tmp_path, monkeypatch):
 
     (path / "saved_model.pb").write_text("old")
 
-    def lose_weights(model, folder):
-        write(tiny(filters=16), folder)
+    def lose_weights(model, folder, *options):
+        write(tiny(filters=16), folder, *options)
 
     write = saved_model._write
     monkeypatch.setattr(saved_model, "_write", lose_weights)
@@ -124,12 +190,12 @@ def test_replaces_a_saved_model_and_nothing_else(luma, tmp_path, monkeypatch):
         to_saved_model(luma, path)
     assert (path / "saved_model.pb").read_text() == "old"
 
-    def write_quickly(model, folder):
+    def write_quickly(model, folder, *options):
         folder.mkdir()
         (folder / "saved_model.pb").write_text("new")
 
     monkeypatch.setattr(saved_model, "_write", write_quickly)
-    monkeypatch.setattr(saved_model, "_check", lambda model, folder: None)
+    monkeypatch.setattr(saved_model, "_check", lambda *given: None)
     real_replace = os.replace
 
     def fail_at_last(source, target):

@@ -10,7 +10,7 @@ from keras_imaging.data.coil_maps import birdcage_maps
 from keras_imaging.data.kspace import image_to_kspace, kspace_to_image
 from keras_imaging.inference.reconstruction import cg_sense, tv, wavelet, zero_filled
 from keras_imaging.ops.proximal import tv_prox
-from keras_imaging.solvers import NotConvergedWarning
+from keras_imaging.solvers import NotConvergedWarning, loop
 
 pytestmark = pytest.mark.filterwarnings("ignore::keras_imaging.solvers.NotConvergedWarning")
 # JAX has double precision only where it is asked for.
@@ -134,6 +134,21 @@ def test_exact_where_all_is_sampled():
     for method, options in ((cg_sense, {"l2": 0}), (tv, {"lam": 0}), (wavelet, {"lam": 0})):
         x = method(kspace, np.ones((18, 21)), maps / energy, **options).x
         np.testing.assert_allclose(to_numpy(x), images, atol=1e-4)
+
+
+def test_compiled_once_for_scans_of_one_size():
+    """Other data, masks, maps and weights meet the same program, which holds none of them."""
+    _, (kspace, mask, maps) = scan(3)
+    others = 2 * kspace[::-1], mask[::-1], maps[:, ::-1]
+    for method, weight in ((cg_sense, "l2"), (tv, "lam"), (wavelet, "lam")):
+        method(kspace, mask, maps, n_iterations=3)
+        before = loop._kept_program.cache_info()
+        kept = to_numpy(method(*others, **{weight: 0.05}, n_iterations=3).x)
+        after = loop._kept_program.cache_info()
+        assert (after.hits, after.misses) == (before.hits + 1, before.misses)
+        loop._kept_program.cache_clear()
+        fresh = to_numpy(method(*others, **{weight: 0.05}, n_iterations=3).x)
+        np.testing.assert_array_equal(kept, fresh)
 
 
 def test_missing_convergence_is_told():

@@ -119,3 +119,47 @@ def test_models_say_what_they_take():
     # Standardized as in training.
     white = classifier.prepare(np.full((1, 1, 1, 3), 255, "uint8"))
     np.testing.assert_allclose(white.ravel(), [2.2489, 2.4286, 2.64], atol=1e-3)
+
+
+def edited(path, change):
+    """A `.keras` file with another configuration."""
+    import zipfile
+
+    with zipfile.ZipFile(path) as old:
+        members = {name: old.read(name) for name in old.namelist()}
+    config = json.loads(members["config.json"])
+    change(config["config"])
+    members["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(path.with_name("edited.keras"), "w") as new:
+        for name, content in members.items():
+            new.writestr(name, content)
+    return path.with_name("edited.keras")
+
+
+def test_a_file_cannot_make_more_of_itself_than_it_holds(tmp_path):
+    model = RDIDN(2, **TINY)
+    model.save(tmp_path / "net.keras")
+    other = tmp_path / "other.weights.h5"
+    RDIDN(2, **TINY).save_weights(other)
+    for change, message in (
+        ({"num_blocks": 10_000}, "many more weights than"),
+        ({"filters": 10**6}, "many more weights than"),
+        ({"weights": str(other)}, "does not say where weights are"),
+    ):
+        path = edited(tmp_path / "net.keras", lambda config, new=change: config.update(new))
+        with pytest.raises(ValueError, match=rf"edited\.keras.*{message}"):
+            models.load(path)
+    save(model, tmp_path, "carded", config={**model.get_config(), "num_blocks": 10_000})
+    with pytest.raises(ValueError, match=r"Cannot make RDIDN .*many more weights than"):
+        models.load(tmp_path / "carded.weights.h5")
+    # Outside, networks may be as large as they like.
+    assert RDIDN(2, num_blocks=2).count_params() > 100_000
+
+
+@pytest.mark.parametrize("name", ["net.keras", "net.weights.h5"])
+def test_weights_that_are_not_finite(tmp_path, name):
+    model = RDIDN(2, **TINY)
+    model.get_layer("head2").bias.assign(np.full(8, np.nan))
+    (model.save if name.endswith(".keras") else model.save_weights)(tmp_path / name)
+    with pytest.raises(ValueError, match=rf"{name}.*head2/bias is not finite"):
+        models.load(tmp_path / name)

@@ -237,25 +237,6 @@ def test_model(cls):
     check_model(cls, arguments, inputs, dynamic=False)
 
 
-@pytest.mark.tensorflow
-def test_files_for_phones(tmp_path):
-    """From k-space to the image by builtin operators, of one coil and of several, of odd sides."""
-    from keras_imaging import export
-    from keras_imaging.export.runtime import LiteRTModel
-
-    for multi_coil in (False, True):
-        model = perturbed(CPNet(num_iterations=1, filters=4, multi_coil=multi_coil))
-        inputs = {key: value[:1] for key, value in scan(coils=2 * multi_coil).items()}
-        inputs["mask"] = np.tile(inputs["mask"], (1, 20, 1))
-        shapes = {key: value.shape[1:] for key, value in inputs.items()}
-        path = export.to_litert(model, tmp_path / "net.tflite", input_shape=shapes)
-        (result,) = LiteRTModel(path).run(inputs)
-        expected = to_numpy(model(inputs))
-        np.testing.assert_allclose(result, expected, atol=1e-5 * np.abs(expected).max())
-    with pytest.raises(ValueError, match="need a fixed size"):
-        export.to_litert(model, tmp_path / "net.tflite")
-
-
 def test_bounded_steps():
     model = PDHGCSNet(num_iterations=1, filters=4, bounded_steps=True)
     layer = model.unfolded[0]

@@ -1,17 +1,12 @@
 """Files of other libraries, written here as those write them."""
 
 import collections
-import io
-import json
 import pickle
-import struct
-import sys
-import types
-import zipfile
 
 import h5py
 import numpy as np
 import pytest
+from published_writers import Storage, Tensor, safetensors, torch_writer
 
 from keras_imaging.models import IMDN, ResNetRS
 from keras_imaging.models.converters.published_files import read_published
@@ -23,66 +18,11 @@ ARRAYS = {
 }
 
 
-def safetensors(arrays):
-    header, body = {"__metadata__": {"format": "pt"}}, b""
-    kinds = {"float32": "F32", "float16": "F16", "int64": "I64"}
-    for name, array in arrays.items():
-        data = array.tobytes()
-        entry = {"dtype": kinds[str(array.dtype)], "shape": list(array.shape)}
-        header[name] = {**entry, "data_offsets": [len(body), len(body) + len(data)]}
-        body += data
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + body
-
-
-class Storage:
-    def __init__(self, kind, key, array):
-        self.kind, self.key, self.array = kind, key, array
-
-
-class Tensor:
-    """Pickled as a tensor of PyTorch: a function and a place in a storage."""
-
-    def __init__(self, storage, offset, shape, strides):
-        self.arguments = (storage, offset, shape, strides, False, collections.OrderedDict())
-
-    def __reduce__(self):
-        return sys.modules["torch._utils"]._rebuild_tensor_v2, self.arguments
-
-
 @pytest.fixture
-def torch_file(monkeypatch):
-    """A function from objects to the bytes of a PyTorch checkpoint."""
-
-    def _rebuild_tensor_v2():
-        raise AssertionError
-
-    _rebuild_tensor_v2.__module__ = "torch._utils"
-    _rebuild_tensor_v2.__qualname__ = "_rebuild_tensor_v2"
-    torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
-    utils._rebuild_tensor_v2 = _rebuild_tensor_v2
-    for name in ("FloatStorage", "HalfStorage", "LongStorage", "BFloat16Storage"):
-        setattr(torch, name, type(name, (), {"__module__": "torch"}))
-    torch._utils = utils
-    monkeypatch.setitem(sys.modules, "torch", torch)
-    monkeypatch.setitem(sys.modules, "torch._utils", utils)
-
-    class Pickler(pickle.Pickler):
-        def persistent_id(self, item):
-            if not isinstance(item, Storage):
-                return None
-            return ("storage", getattr(torch, item.kind), item.key, "cpu", item.array.size)
-
-    def write(path, content, storages):
-        pickled = io.BytesIO()
-        Pickler(pickled, protocol=2).dump(content)
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("archive/data.pkl", pickled.getvalue())
-            for storage in storages:
-                archive.writestr(f"archive/data/{storage.key}", storage.array.tobytes())
-        return path
-
-    return write
+def torch_file():
+    """A function from objects to a PyTorch checkpoint."""
+    with torch_writer() as write:
+        yield write
 
 
 def check(arrays):

@@ -251,3 +251,15 @@ def test_edge_file_without_stray_operators(tmp_path):
     assert not {name for name in operators if name.startswith("Flex") or name == "CUSTOM"}
     assert not operators & {"SHAPE", "GATHER", "REDUCE_PROD"}, operators
     assert {"SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "BATCH_MATMUL", "REDUCE_MAX"} <= operators
+
+
+def test_less_of_a_head(of_torch):
+    _, model, x = of_torch
+    for smaller in (model.with_head("token"), model.edge_form(head="token")):
+        expected = keras.Model(model.input, model.get_layer("classifier").output)(x)
+        close(smaller(x), expected)
+    assert model.edge_form() is model
+    features = model.with_head(None)
+    assert tuple(features.output_shape) == (None, 17, 48)
+    with pytest.raises(ValueError, match="head='dense' for one with head='token'"):
+        smaller.with_head("dense")

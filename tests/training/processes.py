@@ -27,8 +27,11 @@ def start(out, strategy, environment=None, script=SCRIPT, **fields):
     return process
 
 
-def start_workers(out, of_second=None, **fields):
-    """Begin to train with two workers on this machine; `of_second` are fields of that one alone."""
+def start_workers(out, of_second=None, only=None, **fields):
+    """Begin to train with two workers on this machine, or with one of two that waits for the other.
+
+    `of_second` are fields of that one alone.
+    """
     with socket.socket() as first, socket.socket() as second:
         for taken in (first, second):
             taken.bind(("127.0.0.1", 0))
@@ -38,6 +41,8 @@ def start_workers(out, of_second=None, **fields):
         task = {"type": "worker", "index": index}
         return {"TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": task})}
 
+    if only is not None:
+        return start(out, "multi_worker", config(only), **fields)
     return [
         start(out, "multi_worker", config(index), **fields, **own)
         for index, own in enumerate(({}, of_second or {}))

@@ -105,7 +105,7 @@ def test_adversarial_stage_trains_both_and_continues(tmp_path):
     arrays, _ = checkpoint.read(out)
     start = recipe(**fields).build_model()
     moved = start.discriminator.trainable_variables[0]
-    after = arrays[len(start.generator.variables)]
+    after = list(arrays.values())[len(start.generator.variables)]
     assert after.shape == tuple(moved.shape)
     assert np.abs(after - keras.ops.convert_to_numpy(moved)).max() > 1e-5
 

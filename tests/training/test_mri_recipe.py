@@ -53,7 +53,7 @@ def test_networks_of_the_recipe(preset):
 def test_a_run(tmp_path):
     result = train(recipe(checkpoint_every=2), IMAGES, tmp_path / "run", data_name="phantom")
     card = json.loads((tmp_path / "run/model.json").read_text())
-    assert card["model"] == "PDHGCSNet" and card["recipe"]["mask"] == "cartesian"
+    assert card["model"] == "PDHGCSNet" and card["recipe"]["mask"] == ["cartesian"]
     model = load(str(tmp_path / "run"), task="mri")
     assert isinstance(model, PDHGCSNet)
     for a, b in zip(model.get_weights(), result.model.get_weights(), strict=True):

@@ -128,7 +128,7 @@ def test_float16_continues_with_its_loss_scale(tmp_path):
     def run(out, *callbacks):
         recipe = tiny.recipe(dtype="mixed_float16", steps=8)
         train(recipe, tiny.images(), out, strategy="one", callbacks=list(callbacks))
-        return checkpoint.read(out)[0]
+        return list(checkpoint.read(out)[0].values())
 
     whole = run(tmp_path / "whole", Begin())
     with pytest.raises(Killed):

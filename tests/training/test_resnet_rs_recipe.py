@@ -53,6 +53,9 @@ def test_published_values():
     schedule = make_schedule(published)
     assert isinstance(schedule, WarmupCosine)
     assert (schedule.peak, schedule.warmup_steps) == (1.6, 1560)
+    # In proportion to the batch, unless it is said.
+    small_batch = {"batch_size": 32, "learning_rate": None}
+    assert recipe(**small_batch).learning_rate == 0.0125 and recipe().learning_rate == 0.05
     arguments = published.network_arguments()
     assert (arguments["dropout_rate"], arguments["stochastic_depth_rate"]) == (0.4, 0.1)
     assert published.magnitude == 15

@@ -18,6 +18,7 @@ from keras_imaging.training import card, checkpoint, logs, train
 from keras_imaging.training.run import Run
 from keras_imaging.training.runner import compiled
 from keras_imaging.training.schedule import make_schedule
+from keras_imaging.training.ship import store_float16
 
 pytestmark = pytest.mark.tensorflow
 
@@ -115,8 +116,9 @@ def test_weights_are_the_averages(reference):
     load_weights_file(model, reference.out / reference.card["file"])
     for ours, theirs in zip(model.get_weights(), reference.model.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    trained = checkpoint.read(reference.out)[0][: len(model.weights)]
-    assert not np.allclose(trained[0], model.get_weights()[0], rtol=1e-6)
+    trained = checkpoint.read(reference.out)[0]
+    first = next(iter(trained.values()))
+    assert not np.allclose(first, model.get_weights()[0], rtol=1e-6)
     # The validation saw the averages.
     assert tiny.figures(model)["mean_weight"] == reference.history[-1]["mean_weight"]
 
@@ -132,7 +134,7 @@ def test_not_a_number_names_the_step(tmp_path):
         train(tiny.recipe(), tiny.images(), tmp_path / "run", strategy="one", callbacks=[Poison()])
     arrays, state = checkpoint.read(tmp_path / "run")
     assert state["step"] == 4
-    assert all(np.isfinite(array).all() for array in arrays)
+    assert all(np.isfinite(array).all() for array in arrays.values())
 
 
 def test_weight_that_the_loss_does_not_show():
@@ -182,14 +184,19 @@ def test_full_disk_loses_nothing(tmp_path, reference):
     checkpoint.write(tmp_path, 1, variables, {"step": 1})
     logs.write_csv(tmp_path / "log.csv", [{"step": 1}])
     card.write_weights(tmp_path, "model", reference.model, {"of": 1})
+    reference.model.save(tmp_path / "model.keras")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with full_disk(10):
         with pytest.raises(OSError):
             checkpoint.write(tmp_path, 2, variables, {"step": 2})
         with pytest.raises(OSError):
             logs.write_csv(tmp_path / "log.csv", [{"step": 1}, {"step": 2}])
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match=r"model\.weights\.h5"):
             card.write_weights(tmp_path, "model", reference.model, {"of": 2})
+        with pytest.raises(OSError, match=r"model\.keras"):
+            reference.model.save(tmp_path / "model.keras")
+        with pytest.raises(OSError, match="float16"):
+            store_float16(tmp_path / "model.weights.h5", tmp_path / "float16.weights.h5")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 

@@ -1,5 +1,7 @@
+import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 
 from keras_imaging.data import random_dictionary
-from keras_imaging.training import SparseRecoveryRecipe, train_stagewise
+from keras_imaging.training import SparseRecoveryRecipe, checkpoint, train_stagewise
 from keras_imaging.training.stagewise import _Watch, stages
 
 pytestmark = [
@@ -70,6 +72,36 @@ def test_recovers_better_and_continues_where_it_was_stopped(tmp_path):
         train_stagewise(recipe(), random_dictionary(10, 20, seed=1), tmp_path / "parts")
     with pytest.raises(ValueError, match="holds a run with max_steps=30"):
         train_stagewise(recipe(max_steps=40), A, tmp_path / "parts")
+
+
+class Stopped(SparseRecoveryRecipe):
+    """Gets a SIGTERM in its ninth look: in the third part, after ten steps."""
+
+    looks = 0
+
+    def score(self, estimate, targets):
+        self.looks += 1
+        if self.looks == 9:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().score(estimate, targets)
+
+
+def test_a_signal_stops_within_a_stage_which_then_goes_on(tmp_path, capfd):
+    # Every part takes its 30 steps: four looks each.
+    fields = {"num_layers": 1, "patience": 1000, "joint_steps": 20}
+    whole = train_stagewise(recipe(**fields), A, tmp_path / "whole", strategy="one")
+    with pytest.raises(SystemExit) as left:
+        train_stagewise(
+            Stopped(**dataclasses.asdict(recipe(**fields))), A, tmp_path / "run", strategy="one"
+        )
+    assert left.value.code == 143
+    assert "stopped after stage 2 of 4" in capfd.readouterr().err
+    state = checkpoint.read(tmp_path / "run")[1]
+    assert len(state["history"]) == 2 and state["part"]["steps"] == 10
+    run = train_stagewise(recipe(**fields), A, tmp_path / "run", strategy="one")
+    assert run.history == whole.history
+    for ours, theirs in zip(whole.model.get_weights(), run.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize(

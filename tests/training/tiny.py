@@ -62,6 +62,15 @@ def steps(out):
         return [int(row["step"]) for row in csv.DictReader(file)]
 
 
+def write_old_checkpoint(out, arrays, state):
+    """A checkpoint as it was before arrays had names; only what was kept then is in it."""
+    out.mkdir(exist_ok=True)
+    state = {name: state[name] for name in ("recipe", "step", "history", "seconds")}
+    numbered = {f"{k:04d}": array for k, array in enumerate(arrays)}
+    text = np.frombuffer(json.dumps(state).encode(), "uint8")
+    np.savez(out / f"checkpoint-{state['step']:08d}.npz", state=text, **numbered)
+
+
 def figures(model):
     """A validation that needs no pictures."""
     return {"mean_weight": float(np.mean([np.abs(w).mean() for w in model.get_weights()]))}
@@ -97,6 +106,7 @@ def watched_losses():
 def main(out, strategy, fields):
     """Train; with "seconds_per_step" slowly, with "halt_at" to the end of that step and no more."""
     pause, last = fields.pop("seconds_per_step", 0), fields.pop("halt_at", None)
+    fewer, wait = fields.pop("fewer_images", 0), fields.pop("wait", None)
 
     def progress(step, loss):
         time.sleep(pause)
@@ -112,9 +122,10 @@ def main(out, strategy, fields):
         )
     train(
         recipe(**fields),
-        images(),
+        images()[fewer:],
         out,
         strategy=strategy,
+        wait=wait,
         validate=figures,
         progress=progress,
         callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)],

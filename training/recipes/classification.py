@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 TRAINED = ("all", "head")
 DECAYED = ("all", "kernels")
+# As `data.classification` has them, which a command need not load to tell its options.
+INTERPOLATIONS = ("bilinear", "bicubic", "random")
 
 
 @dataclasses.dataclass
@@ -31,6 +33,10 @@ class ClassificationRecipe(Recipe):
         crop: `"resized"` or `"padded"`, see `data.ClassificationSampler`.
         randaugment_ops: operations of `data.RandAugment` on each picture; 0 for none.
         randaugment_magnitude: their strength.
+        interpolation: of resized crops: `"bilinear"`, `"bicubic"`, or `"random"`, either of them.
+        erasing: probability that a box of a crop is noise, 0..1.
+        mixup: alpha of Mixup of neighbours in a batch, see `data.PictureMixing`; 0 for none.
+        cutmix: alpha of CutMix, likewise.
         label_smoothing: part of the target that is spread over all classes, 0..1.
         momentum: of SGD, 0..1.
         nesterov: whether the momentum is Nesterov's.
@@ -61,6 +67,10 @@ class ClassificationRecipe(Recipe):
     crop: str = "resized"
     randaugment_ops: int = 0
     randaugment_magnitude: float = 10.0
+    interpolation: str = "bilinear"
+    erasing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
     label_smoothing: float = 0.0
     momentum: float = 0.9
     nesterov: bool = False
@@ -79,7 +89,20 @@ class ClassificationRecipe(Recipe):
         self._require("decayed", self.decayed in DECAYED, f"one of {DECAYED}")
         for name in ("label_smoothing", "momentum"):
             self._require(name, 0 <= getattr(self, name) < 1, "in [0, 1)")
-        for name in ("weight_decay", "randaugment_ops", "randaugment_magnitude", "frame_potential"):
+        self._require(
+            "interpolation", self.interpolation in INTERPOLATIONS, f"one of {INTERPOLATIONS}"
+        )
+        self._require("erasing", 0 <= self.erasing <= 1, "in 0..1")
+        if self.mixup or self.cutmix:
+            self._require("batch_size", not self.batch_size % 2, "even to mix neighbours")
+        for name in (
+            "weight_decay",
+            "randaugment_ops",
+            "randaugment_magnitude",
+            "frame_potential",
+            "mixup",
+            "cutmix",
+        ):
             value = getattr(self, name)
             self._require(name, value is None or value >= 0, "0 or more")
 
@@ -122,14 +145,27 @@ class ClassificationRecipe(Recipe):
     def build_sampler(self, data, model: "keras.Model") -> "ClassificationSampler":
         """Training data from pairs of a picture (a uint8 array or a path) and its label."""
         from keras_imaging.data.classification import ClassificationSampler
+        from keras_imaging.data.mixing import PictureMixing
+
+        mixes = self.mixup or self.cutmix
+        return ClassificationSampler(
+            data,
+            self.classes,
+            self.image_size,
+            self.batch_size,
+            self.crop,
+            self.seed,
+            self.augmentation() if self.randaugment_ops else None,
+            self.interpolation,
+            self.erasing,
+            PictureMixing(self.mixup, self.cutmix) if mixes else None,
+        )
+
+    def augmentation(self):
+        """What changes a picture at random, where there are operations to draw."""
         from keras_imaging.data.randaugment import RandAugment
 
-        augment = None
-        if self.randaugment_ops:
-            augment = RandAugment(self.randaugment_ops, self.magnitude)
-        return ClassificationSampler(
-            data, self.classes, self.image_size, self.batch_size, self.crop, self.seed, augment
-        )
+        return RandAugment(self.randaugment_ops, self.magnitude)
 
     def build_optimizer(self, learning_rate) -> "keras.optimizers.Optimizer":
         """SGD with momentum and an L2 penalty."""

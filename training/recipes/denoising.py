@@ -57,6 +57,8 @@ class DenoisingRecipe(Recipe):
     ema: float = 0.0
     clip_norm: float = math.inf
 
+    prepares_pictures = True
+
     def __post_init__(self):
         super().__post_init__()
         self._require("patch_size", self.patch_size >= 1, "at least 1")

@@ -22,7 +22,9 @@ class FaceGuardRecipe(Recipe):
         begin: part of the schedule that is behind when training begins, in [0, 1); of use with
             `init`.
         strength: largest change of a sample, as a part of white, at the start and at the end.
-        image_weight, perceptual_weight: of the mean squared error and of the perceptual term.
+        masked: weaken the mark where it would be seen, see `layers.VisibilityMask`.
+        image_weight, directional_weight, perceptual_weight: of what is seen of the mark, see
+            `models.FaceGuard`.
         fragile_weight: of manipulated and unmarked pictures.
         photograph_share: of a batch that are photographs of anything, where there are some.
         **fields: of `Recipe`.
@@ -39,13 +41,18 @@ class FaceGuardRecipe(Recipe):
     init: str | None = None
     begin: float = 0.0
     strength: tuple[float, float] = (0.15, 0.05)
+    masked: bool = True
     image_weight: float = 90.0
+    directional_weight: float = 0.3
     perceptual_weight: float = 0.3
     fragile_weight: float = 0.3
     photograph_share: float = 0.25
     steps: int = 80_000
     learning_rate: float = 1e-3
     final_learning_rate: float = 5e-5
+
+    # The strength falls over the steps, too.
+    may_be_extended = False
 
     def __post_init__(self):
         super().__post_init__()
@@ -59,12 +66,15 @@ class FaceGuardRecipe(Recipe):
 
         keras.utils.set_random_seed(self.seed)
         return FaceGuard(
-            self._network(FaceGuardEncoder, "encoder", strength=self.strength[1]),
+            self._network(
+                FaceGuardEncoder, "encoder", masked=self.masked, strength=self.strength[1]
+            ),
             self._network(FaceGuardDecoder, "decoder"),
             steps=self.steps,
             begin=self.begin,
             strength=self.strength,
             image_weight=self.image_weight,
+            directional_weight=self.directional_weight,
             perceptual_weight=self.perceptual_weight,
             fragile_weight=self.fragile_weight,
             dtype=self.dtype,

@@ -41,6 +41,8 @@ def start_from(source: keras.Model, target: keras.Model, seed: int = 0) -> None:
         )
     rng = np.random.default_rng(seed)
     for layer in target.layers:
+        if not layer.weights:
+            continue
         weights = source.get_layer(layer.name).get_weights()
         if layer.name in ("message", "logits"):
             if (small["image_size"], small["message_length"]) != (

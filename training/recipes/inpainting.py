@@ -66,6 +66,8 @@ class InpaintingRecipe(Recipe):
     discriminator_width: int = 64
     discriminator_learning_rate: float = 1e-4
 
+    prepares_pictures = True
+
     def __post_init__(self):
         super().__post_init__()
         self.shrink = tuple(self.shrink)

@@ -22,7 +22,8 @@ class MRIRecipe(Recipe):
     those (Yaman et al., 2020).
 
     Args:
-        preset: `"pdhg_csnet"`, `"cp_net"`, `"pd_net"` or `"learned_primal_dual"`.
+        preset: `"pdhg_csnet"`, `"cp_net"`, `"pd_net"`, each also with `_small`, or
+            `"learned_primal_dual"`.
         num_iterations: iterations of the network; None takes the preset's.
         filters: of its convolutions; None takes the preset's.
         block_init: `"classical"` starts as the classical iteration, `"glorot"` at random; None
@@ -31,7 +32,7 @@ class MRIRecipe(Recipe):
             and are told.
         patch_size: side of a crop in pixels; 0 takes the images whole.
         mask: kind of mask, `"cartesian"`, `"equispaced"`, `"equispaced-fraction"`, `"poisson"` or
-            `"radial"`; a new one for every scan.
+            `"radial"`; a new one for every scan; of several kinds, one of each at random.
         acceleration: of the masks.
         center_fraction: part of k-space around its centre that is always sampled.
         n_coils: 0 for one coil, else birdcage coils; or as many as measured scans have.
@@ -52,7 +53,7 @@ class MRIRecipe(Recipe):
     block_init: str | None = None
     init: str | None = None
     patch_size: int = 96
-    mask: str = "cartesian"
+    mask: tuple[str, ...] = ("cartesian",)
     acceleration: float = 4.0
     center_fraction: float = 0.08
     n_coils: int = 0
@@ -64,6 +65,8 @@ class MRIRecipe(Recipe):
 
     def __post_init__(self):
         super().__post_init__()
+        self.mask = (self.mask,) if isinstance(self.mask, str) else tuple(self.mask)
+        self._require("mask", bool(self.mask), "at least one kind")
         known = self.supervision in SUPERVISION
         self._require("supervision", known, f"one of {SUPERVISION}")
         for name in ("patch_size", "n_coils", "noise"):

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     import keras
@@ -24,6 +24,7 @@ class Recipe:
         batch_size: global batch.
         learning_rate: peak; cosine decay to `final_learning_rate` after a linear warm-up.
         final_learning_rate: at the last step.
+        initial_learning_rate: at the first step of the warm-up.
         warmup: part of the steps.
         cosine_from: `"warmup"`: the decay begins when the warm-up ends; `"start"`: at the first
             step, and the warm-up overlays its beginning.
@@ -42,6 +43,7 @@ class Recipe:
     batch_size: int = 16
     learning_rate: float = 1e-3
     final_learning_rate: float = 1e-6
+    initial_learning_rate: float = 0.0
     warmup: float = 0.01
     cosine_from: str = "warmup"
     ema: float = 0.999
@@ -51,11 +53,18 @@ class Recipe:
     checkpoint_every: int = 500
     seed: int = 0
 
+    # Whether a complete run may go on to more steps: only its learning rate depends on them.
+    may_be_extended: ClassVar[bool] = True
+
+    # Whether its data are pictures that the sampler prepares by `prepare_pictures`.
+    prepares_pictures: ClassVar[bool] = False
+
     def __post_init__(self):
         for name in ("steps", "batch_size", "checkpoint_every"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
         for name in ("learning_rate", "clip_norm"):
             self._require(name, getattr(self, name) > 0, "positive")
+        self._require("initial_learning_rate", self.initial_learning_rate >= 0, "0 or more")
         for name in ("warmup", "ema"):
             self._require(name, 0 <= getattr(self, name) < 1, "in [0, 1)")
         self._require("dtype", self.dtype in DTYPES, f"one of {DTYPES}")
@@ -64,6 +73,11 @@ class Recipe:
     def _require(self, name, condition, expected):
         if not condition:
             raise ValueError(f"`{name}` must be {expected}. Received: {name}={getattr(self, name)}")
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """The rate at the end of the warm-up."""
+        return self.learning_rate
 
     @property
     def global_clipnorm(self) -> float | None:

@@ -4,6 +4,9 @@ import dataclasses
 
 from keras_imaging.training.recipes.classification import ClassificationRecipe
 
+# The peak rate of the paper, 1.6 for 4096.
+RATE_PER_PICTURE = 0.1 / 256
+
 
 @dataclasses.dataclass
 class ResNetRSRecipe(ClassificationRecipe):
@@ -11,14 +14,15 @@ class ResNetRSRecipe(ClassificationRecipe):
 
     The defaults are the published protocol for ImageNet: 350 epochs of batches of 4096 at 1.6, five
     of them warm-up over the beginning of the cosine, Nesterov's momentum, weights and statistics
-    averaged at 0.9999, labels smoothed by 0.1, L2 of 4e-5 on kernels. For another batch size scale
-    the rate with it. How strong dropout, stochastic depth and RandAugment are depends on depth and
-    picture as in the paper, see `models.resnet_rs_scaling.regularization`, unless it is said here.
+    averaged at 0.9999, labels smoothed by 0.1, L2 of 4e-5 on kernels. How strong dropout,
+    stochastic depth and RandAugment are depends on depth and picture as in the paper, see
+    `models.resnet_rs_scaling.regularization`, unless it is said here.
 
-    To fine-tune on a few hundred pictures: `init`, 30 epochs, a rate of 0.01 for batches of 32, and
-    an `ema` of 0.99.
+    To fine-tune on a few hundred pictures: `init`, 30 epochs of batches of 32, an `ema` of 0.99.
 
     Args:
+        learning_rate: peak; None grows with the batch as the paper's, 0.1 for every 256 pictures:
+            1.6 for 4096, 0.0125 for 32.
         dropout_rate: before the classifier, [0, 1); None as in the paper.
         stochastic_depth_rate: of the last stage, [0, 1); None as in the paper.
         randaugment_magnitude: strength of RandAugment; None as in the paper.
@@ -30,7 +34,7 @@ class ResNetRSRecipe(ClassificationRecipe):
 
     Example:
         >>> recipe = ResNetRSRecipe(preset="resnet_rs50", classes=3, init="resnet_rs50.weights.h5",
-        ...     batch_size=32, learning_rate=0.01, steps=200, ema=0.99)
+        ...     batch_size=32, steps=200, ema=0.99)
 
     Reference:
         Bello et al., "Revisiting ResNets: Improved Training and Scaling Strategies", NeurIPS 2021,
@@ -39,7 +43,7 @@ class ResNetRSRecipe(ClassificationRecipe):
 
     steps: int = 109_200
     batch_size: int = 4096
-    learning_rate: float = 1.6
+    learning_rate: float | None = None
     warmup: float = 1 / 70
     cosine_from: str = "start"
     ema: float = 0.9999
@@ -56,6 +60,8 @@ class ResNetRSRecipe(ClassificationRecipe):
     bn_momentum: float = 0.9
 
     def __post_init__(self):
+        if self.learning_rate is None:
+            self.learning_rate = RATE_PER_PICTURE * max(1, self.batch_size)
         super().__post_init__()
         for name in ("dropout_rate", "stochastic_depth_rate"):
             rate = getattr(self, name)

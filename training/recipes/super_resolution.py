@@ -39,6 +39,8 @@ class SuperResolutionRecipe(Recipe):
     steps: int = 200_000
     learning_rate: float = 5e-4
 
+    prepares_pictures = True
+
     def __post_init__(self):
         super().__post_init__()
         self.shrink = tuple(self.shrink)

@@ -7,12 +7,14 @@ from keras_imaging.cli.train.compressive_sensing import train_compressive_sensin
 from keras_imaging.cli.train.faceguard import train_faceguard
 from keras_imaging.cli.train.mri import train_mri
 from keras_imaging.cli.train.pictures import pictures_command
+from keras_imaging.cli.train.segmentation import train_segmentation
 from keras_imaging.cli.train.sparse_recovery import train_sparse_recovery
 from keras_imaging.cli.train.super_resolution import super_resolution_command
 from keras_imaging.training.recipes.denoising import DenoisingRecipe
 from keras_imaging.training.recipes.ffc_resnet import FFCResNetRecipe
 from keras_imaging.training.recipes.inpainting import InpaintingRecipe
 from keras_imaging.training.recipes.resnet_rs import ResNetRSRecipe
+from keras_imaging.training.recipes.volo import VOLORecipe
 
 train = typer.Typer(
     help="Train a network; started again after any interruption, it continues.",
@@ -29,6 +31,8 @@ train.command("ffc_resnet")(
 train.command("resnet_rs")(
     classification_command(ResNetRSRecipe, "Train ResNet-RS on pictures, or fine-tune it.")
 )
+train.command("volo")(classification_command(VOLORecipe, "Train VOLO, or fine-tune it."))
+train.command("segmentation")(train_segmentation)
 train.command("denoiser")(
     pictures_command(DenoisingRecipe, "Train DnCNN or SimpleCNN to find the noise.", rgb=False)
 )

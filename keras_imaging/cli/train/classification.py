@@ -1,4 +1,4 @@
-"""`keras-imaging train ffc_resnet` and `resnet_rs`: classifiers."""
+"""`keras-imaging train ffc_resnet`, `resnet_rs` and `volo`: classifiers."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -8,10 +8,12 @@ import typer
 from keras_imaging.cli import options
 from keras_imaging.cli.quiet import quiet_start
 from keras_imaging.cli.train.recipe_options import (
+    AcceptNewData,
     DataLicence,
     Devices,
     RunFolder,
     Strategy,
+    Wait,
     with_recipe_options,
 )
 from keras_imaging.cli.train.run import Pictures, check_run, name_of, notes_of, train_and_report
@@ -32,8 +34,8 @@ def classification_command(recipe_class: type[ClassificationRecipe], purpose: st
         data: Annotated[
             str,
             typer.Option(
-                help="Folder with one subfolder for each class, an .npz file with x and y, or "
-                "tfds:NAME[:SPLIT] of tensorflow-datasets."
+                help="Folder with one subfolder for each class, an .npz file with x and y, "
+                "tfrecord:GLOB in ImageNet's layout, or tfds:NAME[:SPLIT] of tensorflow-datasets."
             ),
         ],
         out: RunFolder,
@@ -45,6 +47,16 @@ def classification_command(recipe_class: type[ClassificationRecipe], purpose: st
             str | None, typer.Option(help="Likewise, to score at every checkpoint.")
         ] = None,
         strategy: Devices = Strategy.auto,
+        workers: Annotated[
+            int,
+            typer.Option(
+                min=0,
+                help="Processes that read and cut pictures.",
+                show_default="none: threads of this one",
+            ),
+        ] = 0,
+        wait: Wait = None,
+        accept_new_data: AcceptNewData = False,
         data_licence: DataLicence = None,
         as_json: options.Json = False,
         **recipe_fields,
@@ -57,7 +69,7 @@ def classification_command(recipe_class: type[ClassificationRecipe], purpose: st
             from keras_imaging import training
             from keras_imaging.data.classification import MEAN, STD
         pictures = Pictures()
-        labelled = training.labelled_pictures(data, on_skip=pictures.skip)
+        labelled = training.labelled_pictures(data, on_skip=pictures.skip_once)
         recipe_fields["classes"] = classes or len(labelled.class_names)
         recipe = recipe_class(**recipe_fields)
         notes = notes_of(
@@ -67,7 +79,9 @@ def classification_command(recipe_class: type[ClassificationRecipe], purpose: st
         )
         validate = None
         if validation is not None:
-            validate, notes["metrics"] = _scorer(validation, labelled.class_names, recipe)
+            validate, notes["metrics"] = _scorer(
+                validation, labelled.class_names, recipe, pictures.skip_once
+            )
         train_and_report(
             recipe,
             recipe.preset,
@@ -76,6 +90,9 @@ def classification_command(recipe_class: type[ClassificationRecipe], purpose: st
             out,
             as_json,
             strategy=strategy.value,
+            workers=workers,
+            wait=wait,
+            accept_new_data=accept_new_data,
             validate=validate,
             data_name=name_of(data),
             notes=notes,
@@ -84,23 +101,20 @@ def classification_command(recipe_class: type[ClassificationRecipe], purpose: st
     train_classification.__doc__ = f"""{purpose}
 
     Writes checkpoints, log.csv, TensorBoard events, and at the end model.weights.h5 and model.json.
-    Pictures that cannot be read are named and skipped; the exit code is then 1.
+    Pictures that cannot be read are named when they are drawn, and others take their places; the
+    exit code is then 1.
     """
     return train_classification
 
 
-def _scorer(source, class_names, recipe):
+def _scorer(source, class_names, recipe, on_skip):
     """A function that scores the averaged weights, and what its figures mean."""
     from keras_imaging import training
     from keras_imaging.evaluation import evaluate_classification
 
-    labelled = training.labelled_pictures(source)
-    numbered = labelled.numbered(class_names)
-    examples = []
+    examples = training.labelled_pictures(source, on_skip).numbered(class_names)
 
     def validate(model):
-        if not examples:
-            examples.extend(numbered)
         scores = evaluate_classification(model, examples, recipe.image_size, recipe.crop)
         return {"top1": scores.top1, "top5": scores.top5}
 

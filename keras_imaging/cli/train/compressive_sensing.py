@@ -9,10 +9,12 @@ from keras_imaging.cli import options
 from keras_imaging.cli.quiet import quiet_start
 from keras_imaging.cli.refusals import check_file
 from keras_imaging.cli.train.recipe_options import (
+    AcceptNewData,
     DataLicence,
     Devices,
     RunFolder,
     Strategy,
+    Wait,
     with_recipe_options,
 )
 from keras_imaging.cli.train.run import Pictures, check_run, name_of, notes_of, report
@@ -41,6 +43,8 @@ def train_compressive_sensing(
         int, typer.Option(min=_ATOMS, help="Patches from which it is learned.")
     ] = 30_000,
     strategy: Devices = Strategy.auto,
+    wait: Wait = None,
+    accept_new_data: AcceptNewData = False,
     data_licence: DataLicence = None,
     as_json: options.Json = False,
     **recipe_fields,
@@ -62,7 +66,9 @@ def train_compressive_sensing(
             dictionary_learning,
             gaussian_measurement_matrix,
         )
+        from keras_imaging.data.arrays import load_npy
         from keras_imaging.data.files import replacing
+        from keras_imaging.data.reading import reading
     pictures = Pictures()
     images = list(pictures.of(data))
     phi = gaussian_measurement_matrix(max(1, round(rate * _PATCH**2)), _PATCH**2)
@@ -74,15 +80,15 @@ def train_compressive_sensing(
         out.mkdir(parents=True, exist_ok=True)
         with replacing(kept) as file:
             np.save(file, learned)
-    try:
-        D = np.load(kept, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ValueError(f"{kept} holds no dictionary: {error}") from error
+    with reading(kept, "{path} holds no dictionary: "):
+        D = load_npy(kept)
     result = training.train_stagewise(
         recipe,
         {"phi": phi, "dictionary": D, "images": images},
         out,
         strategy=strategy.value,
+        wait=wait,
+        accept_new_data=accept_new_data,
         data_name=name_of(data),
         progress=lambda line: typer.echo(line, err=True),
         notes=notes_of(data_licence),

@@ -7,10 +7,12 @@ import typer
 
 from keras_imaging.cli import options
 from keras_imaging.cli.train.recipe_options import (
+    AcceptNewData,
     DataLicence,
     Devices,
     RunFolder,
     Strategy,
+    Wait,
     with_recipe_options,
 )
 from keras_imaging.cli.train.run import Pictures, check_run, name_of, notes_of, train_and_report
@@ -29,6 +31,8 @@ def train_faceguard(
         typer.Option(help="Folder of pictures of anything, which help with other portraits."),
     ] = None,
     strategy: Devices = Strategy.auto,
+    wait: Wait = None,
+    accept_new_data: AcceptNewData = False,
     data_licence: DataLicence = None,
     as_json: options.Json = False,
     **recipe_fields,
@@ -53,6 +57,8 @@ def train_faceguard(
         out,
         as_json,
         strategy=strategy.value,
+        wait=wait,
+        accept_new_data=accept_new_data,
         data_name=name,
         notes=notes_of(data_licence),
     )

@@ -7,10 +7,12 @@ import typer
 
 from keras_imaging.cli import options
 from keras_imaging.cli.train.recipe_options import (
+    AcceptNewData,
     DataLicence,
     Devices,
     RunFolder,
     Strategy,
+    Wait,
     with_recipe_options,
 )
 from keras_imaging.cli.train.run import Pictures, check_run, name_of, notes_of, train_and_report
@@ -33,6 +35,8 @@ def train_mri(
         typer.Option(help="Images, likewise, to score at every checkpoint.", show_default=False),
     ] = None,
     strategy: Devices = Strategy.auto,
+    wait: Wait = None,
+    accept_new_data: AcceptNewData = False,
     data_licence: DataLicence = None,
     as_json: options.Json = False,
     **recipe_fields,
@@ -55,6 +59,8 @@ def train_mri(
         out,
         as_json,
         strategy=strategy.value,
+        wait=wait,
+        accept_new_data=accept_new_data,
         validate=validate,
         data_name=name_of(data),
         notes=notes,

@@ -7,10 +7,13 @@ import typer
 
 from keras_imaging.cli import options
 from keras_imaging.cli.train.recipe_options import (
+    AcceptNewData,
+    Cache,
     DataLicence,
     Devices,
     RunFolder,
     Strategy,
+    Wait,
     with_recipe_options,
 )
 from keras_imaging.cli.train.run import (
@@ -29,7 +32,8 @@ def pictures_command(recipe_class: type, purpose: str, rgb: bool = True):
     Args:
         recipe_class: its recipe, a dataclass with a field `preset`.
         purpose: the first line of the help.
-        rgb: whether grey pictures are taken as RGB, and alpha left out.
+        rgb: whether grey pictures are taken as RGB, and alpha left out, where the sampler does not
+            see to it.
     """
 
     @with_recipe_options(recipe_class)
@@ -44,6 +48,9 @@ def pictures_command(recipe_class: type, purpose: str, rgb: bool = True):
             typer.Option(help="Folder of pictures to score at every checkpoint."),
         ] = None,
         strategy: Devices = Strategy.auto,
+        wait: Wait = None,
+        accept_new_data: AcceptNewData = False,
+        cache: Cache = None,
         data_licence: DataLicence = None,
         as_json: options.Json = False,
         **recipe_fields,
@@ -57,11 +64,14 @@ def pictures_command(recipe_class: type, purpose: str, rgb: bool = True):
         train_and_report(
             recipe,
             recipe.preset,
-            pictures.rgb(data) if rgb else pictures.of(data),
+            pictures.rgb(data) if rgb and not recipe.prepares_pictures else pictures.of(data),
             pictures,
             out,
             as_json,
             strategy=strategy.value,
+            wait=wait,
+            accept_new_data=accept_new_data,
+            cache=cache,
             validate=validate,
             data_name=name_of(data),
             notes=notes,

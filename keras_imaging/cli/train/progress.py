@@ -13,7 +13,7 @@ _SECONDS_BETWEEN_LINES = 60.0
 @contextlib.contextmanager
 def training_progress(
     label: str, steps: int
-) -> Iterator[tuple[Callable[[Iterable], Iterator], Callable[[int, float], None]]]:
+) -> Iterator[tuple[Callable[[Iterable], Iterable], Callable[[int, float], None]]]:
     """A bar with loss and time left on a terminal; a line a minute elsewhere. Both on stderr.
 
     Args:
@@ -21,7 +21,7 @@ def training_progress(
         steps: its last step.
 
     Yields:
-        A function that passes images on and counts them, and one of (step, loss).
+        A function that lets images be counted as they are prepared, and one of (step, loss).
     """
     console = Console(stderr=True)
     bar = Progress(
@@ -35,16 +35,33 @@ def training_progress(
         disable=not console.is_terminal,
     )
 
-    def prepared(images: Iterable) -> Iterator:
-        task = bar.add_task("preparing images", total=None, loss="")
+    task = None
+
+    def prepared(images: Iterable) -> Iterable:
+        nonlocal task
+        if task is None:
+            task = bar.add_task("preparing images", total=None, loss="")
+        if hasattr(images, "on_taken"):
+            images.on_taken = lambda: bar.advance(task)
+            return images
+        return counted(images)
+
+    def counted(images):
         for image in images:
             yield image
             bar.advance(task)
-        bar.remove_task(task)
 
     report = _on_bar(bar, label, steps) if console.is_terminal else _in_lines(console, label, steps)
+
+    def progress(step, loss):
+        nonlocal task
+        if task is not None:
+            bar.remove_task(task)
+            task = None
+        report(step, loss)
+
     with bar:
-        yield prepared, report
+        yield prepared, progress
 
 
 def _on_bar(bar, label, steps):

@@ -29,6 +29,24 @@ RunFolder = Annotated[
 Devices = Annotated[
     Strategy, typer.Option(help="Devices: several GPUs, machines (TF_CONFIG) or a TPU.")
 ]
+Wait = Annotated[
+    float | None,
+    typer.Option(min=0, help="Seconds to wait for other workers at most.", show_default="for ever"),
+]
+AcceptNewData = Annotated[
+    bool,
+    typer.Option(
+        "--accept-new-data",
+        help="Go on with other data than the run began with; the card tells it.",
+    ),
+]
+Cache = Annotated[
+    pathlib.Path | None,
+    typer.Option(
+        help="Folder for prepared pictures; runs may share it, and it may be removed.",
+        show_default="prepared/ beside the run",
+    ),
+]
 DataLicence = Annotated[
     str | None, typer.Option(help="Licence of the data, for the card.", show_default=False)
 ]

@@ -3,13 +3,13 @@
 import pathlib
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import typer
 
 from keras_imaging.cli.output import print_json
 from keras_imaging.cli.quiet import quiet_start
-from keras_imaging.cli.refusals import check_data
+from keras_imaging.cli.refusals import STREAMS, check_data
 
 
 class Pictures:
@@ -18,7 +18,7 @@ class Pictures:
     def __init__(self):
         self.skipped = []
 
-    def of(self, source: str | pathlib.Path) -> Iterator:
+    def of(self, source: str | pathlib.Path) -> Iterable:
         """The pictures of a folder, or `tfds:NAME` of tensorflow-datasets."""
         from keras_imaging import training
 
@@ -38,6 +38,11 @@ class Pictures:
         self.skipped.append(reason)
         typer.echo(f"Skipped: {reason}", err=True)
 
+    def skip_once(self, reason: str) -> None:
+        """Likewise, of what is read again and again."""
+        if reason not in self.skipped:
+            self.skip(reason)
+
 
 def check_run(out: pathlib.Path, *sources: str | pathlib.Path | None) -> None:
     """Refuse, before anything is loaded, a run that cannot be written or has no data.
@@ -53,7 +58,8 @@ def check_run(out: pathlib.Path, *sources: str | pathlib.Path | None) -> None:
 
 def name_of(source: str | pathlib.Path) -> str:
     """What a card says of a source of data."""
-    return source if str(source).startswith("tfds:") else pathlib.Path(source).resolve().name
+    named = str(source).startswith((*STREAMS, "scenes:"))
+    return str(source) if named else pathlib.Path(source).resolve().name
 
 
 def notes_of(data_licence: str | None, **further) -> dict:
@@ -91,19 +97,22 @@ def train_and_report(
     Args:
         recipe: see `training.train`.
         label: name of the run.
-        data: images for the recipe's sampler, or several sources of them by their names.
+        data: images for the recipe's sampler, or several sources of them by their names; a
+            sequence is read when its pictures are drawn.
         pictures: where those come from; knows in the end what was skipped.
         out: folder of the run.
         as_json: see `report`.
-        options: further arguments of `training.train`.
+        options: further arguments of `training.train`; a `cache` of None lies beside the run.
     """
+    if "cache" in options:
+        options["cache"] = options["cache"] or out.absolute().parent / "prepared"
     with quiet_start():
         from keras_imaging.cli.train.progress import training_progress
         from keras_imaging.training import train
     with training_progress(label, recipe.steps) as (prepared, progress):
         if isinstance(data, dict):
             data = {name: prepared(images) for name, images in data.items()}
-        else:
+        elif not isinstance(data, Sequence):
             data = prepared(data)
         result = train(recipe, data, out, progress=progress, **options)
     report(label, result, out, as_json, pictures.skipped)

@@ -9,7 +9,13 @@ import typer
 from keras_imaging.cli import options
 from keras_imaging.cli.quiet import quiet_start
 from keras_imaging.cli.refusals import check_file
-from keras_imaging.cli.train.recipe_options import Devices, RunFolder, Strategy, with_recipe_options
+from keras_imaging.cli.train.recipe_options import (
+    Devices,
+    RunFolder,
+    Strategy,
+    Wait,
+    with_recipe_options,
+)
 from keras_imaging.cli.train.run import check_run, notes_of, report
 from keras_imaging.training.recipes.sparse_recovery import SparseRecoveryRecipe
 
@@ -26,6 +32,7 @@ def train_sparse_recovery(
         ),
     ] = None,
     strategy: Devices = Strategy.auto,
+    wait: Wait = None,
     as_json: options.Json = False,
     **recipe_fields,
 ) -> None:
@@ -50,6 +57,7 @@ def train_sparse_recovery(
             A,
             out,
             strategy=strategy.value,
+            wait=wait,
             data_name=f"random problems of {name}",
             progress=lambda line: typer.echo(line, err=True),
             notes=notes_of(None),

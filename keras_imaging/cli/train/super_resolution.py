@@ -8,10 +8,13 @@ import typer
 from keras_imaging.cli import options
 from keras_imaging.cli.quiet import quiet_start
 from keras_imaging.cli.train.recipe_options import (
+    AcceptNewData,
+    Cache,
     DataLicence,
     Devices,
     RunFolder,
     Strategy,
+    Wait,
     with_recipe_options,
 )
 from keras_imaging.cli.train.run import (
@@ -43,6 +46,9 @@ def super_resolution_command(method: str):
             typer.Option(help="Named variant instead of --scale and --small.", show_default=False),
         ] = None,
         strategy: Devices = Strategy.auto,
+        wait: Wait = None,
+        accept_new_data: AcceptNewData = False,
+        cache: Cache = None,
         validation: Annotated[
             pathlib.Path | None,
             typer.Option(help="Folder of sharp pictures to score at every checkpoint."),
@@ -72,6 +78,9 @@ def super_resolution_command(method: str):
             out,
             as_json,
             strategy=strategy.value,
+            wait=wait,
+            accept_new_data=accept_new_data,
+            cache=cache,
             validate=validate,
             data_name=name_of(data),
             notes=notes,

@@ -5,6 +5,7 @@ from keras_imaging.layers.distortions.benign import (
     JPEG,
     ColorJitter,
     CropResize,
+    Enlarged,
     GaussianBlur,
     GaussianNoise,
     Quantize8,
@@ -13,6 +14,7 @@ from keras_imaging.layers.distortions.benign import (
 )
 from keras_imaging.layers.distortions.deepfakes import (
     FaceInpaint,
+    FacePart,
     FaceReenact,
     FaceRegenerate,
     FaceSwap,
@@ -25,7 +27,9 @@ __all__ = [
     "Compose",
     "CropResize",
     "Distortion",
+    "Enlarged",
     "FaceInpaint",
+    "FacePart",
     "FaceReenact",
     "FaceRegenerate",
     "FaceSwap",

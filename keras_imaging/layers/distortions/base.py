@@ -79,7 +79,7 @@ class Distortion(FullPrecisionLayer):
     def get_config(self):
         return {**super().get_config(), "always": self.always, "seed": self.seed}
 
-    def _uniform(self, images, limits):
+    def uniform(self, images, limits):
         """One number per image."""
         shape = (keras.ops.shape(images)[0],)
         low, high = limits

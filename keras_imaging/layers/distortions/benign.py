@@ -3,12 +3,13 @@
 import keras
 import numpy as np
 
-from keras_imaging.layers.distortions.base import Distortion, interval
+from keras_imaging.layers.distortions.base import Distortion, interval, restored
 from keras_imaging.ops.jpeg import check_jpeg_mode, jpeg_round_trip, straight_through
 from keras_imaging.ops.separable import (
     apply_separable,
     blur_matrix,
     crop_matrix,
+    resize_matrix,
     round_trip_matrix,
 )
 
@@ -60,7 +61,7 @@ class JPEG(Distortion):
     def draw(self, images, donors=None):
         low, high = self._limits
         # Rounding down gives every integer of low..high the same chance.
-        quality = keras.ops.floor(self._uniform(images, (low, high + 1 - 1e-4)))
+        quality = keras.ops.floor(self.uniform(images, (low, high + 1 - 1e-4)))
         return lambda x: jpeg_round_trip(x, quality, self.subsampling, self.rounding)
 
     def get_config(self):
@@ -112,7 +113,7 @@ class GaussianBlur(Distortion):
                 f"GaussianBlur expected sides longer than its radius of {radius} pixels. "
                 f"Received height {height} and width {width}."
             )
-        sigma = self._uniform(images, self._limits)
+        sigma = self.uniform(images, self._limits)
         return lambda x: apply_separable(x, blur_matrix(height, sigma), blur_matrix(width, sigma))
 
     def get_config(self):
@@ -153,7 +154,7 @@ class ResizeRoundTrip(Distortion):
 
     def draw(self, images, donors=None):
         height, width = images.shape[1:3]
-        scale = self._uniform(images, self._limits)
+        scale = self.uniform(images, self._limits)
         return lambda x: apply_separable(
             x, round_trip_matrix(height, scale), round_trip_matrix(width, scale)
         )
@@ -203,10 +204,10 @@ class CropResize(Distortion):
         self.shift = shift
 
     def draw(self, images, donors=None):
-        keep = self._uniform(images, self._limits)
+        keep = self.uniform(images, self._limits)
         matrices = []
         for length in images.shape[1:3]:
-            place = self._uniform(images, (0.0, 1.0))
+            place = self.uniform(images, (0.0, 1.0))
             start = length * ((1.0 - keep) * place + self.shift * (2.0 * place - 1.0))
             matrices.append((length, start, keep * length))
         return lambda x: apply_separable(x, *(crop_matrix(*window) for window in matrices))
@@ -248,7 +249,7 @@ class GaussianNoise(Distortion):
         self.stddev = stddev
 
     def draw(self, images, donors=None):
-        stddev = self._uniform(images, self._limits)[:, None, None, None]
+        stddev = self.uniform(images, self._limits)[:, None, None, None]
         noise = keras.random.normal(
             keras.ops.shape(images), dtype=images.dtype, seed=self.seed_generator
         )
@@ -303,7 +304,7 @@ class ColorJitter(Distortion):
 
     def draw(self, images, donors=None):
         def factor(reach):
-            return self._uniform(images, (1.0 - reach, 1.0 + reach))[:, None, None, None]
+            return self.uniform(images, (1.0 - reach, 1.0 + reach))[:, None, None, None]
 
         brightness, contrast = factor(self.brightness), factor(self.contrast)
         saturation = factor(self.saturation)
@@ -417,7 +418,7 @@ class Screenshot(Distortion):
             part.build(images_shape)
 
     def draw(self, images, donors=None):
-        gamma = self._uniform(images, self._gamma_limits)[:, None, None, None]
+        gamma = self.uniform(images, self._gamma_limits)[:, None, None, None]
         resize, jpeg, crop = (part.draw(images) for part in (self.resize, self.jpeg, self.crop))
 
         def capture(x):
@@ -435,3 +436,75 @@ class Screenshot(Distortion):
             "quality": self.jpeg.quality,
             "keep": self.crop.keep,
         }
+
+
+@keras.saving.register_keras_serializable(package="keras_imaging")
+class Enlarged(Distortion):
+    """What happens to a picture that is published larger than the network sees it.
+
+    The picture is enlarged bilinearly and rounded to 8 bits, changed there, rounded again and
+    shrunk with antialiasing: as a mark is, that is stamped on a photograph of any size.
+
+    Args:
+        factor: how many times as large, an integer of at least 1.
+        change: a distortion of the large picture; None for none.
+        always: also outside of training.
+        seed: unused; the change has its own.
+        **kwargs: of `keras.layers.Layer`.
+
+    Input shape:
+        `(batch, height, width, 3)`.
+    Output shape:
+        as the input.
+    Raises:
+        ValueError: if `factor` is less than 1.
+    Example:
+        >>> layer = Enlarged(2, JPEG(75), always=True)
+        >>> tuple(layer(np.zeros((1, 8, 9, 3), "float32")).shape)
+        (1, 8, 9, 3)
+    """
+
+    def __init__(
+        self,
+        factor: int,
+        change: Distortion | None = None,
+        always: bool = False,
+        seed: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(always, seed, **kwargs)
+        if factor != int(factor) or factor < 1:
+            raise ValueError(f"`factor` must be an integer of at least 1. Received: {factor}")
+        self.factor = int(factor)
+        self.change = restored(change)
+
+    def build(self, images_shape, donors_shape=None):
+        if self.change is not None:
+            self.change.build(self._large(images_shape))
+
+    def draw(self, images, donors=None):
+        sides = images.shape[1:3]
+        large = self._large(images.shape)[1:3]
+        up = [resize_matrix(*pair) for pair in zip(sides, large, strict=True)]
+        down = [resize_matrix(*pair) for pair in zip(large, sides, strict=True)]
+        change = None
+        if self.change is not None:
+            # Of the size that the change will see: drawing looks at nothing but the shape.
+            shape = (keras.ops.shape(images)[0], *large, images.shape[3])
+            change = self.change.draw(keras.ops.broadcast_to(images[:, :1, :1], shape))
+
+        def publish(x):
+            x = quantize8(keras.ops.clip(apply_separable(x, *up), 0.0, 1.0))
+            if change is not None:
+                x = quantize8(keras.ops.clip(change(x), 0.0, 1.0))
+            return apply_separable(x, *down)
+
+        return publish
+
+    def _large(self, shape):
+        batch, height, width, channels = shape
+        return (batch, self.factor * height, self.factor * width, channels)
+
+    def get_config(self):
+        change = self.change and keras.saving.serialize_keras_object(self.change)
+        return {**super().get_config(), "factor": self.factor, "change": change}

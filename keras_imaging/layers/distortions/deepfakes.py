@@ -6,7 +6,7 @@ Every layer returns y (1 - M) + M new, with M a soft ellipse around the face.
 import keras
 import numpy as np
 
-from keras_imaging.layers.distortions.base import Distortion, interval
+from keras_imaging.layers.distortions.base import Distortion, Operation, interval
 from keras_imaging.layers.distortions.benign import ResizeRoundTrip
 from keras_imaging.ops.separable import (
     apply_separable,
@@ -14,6 +14,7 @@ from keras_imaging.ops.separable import (
     crop_matrix,
     round_trip_matrix,
 )
+from keras_imaging.typing import Tensor
 
 # Where generated faces end, in half sides of the picture from its centre.
 _REGION = {
@@ -69,7 +70,7 @@ class _Manipulation(Distortion):
     def draw(self, images, donors=None):
         height, width = images.shape[1:3]
         mask = face_ellipse(
-            height, width, *(self._uniform(images, limits) for limits in self._limits.values())
+            height, width, *(self.uniform(images, limits) for limits in self._limits.values())
         )
         mask = keras.ops.cast(mask, images.dtype)
         render = self._renderer(images, donors, mask)
@@ -123,7 +124,7 @@ class FaceSwap(_Manipulation):
         self.scale = scale
 
     def _renderer(self, images, donors, mask):
-        scale = self._uniform(images, self._scale_limits)
+        scale = self.uniform(images, self._scale_limits)
         other = keras.ops.roll(images if donors is None else donors, 1, axis=0)
         windows = [
             (length, (1.0 - 1.0 / scale) * length / 2, length / scale)
@@ -193,7 +194,7 @@ class FaceRegenerate(_Manipulation):
         self.sigma = interval("sigma", sigma, 0.05, 100)[1]
 
     def _renderer(self, images, donors, mask):
-        scale = self._uniform(images, self._scale_limits)
+        scale = self.uniform(images, self._scale_limits)
 
         def matrix(length):
             blur = blur_matrix(length, self.sigma / scale)
@@ -246,7 +247,7 @@ class FaceReenact(_Manipulation):
     def _renderer(self, images, donors, mask):
         ops = keras.ops
         height, width = images.shape[1:3]
-        amplitude = self._uniform(images, self._amplitude_limits)[:, None, None, None]
+        amplitude = self.uniform(images, self._amplitude_limits)[:, None, None, None]
         knots = keras.random.normal((ops.shape(images)[0], 5, 5, 2), seed=self.seed_generator)
         shift = apply_separable(knots, _spline_matrix(height), _spline_matrix(width))
         sides = ops.convert_to_tensor([height, width], images.dtype)
@@ -340,18 +341,18 @@ class FaceInpaint(_Manipulation):
         u = ops.linspace(-1.0, 1.0, width, dtype=images.dtype)[None, None, :]
         v = ops.linspace(-1.0, 1.0, height, dtype=images.dtype)[None, :, None]
         # The first part to fill is drawn, each of the others with probability one half.
-        first = ops.floor(self._uniform(images, (0.0, 2.9999)))
+        first = ops.floor(self.uniform(images, (0.0, 2.9999)))
         boxes = 0.0
         for k, (cy, cx, half_height, half_width) in enumerate(_PARTS):
-            also = self._uniform(images, (0.0, 1.0)) < 0.5
+            also = self.uniform(images, (0.0, 1.0)) < 0.5
             used = ops.cast(ops.logical_or(ops.equal(first, k), also), images.dtype)
-            grow = self._uniform(images, (0.8, 1.25))[:, None, None]
+            grow = self.uniform(images, (0.8, 1.25))[:, None, None]
             inside = ops.logical_and(
                 ops.abs(v - cy) <= half_height * grow, ops.abs(u - cx) <= half_width * grow
             )
             boxes = ops.maximum(boxes, ops.cast(inside, images.dtype) * used[:, None, None])
         boxes = boxes[..., None]
-        kind = ops.floor(self._uniform(images, (0.0, 2.9999)))[:, None, None, None]
+        kind = ops.floor(self.uniform(images, (0.0, 2.9999)))[:, None, None, None]
         noise = keras.random.uniform(
             ops.shape(images), -0.3, 0.3, dtype=images.dtype, seed=self.seed_generator
         )
@@ -396,3 +397,84 @@ class GlobalReencode(ResizeRoundTrip):
         **kwargs,
     ):
         super().__init__(scale, always, seed, **kwargs)
+
+
+# Rows and columns of parts of aligned portraits, in half sides: centre, half height, half width.
+FACE_PARTS = {
+    "eyes": (-0.07, 0.0, 0.15, 0.42),
+    "nose": (0.17, 0.0, 0.15, 0.18),
+    "mouth": (0.42, 0.0, 0.14, 0.28),
+    "left half": (0.06, -0.26, 0.66, 0.26),
+    "right half": (0.06, 0.26, 0.66, 0.26),
+}
+
+
+@keras.saving.register_keras_serializable(package="keras_imaging")
+class FacePart(Distortion):
+    """A part of the face is another face's, or went through a bottleneck: a partial manipulation.
+
+    Each image has one of `FACE_PARTS` replaced, with a soft edge: half of them by that of the next
+    unmarked picture, its colours matched, the others by its own after a resize to a quarter.
+
+    Args:
+        scale: of the bottleneck, in (0, 1].
+        always: also outside of training.
+        seed: of the draws.
+        **kwargs: of `keras.layers.Layer`.
+
+    Input shape:
+        `(batch, height, width, 3)`; as second argument `donors`, see `FaceSwap`.
+    Output shape:
+        as the input.
+    Raises:
+        ValueError: if `scale` is out of its range.
+    Example:
+        >>> tuple(FacePart()(np.zeros((2, 16, 16, 3), "float32"), training=True).shape)
+        (2, 16, 16, 3)
+    """
+
+    def __init__(
+        self, scale: float = 0.25, always: bool = False, seed: int | None = None, **kwargs
+    ):
+        super().__init__(always, seed, **kwargs)
+        self.scale = interval("scale", scale, 0.01, 1)[1]
+
+    def draw(self, images, donors=None):
+        return self.draw_masked(images, donors)[0]
+
+    def draw_masked(self, images: Tensor, donors: Tensor | None = None) -> tuple[Operation, Tensor]:
+        """As `draw`, with the share of each pixel that is replaced, `(batch, height, width, 1)`.
+
+        Args:
+            images, donors: see `Distortion.draw`.
+        """
+        ops = keras.ops
+        height, width = images.shape[1:3]
+        parts = np.array(list(FACE_PARTS.values()), "float32")
+        which = ops.cast(ops.floor(self.uniform(images, (0.0, len(parts) - 1e-3))), "int32")
+        centre_y, centre_x, half_height, half_width = (
+            ops.cast(ops.take(ops.convert_to_tensor(column), which), images.dtype)[:, None, None]
+            for column in parts.T
+        )
+        grow = self.uniform(images, (0.85, 1.15))[:, None, None]
+        u = ops.linspace(-1.0, 1.0, width, dtype=images.dtype)[None, None, :]
+        v = ops.linspace(-1.0, 1.0, height, dtype=images.dtype)[None, :, None]
+        # A soft rectangle: the further of the two distances from its edges, in half sides.
+        inside = ops.minimum(
+            half_height * grow - ops.abs(v - centre_y), half_width * grow - ops.abs(u - centre_x)
+        )
+        mask = ops.clip(0.5 + inside / 0.06, 0.0, 1.0)[..., None]
+        other = ops.roll(images if donors is None else donors, 1, axis=0)
+        swapped = ops.cast(self.uniform(images, (0.0, 1.0)) < 0.5, images.dtype)
+        swapped = swapped[:, None, None, None]
+        matrices = [round_trip_matrix(length, self.scale) for length in (height, width)]
+
+        def replace(x):
+            new = swapped * _match_color(other, x, mask + 1e-6)
+            new = new + (1.0 - swapped) * apply_separable(x, *matrices)
+            return x + mask * (new - x)
+
+        return replace, mask
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale}

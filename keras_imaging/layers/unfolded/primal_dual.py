@@ -30,6 +30,14 @@ class MRILayer(FullPrecisionLayer):
         **kwargs: of `keras.layers.Layer`.
     """
 
+    # What export asks: matrices of Fourier transforms stay in float where weights are quantized,
+    float_products = True
+    # and activations must not be integers.
+    needs_float = (
+        "the centre of k-space is thousands of times larger than its border, which integers do not "
+        "hold"
+    )
+
     def __init__(self, fft_method: str = "auto", **kwargs):
         super().__init__(**kwargs)
         self.fft_method = fft_method
@@ -129,11 +137,17 @@ class PrimalDualStart(MRILayer):
 
 
 class _PrimalDualLayer(MRILayer, UnfoldedLayer):
-    """What the three layers share. A subclass gives `dual` and `primal`, and makes its blocks."""
+    """What the three layers share. A subclass makes its blocks, and iterates."""
 
-    def __init__(self, filters=32, depth=3, block_init="classical", **kwargs):
+    def __init__(self, filters=32, depth=3, block_init="classical", remat=False, **kwargs):
         super().__init__(**kwargs)
         self.filters, self.depth, self.block_init = filters, depth, block_init
+        self.remat = remat
+
+    def call(self, inputs):
+        # The backward pass then computes the iteration once more, and what is within is not kept.
+        iterate = keras.remat(self.iterate) if self.remat else self.iterate
+        return iterate(inputs)
 
     def _block(self, name, out_channels=2):
         return ComplexConvBlock(
@@ -158,6 +172,7 @@ class _PrimalDualLayer(MRILayer, UnfoldedLayer):
             "filters": self.filters,
             "depth": self.depth,
             "block_init": self.block_init,
+            "remat": self.remat,
         }
 
 
@@ -172,6 +187,7 @@ class PDHGLayer(_PrimalDualLayer):
         filters: of the convolutions of L, see `ComplexConvBlock`.
         depth: of L.
         block_init: of L; `"classical"` starts as the iteration without it.
+        remat: compute the iteration again in the backward pass, to train in less memory.
         bounded_steps: keep s and t positive and s t <= 0.99, as the theory of the classical
             iteration asks for; the learned one converges by no theory.
         extrapolate: whether theta is learned: what the last iteration extrapolates is not used.
@@ -215,7 +231,8 @@ class PDHGLayer(_PrimalDualLayer):
         if not self.image_block.built:
             self.image_block.build([input_shape["x"]])
 
-    def call(self, inputs):
+    def iterate(self, inputs):
+        """One step, see the class."""
         A = self.operator(inputs)
         f, x, x_bar, d = (
             ops.cast(inputs[name], self.variable_dtype) for name in ("kspace", "x", "x_bar", "d")
@@ -265,7 +282,7 @@ class CPLayer(PDHGLayer):
     w = d + s A x_bar;  d+ = w + G([w, f]), or (w - s f) / (1 + s) + G([w, f]);  then as `PDHGLayer`
 
     Args:
-        filters, depth, block_init: of G and L, see `ComplexConvBlock`.
+        filters, depth, block_init, remat: of G and L, see `PDHGLayer`.
         dual_skip: what G is added to: `"prox"`, the step of `PDHGLayer`, with which the layer
             starts as the classical iteration; or `"identity"`, w.
         bounded_steps, extrapolate: see `PDHGLayer`.
@@ -319,7 +336,7 @@ class PrimalDualLayer(_PrimalDualLayer):
     With `num_primal` images A is of the second one; with `num_dual` k-spaces A^H is of the first.
 
     Args:
-        filters, depth, block_init: of G and L, see `ComplexConvBlock`.
+        filters, depth, block_init, remat: of G and L, see `PDHGLayer`.
         num_primal: images in x.
         num_dual: k-spaces in d.
         fft_method: of `ops.fft2c`.
@@ -358,7 +375,8 @@ class PrimalDualLayer(_PrimalDualLayer):
         if not self.image_block.built:
             self.image_block.build([x, (*x[:-1], 2)])
 
-    def call(self, inputs):
+    def iterate(self, inputs):
+        """One step, see the class."""
         A = self.operator(inputs)
         f, x, d = (ops.cast(inputs[name], self.variable_dtype) for name in ("kspace", "x", "d"))
         seen = 2 * min(1, self.num_primal - 1)

@@ -1,6 +1,6 @@
 """Read the published IDN weights, a binary Caffe model, without Caffe or protobuf.
 
-A protobuf message is a sequence of (field number, wire type, value). Only these fields matter:
+Only these fields of the protobuf message matter:
 
     NetParameter:      layer = 100 (LayerParameter)   or, before 2015, layers = 2 (V1LayerParameter)
     LayerParameter:    name = 1, blobs = 7            V1LayerParameter: name = 4, blobs = 6
@@ -9,18 +9,21 @@ A protobuf message is a sequence of (field number, wire type, value). Only these
     BlobShape:         dim = 1 (packed or not)
 """
 
+import math
 import os
 import pathlib
-import struct
 from collections.abc import Iterator
 
 import keras
 import numpy as np
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+from keras_imaging.data.protobuf import fields, varints
+from keras_imaging.data.reading import reading
 
 # Field of NetParameter -> fields of the layer's name and blobs.
 _LAYER_FIELDS = {100: (1, 7), 2: (4, 6)}
+
+_MOST_AXES = 8
 
 
 def load_caffe_weights(model: keras.Model, path: str | os.PathLike) -> None:
@@ -36,12 +39,10 @@ def load_caffe_weights(model: keras.Model, path: str | os.PathLike) -> None:
             too, if one is missing, surplus, or holds blobs of other shapes.
     """
     path = pathlib.Path(path)
-    try:
-        layers = dict(_layers(path.read_bytes()))
-    except OSError as error:
-        raise ValueError(f"Cannot read {str(path)!r}: {error.strerror}") from error
-    except (IndexError, ValueError, struct.error) as error:
-        raise ValueError(f"{str(path)!r} is not a Caffe model: {error}") from error
+    with reading(path):
+        content = path.read_bytes()
+    with reading(path, "{path!r} is not a Caffe model: "):
+        layers = dict(_layers(content))
 
     targets = dict(_targets(model))
     for problem, names in (
@@ -83,12 +84,12 @@ def _layers(message: bytes) -> Iterator[tuple[str, list[np.ndarray]]]:
     view = memoryview(message)
     if not view:
         raise ValueError("the file is empty")
-    for field, layer in _fields(view):
+    for field, layer in fields(view):
         if field not in _LAYER_FIELDS:
             continue
         name_field, blobs_field = _LAYER_FIELDS[field]
         name, blobs = "", []
-        for inner, value in _fields(layer):
+        for inner, value in fields(layer):
             if inner == name_field:
                 name = bytes(value).decode()
             elif inner == blobs_field:
@@ -99,11 +100,11 @@ def _layers(message: bytes) -> Iterator[tuple[str, list[np.ndarray]]]:
 
 def _blob(message: memoryview) -> np.ndarray:
     data, shape, old_shape = [], None, {}
-    for field, value in _fields(message):
+    for field, value in fields(message):
         if field == 5:
             data.append(bytes(value))
         elif field == 7:
-            shape = [dim for inner, dims in _fields(value) if inner == 1 for dim in _varints(dims)]
+            shape = [dim for inner, dims in fields(value) if inner == 1 for dim in varints(dims)]
         elif 1 <= field <= 4:
             old_shape[field] = value
     if shape is None:
@@ -112,53 +113,9 @@ def _blob(message: memoryview) -> np.ndarray:
         if shape[:3] == [1, 1, 1]:
             shape = shape[3:]
     values = np.frombuffer(b"".join(data), "<f4")
-    if values.size != np.prod(shape, dtype=int):
-        raise ValueError(f"a blob of shape {shape} has {values.size} values")
+    # Python's integers: a product of NumPy's may overflow to what is expected.
+    if len(shape) > _MOST_AXES or values.size != math.prod(shape):
+        raise ValueError(f"a blob of shape {shape[:_MOST_AXES]} has {values.size} values")
+    if not np.isfinite(values).all():
+        raise ValueError("a blob holds values that are not finite")
     return values.reshape(shape)
-
-
-def _varints(value) -> list[int]:
-    """A repeated integer field: one value, or several packed into bytes."""
-    if isinstance(value, int):
-        return [value]
-    numbers, position = [], 0
-    while position < len(value):
-        number, position = _varint(value, position)
-        numbers.append(number)
-    return numbers
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Field number and value of everything in a message."""
-    position = 0
-    while position < len(message):
-        key, position = _varint(message, position)
-        field, wire_type = key >> 3, key & 7
-        if wire_type == _VARINT:
-            value, position = _varint(message, position)
-            yield field, value
-            continue
-        if wire_type == _BYTES:
-            length, position = _varint(message, position)
-        elif wire_type in (_FIXED32, _FIXED64):
-            length = 4 if wire_type == _FIXED32 else 8
-        else:
-            raise ValueError(f"unknown wire type {wire_type} at byte {position}")
-        if position + length > len(message):
-            raise ValueError("it ends in the middle of a field")
-        yield field, message[position : position + length]
-        position += length
-
-
-def _varint(message: memoryview, position: int) -> tuple[int, int]:
-    """A base-128 number, low digits first, and the position behind it."""
-    number = shift = 0
-    while True:
-        if position >= len(message) or shift > 63:
-            raise ValueError("it ends in the middle of a number")
-        digit = message[position]
-        position += 1
-        number |= (digit & 127) << shift
-        shift += 7
-        if digit < 128:
-            return number, position

@@ -30,13 +30,18 @@ def load_weights(
     Raises:
         ValueError: if they are of another network; both are named. The model is unchanged then.
     """
-    arrays = named_arrays(arrays)
-    if drop_background:
-        for name in ("predictions/kernel", "predictions/bias"):
-            if name in arrays:
-                arrays[name] = arrays[name][..., 1:]
+    arrays = without_background(arrays) if drop_background else named_arrays(arrays)
     check_same_network(model, _arguments(arrays))
     fill(list(network_entries(model)), arrays)
+
+
+def without_background(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The arrays of a file without the first class."""
+    arrays = named_arrays(arrays)
+    for name in ("predictions/kernel", "predictions/bias"):
+        if name in arrays:
+            arrays[name] = arrays[name][..., 1:]
+    return arrays
 
 
 def arguments_of(arrays: Mapping[str, Array]) -> dict:

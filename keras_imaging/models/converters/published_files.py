@@ -12,6 +12,9 @@ from collections import OrderedDict
 import h5py
 import numpy as np
 
+from keras_imaging.data.arrays import load_npz
+from keras_imaging.data.reading import Budget, array_size, datasets_of, reading
+
 Array = np.ndarray
 
 # How the two formats call their types; bfloat16 is the upper half of a float32.
@@ -63,7 +66,7 @@ def read_published(source: str | os.PathLike) -> dict[str, Array]:
         raise ValueError(f"There is no file {str(path)!r}.")
     readers = {
         ".safetensors": _safetensors,
-        ".npz": _npz,
+        ".npz": load_npz,
         ".h5": read_h5,
         ".hdf5": read_h5,
         ".pth": _torch,
@@ -75,22 +78,8 @@ def read_published(source: str | os.PathLike) -> dict[str, Array]:
         raise ValueError(
             f"Expected a file that ends with {', '.join(readers)}. Received: {str(path)!r}"
         )
-    try:
+    with reading(path):
         return readers[path.suffix](path)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        EOFError,
-        AttributeError,
-        IndexError,
-        struct.error,
-        pickle.UnpicklingError,
-        zipfile.BadZipFile,
-    ) as error:
-        reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
-        raise ValueError(f"Cannot read {str(path)!r}: {reason[0]}") from error
 
 
 def read_h5(path: str | os.PathLike) -> dict[str, Array]:
@@ -98,16 +87,10 @@ def read_h5(path: str | os.PathLike) -> dict[str, Array]:
 
     Raises:
         OSError: if it is none.
+        ValueError: if an array lies elsewhere, or claims more than the file holds.
     """
-    found = {}
-
-    def visit(name, item):
-        if isinstance(item, h5py.Dataset):
-            found[name] = item[()]
-
     with h5py.File(path, "r") as file:
-        file.visititems(visit)
-    return found
+        return {name: array[()] for name, array in datasets_of(file, Budget.of(path))}
 
 
 def _from_hub(repository):
@@ -125,23 +108,23 @@ def _from_hub(repository):
         raise ValueError(f"Cannot fetch {_HUB}{repository}: {reason}") from error
 
 
-def _npz(path):
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
-
-
 def _safetensors(path):
     data = path.read_bytes()
     (length,) = struct.unpack("<Q", data[:8])
+    if length > len(data) - 8:
+        raise ValueError("the file is truncated")
     header = json.loads(data[8 : 8 + length])
     body = memoryview(data)[8 + length :]
-    arrays = {}
+    arrays, left = {}, len(body)
     for name, entry in header.items():
         if name == "__metadata__":
             continue
         first, last = entry["data_offsets"]
         if last > len(body):
             raise ValueError("the file is truncated")
+        left -= last - first
+        if not 0 <= first <= last or left < 0:
+            raise ValueError("its arrays overlap")
         values = _numbers(body[first:last], _SAFETENSORS[entry["dtype"]])
         arrays[name] = values.reshape(entry["shape"])
     return arrays
@@ -159,9 +142,12 @@ def _torch(path):
             "it is no archive of PyTorch 1.6 or later, or truncated; save it anew with torch.save"
         )
     with zipfile.ZipFile(path) as archive:
+        budget = Budget.of(path)
+        for member in archive.infolist():
+            budget.take(member.file_size, f"{member.filename!r}")
         (pickled,) = [n for n in archive.namelist() if n.endswith("/data.pkl")]
         folder = pickled.removesuffix("data.pkl")
-        content = _Unpickler(archive, folder, archive.read(pickled)).load()
+        content = _Unpickler(archive, folder, archive.read(pickled), budget).load()
     for key in _INSIDE:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
@@ -175,16 +161,17 @@ def _torch(path):
 class _Unpickler(pickle.Unpickler):
     """Arrays and plain containers; whatever else a file names is refused, never called."""
 
-    def __init__(self, archive, folder, data):
+    def __init__(self, archive, folder, data, budget):
         super().__init__(io.BytesIO(data))
         self._archive = archive
         self._folder = folder
+        self._budget = budget
 
     def find_class(self, module, name):
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_tensor"):
-            return _rebuilt
+            return self._rebuilt
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
             return lambda array, *_: array
         if module == "torch" and name in _STORAGES:
@@ -195,15 +182,18 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, identity):
         _, dtype, key, *_ = identity
-        return _numbers(self._archive.read(f"{self._folder}data/{key}"), dtype)
+        name = f"{self._folder}data/{key}"
+        self._budget.take(self._archive.getinfo(name).file_size, f"{name!r}")
+        return _numbers(self._archive.read(name), dtype)
 
-
-def _rebuilt(storage, offset, shape, strides, *_):
-    """A tensor of PyTorch: a view of a storage."""
-    last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-    if 0 in shape:
-        return np.zeros(shape, storage.dtype)
-    if offset < 0 or min(strides, default=0) < 0 or last >= len(storage):
-        raise ValueError("an array reaches beyond its storage")
-    steps = [s * storage.itemsize for s in strides]
-    return np.lib.stride_tricks.as_strided(storage[offset:], shape, steps).copy()
+    def _rebuilt(self, storage, offset, shape, strides, *_):
+        """A tensor of PyTorch: a view of a storage."""
+        # Strides of 0 make much of little.
+        self._budget.take(array_size(shape, storage.dtype), "a tensor")
+        last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+        if 0 in shape:
+            return np.zeros(shape, storage.dtype)
+        if offset < 0 or min(strides, default=0) < 0 or last >= len(storage):
+            raise ValueError("an array reaches beyond its storage")
+        steps = [s * storage.itemsize for s in strides]
+        return np.lib.stride_tricks.as_strided(storage[offset:], shape, steps).copy()

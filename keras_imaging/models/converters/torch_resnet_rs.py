@@ -42,6 +42,12 @@ def timm_state_dict(model: keras.Model) -> dict[str, np.ndarray]:
     return state_of(list(resnet_rs_entries(model)))
 
 
+def without_background(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of a state dict without the first class."""
+    last = ("fc.weight", "fc.bias")
+    return {n: v[1:] if n.removeprefix("module.") in last else v for n, v in state.items()}
+
+
 def arguments_of(state: Mapping[str, np.ndarray]) -> dict:
     """Arguments of the `ResNetRS` whose weights a state dict of timm holds.
 

@@ -48,6 +48,9 @@ def fill(entries: list[Entry], state: Mapping[str, Array]) -> None:
             f"Expected `{name}` of shape {expected[name]}. Received {state[name].shape}; "
             f"{len(wrong)} entries differ."
         )
+    for name in expected:
+        if state[name].dtype.kind == "f" and not np.isfinite(state[name]).all():
+            raise ValueError(f"Expected finite weights. Received `{name}` with others.")
     for entry in entries:
         entry.variable.assign(entry.to_keras(state[entry.name]))
 

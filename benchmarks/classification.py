@@ -1,0 +1,220 @@
+"""Classifiers against their peers: one run, interleaved, one thread.
+
+    python benchmarks/classification.py networks --out classification_networks.json
+    python benchmarks/classification.py litert --out classification_litert.json
+    python benchmarks/classification.py training --batch 8 --out classification_training.json
+
+`networks`: one picture through ResNet-RS-50 at 160 x 160, here, in tf_keras and in timm, beside
+EfficientNet-B0 to B3 and MobileNetV3 of Keras at their own sizes; `litert`: the same networks as
+files, float, dynamic and int8; `training`: a step of ResNet-RS-50, here and in tf_keras.
+
+Weights are random: they do not change the time. Each contestant lives in a process of its own,
+which sleeps while the others run; rounds go through all of them in turn. Reported: median over the
+rounds, ratio to the reference (the median of the ratios within a round), of time and of processor
+time. Needs the extras `export`, `qat` (for tf_keras) and `parity`, and timm; timm's parts that only
+read pictures are left out where torchvision is not installed.
+
+To add a network: a line in `NETWORKS`, and in `FILES` what makes its Keras model.
+"""
+
+import importlib.util
+import sys
+
+import contest
+
+SIZE = 160
+MODES = (None, "dynamic", "int8")
+
+
+# --- Keras models by their names; the arguments are those of a builder -------------------------
+
+
+def resnet_rs(arguments, size):
+    from keras_imaging.models import ResNetRS
+
+    return ResNetRS(input_shape=(size, size, 3), **arguments)
+
+
+def application(arguments, size):
+    import keras
+
+    return getattr(keras.applications, arguments["name"])(
+        weights=None, input_shape=(size, size, 3), classifier_activation=None
+    )
+
+
+# Name: builder, arguments, side of its pictures.
+FILES = {
+    "ResNet-RS-50": (resnet_rs, {"depth": 50, "zero_init_residual": False}, SIZE),
+    "EfficientNet-B0": (application, {"name": "EfficientNetB0"}, 224),
+    "EfficientNet-B1": (application, {"name": "EfficientNetB1"}, 240),
+    "EfficientNet-B2": (application, {"name": "EfficientNetB2"}, 260),
+    "EfficientNet-B3": (application, {"name": "EfficientNetB3"}, 300),
+    "MobileNetV3-Large": (application, {"name": "MobileNetV3Large"}, 224),
+}
+
+
+# --- what a worker process does: make a function that is timed ---------------------------------
+
+
+def _images(batch, size):
+    import numpy as np
+
+    return np.random.default_rng(0).standard_normal((batch, size, size, 3), dtype="float32")
+
+
+def keras_tf(name, args):
+    tf = contest.tf_threads(args.threads)
+    build, arguments, size = FILES[name]
+    model = build(arguments, size)
+    step = tf.function(lambda x: model(x, training=False))
+    x = tf.constant(_images(args.batch, size))
+    return lambda: step(x).numpy()
+
+
+def _tf_keras_resnet_rs():
+    import tf_keras
+
+    return tf_keras.applications.resnet_rs.ResNetRS50(
+        weights=None,
+        input_shape=(SIZE, SIZE, 3),
+        include_preprocessing=False,
+        classifier_activation=None,
+    )
+
+
+def tf_keras_network(_, args):
+    tf = contest.tf_threads(args.threads)
+    model = _tf_keras_resnet_rs()
+    step = tf.function(lambda x: model(x, training=False))
+    x = tf.constant(_images(args.batch, SIZE))
+    return lambda: step(x).numpy()
+
+
+def timm_network(_, args):
+    _leave_out_torchvision()
+    import torch
+    from timm.models.resnet import resnetrs50
+
+    torch.set_num_threads(args.threads)
+    model = resnetrs50().eval()
+    x = torch.tensor(_images(args.batch, SIZE).transpose(0, 3, 1, 2).copy())
+
+    def run():
+        with torch.inference_mode():
+            return model(x)
+
+    return run
+
+
+def _leave_out_torchvision():
+    """timm's networks need nothing of it, but timm imports it."""
+    if importlib.util.find_spec("torchvision") is not None:
+        return
+    from unittest import mock
+
+    class Nothing:
+        def find_spec(self, name, path=None, target=None):
+            if name.split(".")[0] == "torchvision":
+                return importlib.util.spec_from_loader(name, self, is_package=True)
+            return None
+
+        def create_module(self, spec):
+            return mock.MagicMock(__spec__=spec, __path__=[], __name__=spec.name)
+
+        def exec_module(self, module):
+            pass
+
+    sys.meta_path.append(Nothing())
+
+
+def litert(label, args):
+    import numpy as np
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(args.files / _file(label)), num_threads=args.threads)
+    interpreter.allocate_tensors()
+    detail = interpreter.get_input_details()[0]
+    x = _images(1, detail["shape"][1])
+    interpreter.set_tensor(detail["index"], x.astype(np.dtype(detail["dtype"])))
+    return interpreter.invoke
+
+
+def train_keras(name, args):
+    import keras
+    import numpy as np
+
+    contest.tf_threads(args.threads)
+    build, arguments, size = FILES[name]
+    model = build(arguments, size)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.01, 0.9), loss, jit_compile=False)
+    x, y = _images(args.batch, size), np.zeros(args.batch, "int32")
+    return lambda: model.train_on_batch(x, y)
+
+
+def train_tf_keras(_, args):
+    import numpy as np
+    import tf_keras
+
+    contest.tf_threads(args.threads)
+    model = _tf_keras_resnet_rs()
+    loss = tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(tf_keras.optimizers.SGD(0.01, 0.9), loss, jit_compile=False)
+    x, y = _images(args.batch, SIZE), np.zeros(args.batch, "int32")
+    return lambda: model.train_on_batch(x, y)
+
+
+# --- the contestants: label -> (function, argument, Keras backend) ------------------------------
+
+NETWORKS = {
+    **{f"{name}, Keras": (keras_tf, name, "tensorflow") for name in FILES},
+    "ResNet-RS-50, tf_keras": (tf_keras_network, None, "tensorflow"),
+    "ResNet-RS-50, timm": (timm_network, None, "torch"),
+}
+TRAINING = {
+    "ResNet-RS-50, Keras": (train_keras, "ResNet-RS-50", "tensorflow"),
+    "ResNet-RS-50, tf_keras": (train_tf_keras, None, "tensorflow"),
+}
+LITERT = {
+    f"{name}, {mode or 'float'}": (litert, f"{name}, {mode or 'float'}", "tensorflow")
+    for name in FILES
+    for mode in MODES
+}
+TABLES = {"networks": NETWORKS, "litert": LITERT, "training": TRAINING}
+
+
+def reference_of(label):
+    """What a contestant is compared with: of files the float one, else ours."""
+    if label in LITERT:
+        return f"{label.rpartition(',')[0]}, float"
+    return "ResNet-RS-50, Keras"
+
+
+def _file(label):
+    return f"{label.replace(', ', '_')}.tflite"
+
+
+def export_files(folder, labels):
+    """Files of the networks, with random weights."""
+    from keras_imaging.export import to_litert
+
+    for label in labels:
+        name, _, mode = label.rpartition(", ")
+        build, arguments, size = FILES[name]
+        model = build(arguments, size)
+        quantization = None if mode == "float" else mode
+        calibration = list(_images(4, size)) if mode == "int8" else None
+        to_litert(model, folder / _file(label), quantization, calibration=calibration)
+
+
+def main():
+    parser = contest.make_parser(__doc__, TABLES, threads=1)
+    parser.add_argument("--batch", type=int, default=1)
+    args = parser.parse_args()
+    export = export_files if args.task == "litert" else None
+    contest.hold(args, TABLES[args.task], reference_of, export, cpu=True)
+
+
+if __name__ == "__main__":
+    main()
