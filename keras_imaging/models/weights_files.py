@@ -24,7 +24,7 @@ _CONFIG = "config.json"
 # A network that a file describes may need a little more than the file holds, such as a part that is
 # made twice; more than this is no network of that file.
 _SLACK = 3
-_MORE_ARRAYS, _MORE_PARAMETERS = 64, 10_000
+_MORE_ARRAYS, _MORE_PARAMETERS = 400, 1_000_000
 
 _building = threading.RLock()
 
