@@ -34,6 +34,12 @@ def write_class_names(path: str | pathlib.Path, names: list[str]) -> None:
 def read_class_names(path: str | pathlib.Path) -> list[str] | None:
     """Names of the classes in the order of the labels, or None where the file has none.
 
+    Args:
+        path: a `.tflite` file.
+
+    Raises:
+        OSError: if it cannot be read.
+
     Example:
         >>> read_class_names("pets.tflite")
         ['cat', 'dog']

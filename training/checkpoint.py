@@ -94,7 +94,7 @@ def restore(
             type or shape, exchanged, or not finite.
     """
     numbered = all(map(_NUMBERED.fullmatch, arrays))
-    names = sorted(arrays) if numbered else _names_in(arrays, variables)
+    names = sorted(arrays) if numbered else variable_names(variables)
     missing, unknown = set(names) - set(arrays), set(arrays) - set(names)
     if missing or unknown or len(names) != len(variables):
         what = [f"it lacks {_few(missing)}"] if missing else []
@@ -115,17 +115,6 @@ def restore(
             raise ValueError(f"The checkpoint in {folder} is damaged: {name} is not finite.")
     for variable, name in zip(variables, names, strict=True):
         variable.assign(arrays[name])
-
-
-def _names_in(arrays, variables):
-    """How a checkpoint calls the arrays of variables."""
-    names = variable_names(variables)
-    if set(names) != set(arrays):
-        theirs = dict(zip(_in_order_of_appearance(arrays), arrays, strict=True))
-        ours = _in_order_of_appearance(names)
-        if set(ours) == set(theirs):
-            return [theirs[name] for name in ours]
-    return names
 
 
 def check_state(state: dict, folder: str | os.PathLike, fields: Iterable[str]) -> None:
@@ -151,29 +140,23 @@ def check_state(state: dict, folder: str | os.PathLike, fields: Iterable[str]) -
 
 
 def variable_names(variables: list) -> list[str]:
-    """The paths of variables; equal ones get a number too."""
-    counts, names = {}, []
-    for path in (variable.path for variable in variables):
-        counts[path] = counts.get(path, 0) + 1
-        names.append(path if counts[path] == 1 else f"{path}#{counts[path]}")
-    return names
-
-
-def _in_order_of_appearance(names):
-    """Names whose numbers say how many like them came before.
+    """The paths of variables, of which those that are equal get a number too.
 
     Keras numbers the names that it makes up through a process: `dense_7` is `dense` elsewhere, and
-    the optimizer's variables are called after them.
+    the optimizer's variables are called after them. Here numbers say how many like it came before.
     """
-    seen, plain = {}, []
-    for name in names:
+    counts, seen, names = {}, {}, []
+    for path in (variable.path for variable in variables):
         parts = []
-        for part in name.split("/"):
+        for part in path.split("/"):
             stem = _NUMBER.sub("", part)
             numbers = seen.setdefault(stem, {})
-            parts.append(f"{stem}_{numbers.setdefault(part, len(numbers))}")
-        plain.append("/".join(parts))
-    return plain
+            number = numbers.setdefault(part, len(numbers))
+            parts.append(f"{stem}_{number}" if number else stem)
+        name = "/".join(parts)
+        counts[name] = counts.get(name, 0) + 1
+        names.append(name if counts[name] == 1 else f"{name}#{counts[name]}")
+    return names
 
 
 def has_checkpoint(folder: str | os.PathLike) -> bool:

@@ -25,7 +25,7 @@ class MixedSampler:
         >>> guessed = [(np.zeros((8, 8, 3), "uint8"), np.array([0.25, 0.75]))]
         >>> mixed = MixedSampler([known, ClassificationSampler(guessed, 2, 8, 3, "padded")])
         >>> mixed.batch(0)[1].tolist()
-        [[0.25, 0.75], [0.25, 0.75], [0.0, 1.0], [0.25, 0.75]]
+        [[0.25, 0.75], [0.0, 1.0], [0.25, 0.75], [0.25, 0.75]]
     """
 
     def __init__(self, samplers: Sequence[ClassificationSampler]):

@@ -35,6 +35,8 @@ class VisibilityMask(FullPrecisionLayer):
         `(batch, height, width, 3)`, float, 0..1.
     Output shape:
         as the residual.
+    Raises:
+        ValueError: if not two tensors are given.
     Example:
         >>> flat = np.full((1, 8, 8, 3), 0.5, "float32")
         >>> float(VisibilityMask()([np.ones((1, 8, 8, 1), "float32"), flat])[0, 4, 4, 0])

@@ -195,7 +195,7 @@ def test_replaces_a_saved_model_and_nothing_else(luma, tmp_path, monkeypatch):
         (folder / "saved_model.pb").write_text("new")
 
     monkeypatch.setattr(saved_model, "_write", write_quickly)
-    monkeypatch.setattr(saved_model, "_check", lambda *given: None)
+    monkeypatch.setattr(saved_model, "_check", lambda *given: {})
     real_replace = os.replace
 
     def fail_at_last(source, target):
@@ -211,6 +211,6 @@ def test_replaces_a_saved_model_and_nothing_else(luma, tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["net"]
 
     to_saved_model(luma, path)
-    assert os.listdir(path) == ["saved_model.pb"]
+    assert sorted(os.listdir(path)) == ["assets.extra", "saved_model.pb"]
     assert (path / "saved_model.pb").read_text() == "new"
     assert os.listdir(tmp_path) == ["net"]

@@ -85,6 +85,13 @@ def test_harness_of_several(layer_class):
     check_layer(layer_class, arguments, SMALL, dynamic=False)
 
 
+def test_harness_of_an_enlarged_change():
+    def arguments(dtype):
+        return {"factor": 2, "change": GaussianBlur(0.7, seed=2, dtype=dtype), **ACTIVE}
+
+    check_layer(Enlarged, arguments, SMALL, dynamic=False, smooth=False)
+
+
 def test_draws_differ_between_calls_and_images():
     layer = GaussianBlur((0.4, 2.0), seed=3)
     same = np.repeat(IMAGES[:1], 2, axis=0)
