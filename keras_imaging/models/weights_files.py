@@ -1,6 +1,7 @@
 """Read, write and label weights files."""
 
 import contextlib
+import inspect
 import io
 import json
 import math
@@ -97,6 +98,11 @@ def load_weights_file(model: keras.Model, path: str | pathlib.Path) -> None:
         if stored.label:
             network, arguments = stored.label
             arguments = model.architecture_of(arguments)
+            # A file from before an argument existed was of its default.
+            known = inspect.signature(type(model)).parameters
+            for name in model.architecture.keys() - arguments.keys():
+                if name in known and known[name].default is not inspect.Parameter.empty:
+                    arguments[name] = known[name].default
             if (network, arguments) != (type(model).__name__, model.architecture):
                 raise ValueError(f"it is of {network} with {arguments}")
         model.load_weights(str(path))
