@@ -18,6 +18,7 @@ def assert_same_run(out, reference):
     assert tiny.steps(out) == [4, 8, 10]
     np.testing.assert_allclose(tiny.losses(out), tiny.losses(reference.out), rtol=1e-5)
     ours, theirs = (checkpoint.read(folder)[0] for folder in (out, reference.out))
+    assert ours.keys() == theirs.keys()
     for a, b in zip(ours.values(), theirs.values(), strict=True):
         # Adam magnifies what float32 rounds differently.
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-5)
