@@ -94,8 +94,9 @@ def restore(
             type or shape, exchanged, or not finite.
     """
     numbered = all(map(_NUMBERED.fullmatch, arrays))
-    names = sorted(arrays) if numbered else _names_in(arrays, variables)
-    missing, unknown = set(names) - set(arrays), set(arrays) - set(names)
+    names, missing, unknown = sorted(arrays), [], []
+    if not numbered:
+        names, missing, unknown = _names_in(arrays, variables)
     if missing or unknown or len(names) != len(variables):
         what = [f"it lacks {_few(missing)}"] if missing else []
         what += [f"it has the unknown {_few(unknown)}"] if unknown else []
@@ -118,14 +119,15 @@ def restore(
 
 
 def _names_in(arrays, variables):
-    """How a checkpoint calls the arrays of variables."""
+    """How a checkpoint calls the arrays of variables; which it lacks, and which are unknown."""
     names = variable_names(variables)
-    if set(names) != set(arrays):
-        theirs = dict(zip(_in_order_of_appearance(arrays), arrays, strict=True))
-        ours = _in_order_of_appearance(names)
-        if set(ours) == set(theirs):
-            return [theirs[name] for name in ours]
-    return names
+    if set(names) == set(arrays):
+        return names, [], []
+    ours = dict(zip(_in_order_of_appearance(names), names, strict=True))
+    theirs = dict(zip(_in_order_of_appearance(arrays), arrays, strict=True))
+    missing = [name for plain, name in ours.items() if plain not in theirs]
+    unknown = [name for plain, name in theirs.items() if plain not in ours]
+    return [theirs.get(plain, "") for plain in ours], missing, unknown
 
 
 def check_state(state: dict, folder: str | os.PathLike, fields: Iterable[str]) -> None:
