@@ -47,8 +47,8 @@ def test_fine_differences_are_seen_when_they_are_enlarged():
     seen = {
         n: [float(visible_difference(x, nothing, n)[0]) for x in (fine, coarse)] for n in (1.0, 8.0)
     }
-    assert seen[1.0][0] < 0.5 * seen[1.0][1]
-    assert seen[8.0][0] > 2 * seen[1.0][0]
+    assert seen[1.0][0] < 0.75 * seen[1.0][1]
+    assert seen[8.0][0] > 1.4 * seen[1.0][0]
     # Enlarged, all bands count alike.
     assert seen[8.0][0] == pytest.approx(4 * float(laplacian_distance(fine, nothing, 4)[0]), 1e-5)
     with pytest.raises(ValueError, match="16 pixels"):
