@@ -332,6 +332,8 @@ def _prepared(kspace, mask, maps):
         norm = float(np.sqrt((np.abs(maps) ** 2).sum(axis=-3).max()))
         if not norm > 0:
             raise ValueError("The coil maps are zero everywhere.")
+        # One rank for all scans: TensorFlow's program for two knows neither.
+        maps = maps.reshape(-1, *maps.shape[-3:])
     dtype = f.real.dtype.name
     A = sense_operator(mask, maps, size, dtype)
     f = to_pairs(f, dtype)

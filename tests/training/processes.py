@@ -76,8 +76,17 @@ def stop(*processes):
 
 def wait_for_checkpoints(out, count, process):
     """Wait until a run has written `count` checkpoints or more."""
+    _wait(lambda: len(list(out.glob("checkpoint-*.npz"))) >= count, "checkpoint", process)
+
+
+def wait_until_halted(out, process):
+    """Wait until a run stands still in the step of its `halt_at`."""
+    _wait(out.with_suffix(".halted").exists, "halt", process)
+
+
+def _wait(condition, what, process):
     end = time.monotonic() + LIMIT
-    while len(list(out.glob("checkpoint-*.npz"))) < count:
+    while not condition():
         assert process.poll() is None, process.log.read_text()[-3000:]
-        assert time.monotonic() < end, "no checkpoint"
+        assert time.monotonic() < end, f"no {what}"
         time.sleep(0.02)

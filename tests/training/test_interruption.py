@@ -86,7 +86,7 @@ def test_ignored_signals_stay_ignored():
 def test_a_second_signal_leaves_at_once(tmp_path):
     process = processes.start(tmp_path / "run", "one", halt_at=6)
     try:
-        processes.wait_for_checkpoints(tmp_path / "run", 1, process)
+        processes.wait_until_halted(tmp_path / "run", process)
         process.send_signal(signal.SIGTERM)
         time.sleep(0.5)
         assert process.poll() is None

@@ -5,6 +5,7 @@ As a script it trains in a process of its own: `python tiny.py OUT STRATEGY '{"s
 
 import csv
 import json
+import pathlib
 import sys
 import time
 
@@ -110,6 +111,8 @@ def main(out, strategy, fields):
 
     def progress(step, loss):
         time.sleep(pause)
+        if step == last:
+            pathlib.Path(out).with_suffix(".halted").touch()
         while step == last:
             time.sleep(1)
 
