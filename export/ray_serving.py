@@ -1,11 +1,17 @@
 """Serve a SavedModel by Ray Serve: replicas, batches, queues, health and metrics are Ray's."""
 
 import contextlib
+import functools
+import os
 import pathlib
 from collections.abc import Iterator
 from typing import Any
 
 from keras_imaging.export.refusal import Refusal
+
+# Read when Ray is imported, here and in its processes: on a busy machine the five seconds that it
+# gives its HTTP process to start are too few, and it starts another, again and again.
+os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
 
 try:
     import ray
@@ -65,19 +71,25 @@ class Front:
         from keras_imaging.export.serving import predict_app
 
         version, metadata = await self._replicas.describe.remote()
-        return predict_app(self._name, version, metadata, self._answer)
+        return predict_app(self._name, version, metadata, functools.partial(ask, self._replicas))
 
-    async def _answer(self, body):
-        for attempt in range(_ATTEMPTS):
-            try:
-                status, content = await self._replicas.answer.remote(body)
-                break
-            except ray.exceptions.RayActorError:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-            except serve.exceptions.BackPressureError:
-                return Refusal("The server is busy. Try again.", 503)
-        return Refusal(content, status) if status != 200 else content
+
+async def ask(replicas: serve.handle.DeploymentHandle, body: bytes) -> dict[str, Any] | Refusal:
+    """The answer to a request; where a replica dies while it computes, that of another.
+
+    Args:
+        replicas: of `Replica`.
+        body: of the request.
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            status, content = await replicas.answer.remote(body)
+            return content if status == 200 else Refusal(content, status)
+        except ray.exceptions.RayActorError:
+            if attempt == _ATTEMPTS - 1:
+                raise
+        except serve.exceptions.BackPressureError:
+            return Refusal("The server is busy. Try again.", 503)
 
 
 def application(

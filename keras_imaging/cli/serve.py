@@ -74,13 +74,16 @@ def serve(
             f'{error} (the command needs pip install "keras-imaging[serve]")'
         ) from error
     app = application(folder, name, max_pixels, replicas, max_replicas, queue)
-    with running(app, host, port, deadline, address):
-        typer.echo(
-            f"Serving http://{host}:{port}/v1/models/{name}:predict (version {version}); "
-            "Ctrl-C ends it."
-        )
-        stopped.wait()
-        typer.echo("Answering what was accepted, then ending.", err=True)
+    server = contextlib.ExitStack()
+    # Ray's processes talk while they start and end.
+    with quiet_start():
+        server.enter_context(running(app, host, port, deadline, address))
+    url = f"http://{host}:{port}/v1/models/{name}:predict"
+    typer.echo(f"Serving {url} (version {version}); Ctrl-C ends it.")
+    stopped.wait()
+    typer.echo("Answering what was accepted, then ending.", err=True)
+    with quiet_start():
+        server.close()
 
 
 def _check_free(host, port):

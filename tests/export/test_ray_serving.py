@@ -1,0 +1,76 @@
+import asyncio
+import base64
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from ray import serve
+from ray.exceptions import RayActorError
+from small import picture, tiny
+
+from keras_imaging.export import ray_serving, to_saved_model
+from keras_imaging.export.refusal import Refusal
+
+
+def test_requests_of_several_kinds_are_answered_each_by_itself(tmp_path, monkeypatch):
+    network = tiny()
+    replica = ray_serving.Replica.func_or_class(
+        str(to_saved_model(network, tmp_path / "1")), 20_000
+    )
+    assert asyncio.run(replica.describe())[0] == 1
+
+    def body(**request):
+        return json.dumps(request).encode()
+
+    stream = io.BytesIO()
+    Image.fromarray(np.zeros((4, 5, 3), "uint8")).save(stream, "PNG")
+    file = {"b64": base64.b64encode(stream.getvalue()).decode()}
+    pictures = [picture(5, 6, seed=0), picture(4, 4, seed=1), picture(5, 6, seed=2)]
+    bodies = [body(instances=[x.tolist()]) for x in pictures]
+    bodies.append(body(signature_name="encoded", instances=[file]))
+    predictor = replica._predictor
+    answers = ray_serving._by_kind(predictor, [predictor.parse(one) for one in bodies])
+    for x, content in zip(pictures, answers, strict=False):
+        np.testing.assert_allclose(content["predictions"], network(x[None]), atol=1e-5)
+    assert "b64" in answers[3]["predictions"][0]
+
+    async def batched(request):
+        return ray_serving._by_kind(predictor, [request])[0]
+
+    # Ray gathers requests in its own processes only.
+    monkeypatch.setattr(replica, "_batched", batched)
+    status, content = asyncio.run(replica.answer(bodies[0]))
+    assert status == 200
+    np.testing.assert_allclose(content["predictions"], answers[0]["predictions"], atol=1e-5)
+    status, message = asyncio.run(replica.answer(b"{"))
+    assert status == 400 and "Expected a JSON object" in message
+
+
+class Lost:
+    """Replicas of which the first few die while they compute."""
+
+    def __init__(self, deaths, content=(200, {"predictions": [1]})):
+        self._deaths, self._content = deaths, content
+        self.answer = self
+
+    async def remote(self, body):
+        self._deaths -= 1
+        if self._deaths >= 0:
+            raise RayActorError
+        return self._content
+
+
+def test_a_replica_that_dies_costs_no_answer():
+    assert asyncio.run(ray_serving.ask(Lost(3), b"")) == {"predictions": [1]}
+    with pytest.raises(RayActorError):
+        asyncio.run(ray_serving.ask(Lost(9), b""))
+    refusal = asyncio.run(ray_serving.ask(Lost(0, (413, "too large")), b""))
+    assert isinstance(refusal, Refusal) and refusal.status == 413
+
+
+def test_an_application_says_how_many_replicas_there_may_be(tmp_path):
+    assert isinstance(ray_serving.application(tmp_path, "net", 1000), serve.Application)
+    more = ray_serving.application(tmp_path, "net", 1000, replicas=2, most_replicas=4)
+    assert isinstance(more, serve.Application)
