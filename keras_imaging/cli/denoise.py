@@ -128,8 +128,8 @@ def _written(source, target, result, began):
 def _tell(report):
     for item in report["written"]:
         typer.echo(
-            f"Wrote {item['output']}: {size_text(item['height'], item['width'])}, {item['input']} "
-            f"without noise of sigma {report['sigma']:g}, by {report['weights']} in "
+            f"Wrote {item['output']}: {size_text(item['height'], item['width'])}, {item['input']}, "
+            f"denoised for sigma {report['sigma']:g} by {report['weights']} in "
             f"{item['seconds']} s."
         )
     if "comparison" in report:
