@@ -103,7 +103,10 @@ def test_bad_options(run, scan, tmp_path):
         ((path, "--lam", "-1"), "--lam must not be negative"),
         ((path, "--method", "tv", "--weights", "a.keras"), "a.keras"),
         ((path, "--method", "pd-net", "--lam", "1"), "classical methods"),
-        ((path, "--method", "pd-net"), "several coils is shipped, and the scan has 2"),
+        (
+            (path, "--method", "cp-net"),
+            "No cp-net for several coils is shipped, and the scan",
+        ),
         ((path, "--out", "x.jpg"), "--out must end with"),
         ((path, "--method", "fft"), "--method"),
     ):
