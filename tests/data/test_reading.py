@@ -80,7 +80,7 @@ def test_hdf5_whose_fields_overlap(tmp_path):
         assert {name for name, _ in datasets_of(file, Budget.of(path))} == {"x", "y"}
     exponents_bias = (127).to_bytes(4, "little")
     path.write_bytes(path.read_bytes().replace(exponents_bias, (59).to_bytes(4, "little"), 1))
-    with h5py.File(path) as file, pytest.raises(ValueError, match="fields of '.' overlap"):
+    with h5py.File(path) as file, pytest.raises(ValueError, match=r"fields of '.' overlap"):
         list(datasets_of(file, Budget.of(path)))
 
 
