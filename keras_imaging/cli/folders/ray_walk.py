@@ -16,6 +16,7 @@ from typing import NamedTuple
 from keras_imaging.cli.folders.places import Folder
 from keras_imaging.cli.output import json_text
 from keras_imaging.cli.picture_files import Job, Outcome
+from keras_imaging.cli.quiet import quiet_start
 
 # Ray's C++ side writes to the terminal that a restart might fail which does not.
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -78,12 +79,13 @@ def running(cluster: Cluster) -> Iterator[int]:
     own = not ray.is_initialized()
     if own:
         alone = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
-        ray.init(
-            cluster.address or "local",
-            logging_level="error",
-            log_to_driver=False,
-            **(alone if cluster.address is None else {}),
-        )
+        with quiet_start():
+            ray.init(
+                cluster.address or "local",
+                logging_level="error",
+                log_to_driver=False,
+                **(alone if cluster.address is None else {}),
+            )
     try:
         have = ray.cluster_resources()
         most = have.get("CPU", 1)
