@@ -12,6 +12,8 @@ from keras_imaging.export.refusal import Refusal
 # Read when Ray is imported, here and in its processes: on a busy machine the five seconds that it
 # gives its HTTP process to start are too few, and it starts another, again and again.
 os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
+# Replicas are as important as the command itself; Ray sets its workers back by 15.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 try:
     import ray

@@ -27,7 +27,7 @@ def classify(
         pathlib.Path | None,
         typer.Argument(
             parser=place_of,
-            metavar="[SOURCE]",
+            metavar="SOURCE",
             help="A picture or a folder of pictures, with its subfolders. Without it the sample "
             "picture.",
             show_default=False,

@@ -28,7 +28,7 @@ def inpaint(
         pathlib.Path | None,
         typer.Argument(
             parser=place_of,
-            metavar="[SOURCE]",
+            metavar="SOURCE",
             help="A picture or a folder of pictures. Without it holes are cut into a sample "
             "picture, filled, and compared with the truth.",
             show_default=False,

@@ -65,7 +65,7 @@ def restore(
         pathlib.Path | None,
         typer.Argument(
             parser=place_of,
-            metavar="[SOURCE]",
+            metavar="SOURCE",
             help="A picture or a folder of pictures; for csmri k-space (see `reconstruct`). "
             "Without it a sample picture is degraded, restored, and compared with the truth.",
             show_default=False,

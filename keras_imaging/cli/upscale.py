@@ -22,7 +22,7 @@ def upscale(
         pathlib.Path | None,
         typer.Argument(
             parser=place_of,
-            metavar="[SOURCE]",
+            metavar="SOURCE",
             help="A picture or a folder of pictures. Without it a sample picture is shrunk, "
             "enlarged again, and compared with bicubic interpolation and the truth.",
             show_default=False,

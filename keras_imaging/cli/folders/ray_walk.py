@@ -20,6 +20,8 @@ from keras_imaging.cli.quiet import quiet_start
 
 # Ray's C++ side writes to the terminal that a restart might fail which does not.
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+# Workers of a cluster of our own are as important as the command itself; Ray sets them back by 15.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 try:
     import pyarrow as pa
@@ -117,7 +119,8 @@ def walked(
         for part in (jobs[k : k + together] for k in range(0, len(jobs), together))
     ]
     attempts = ray.remote(num_cpus=0)(_Attempts).remote()
-    outcomes = ray.data.from_arrow(blocks).map_batches(
+    # `from_arrow` would start a task for each block.
+    outcomes = ray.data.from_blocks(blocks).map_batches(
         _Worker,
         fn_constructor_args=(task, attempts),
         batch_size=None,

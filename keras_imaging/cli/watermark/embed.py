@@ -53,7 +53,7 @@ def embed_marks(
         pathlib.Path | None,
         typer.Argument(
             parser=place_of,
-            metavar="[SOURCE]",
+            metavar="SOURCE",
             help="A picture or a folder of pictures. Without it a sample picture is stamped, if "
             "need be with a new key.",
             show_default=False,

@@ -44,7 +44,7 @@ def verify_marks(
         pathlib.Path | None,
         typer.Argument(
             parser=place_of,
-            metavar="[SOURCE]",
+            metavar="SOURCE",
             help="A picture or a folder of pictures. Without it the stamped sample picture.",
             show_default=False,
         ),
