@@ -1,7 +1,7 @@
 """Classifiers against their peers: one run, interleaved, one thread.
 
     python benchmarks/classification.py networks --out classification_networks.json
-    python benchmarks/classification.py litert --out classification_litert.json
+    python benchmarks/classification.py litert --files files --out classification_litert.json
     python benchmarks/classification.py training --batch 8 --out classification_training.json
 
 `networks`: one picture through ResNet-RS-50 at 160 x 160, here, in tf_keras and in timm, beside
@@ -11,7 +11,7 @@ files, float, dynamic and int8; `training`: a step of ResNet-RS-50, here and in 
 Weights are random: they do not change the time. Each contestant lives in a process of its own,
 which sleeps while the others run; rounds go through all of them in turn. Reported: median over the
 rounds, ratio to the reference (the median of the ratios within a round), of time and of processor
-time. Needs the extras `export`, `qat` (for tf_keras) and `parity`, and timm; timm's parts that only
+time. To write and keep the files takes minutes; `--files` keeps them for the next time. Needs the extras `export`, `qat` (for tf_keras) and `parity`, and timm; timm's parts that only
 read pictures are left out where torchvision is not installed.
 
 To add a network: a line in `NETWORKS`, and in `FILES` what makes its Keras model.
@@ -196,10 +196,13 @@ def _file(label):
 
 
 def export_files(folder, labels):
-    """Files of the networks, with random weights."""
+    """Files of the networks, with random weights; those that are there already stay."""
+    missing = [label for label in labels if not (folder / _file(label)).exists()]
+    if not missing:
+        return
     from keras_imaging.export import to_litert
 
-    for label in labels:
+    for label in missing:
         name, _, mode = label.rpartition(", ")
         build, arguments, size = FILES[name]
         model = build(arguments, size)
