@@ -67,9 +67,9 @@ def main():
                 "top1": round(float((own == labels).mean()), 4),
                 "equal_first_guesses": round(float((own == guesses).mean()), 4),
             }
-    print(json.dumps(report, indent=2))
-    if args.out:
-        args.out.write_text(json.dumps(report, indent=2) + "\n")
+            print(mode, report[mode], flush=True)
+            if args.out:
+                args.out.write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":

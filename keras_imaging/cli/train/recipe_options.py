@@ -21,13 +21,17 @@ class Strategy(enum.StrEnum):
     mirrored = "mirrored"
     multi_worker = "multi_worker"
     tpu = "tpu"
+    data_parallel = "data_parallel"
 
 
 RunFolder = Annotated[
     pathlib.Path, typer.Option(help="Folder of the run; a run that it holds is continued.")
 ]
 Devices = Annotated[
-    Strategy, typer.Option(help="Devices: several GPUs, machines (TF_CONFIG) or a TPU.")
+    Strategy,
+    typer.Option(
+        help="Devices: several GPUs, machines (TF_CONFIG) or a TPU; data_parallel: all of JAX."
+    ),
 ]
 Wait = Annotated[
     float | None,
