@@ -158,7 +158,8 @@ def for_conversion(network: keras.Model) -> keras.Model:
         ordinary.set_weights(layer.get_weights())
         return result
 
-    return _rewired(network, call)
+    # Without what it was compiled with, which a copy would need to find by name.
+    return _rewired(keras.Model(network.inputs, network.outputs, name=network.name), call)
 
 
 def _unrounded(graph):

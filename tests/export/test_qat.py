@@ -105,7 +105,11 @@ def test_classifier_trains_and_becomes_an_int8_file(tmp_path):
     kernels = [v for v in model.trainable_variables if len(v.shape) > 1]
     assert len([v for v in network.trainable_variables if len(v.shape) > 1]) == len(kernels)
     others = wanted[:, ::-1]
-    network.compile(keras.optimizers.Adam(3e-3), "mse", jit_compile=False)
+
+    def loss(targets, logits):
+        return keras.losses.mean_squared_error(targets, logits)
+
+    network.compile(keras.optimizers.Adam(3e-3), loss, jit_compile=False)
     network.fit(x, others, batch_size=5, epochs=10, verbose=0)
     trained = np.asarray(network(x))
     assert np.mean((trained - others) ** 2) < 0.7 * np.mean((before - others) ** 2)
