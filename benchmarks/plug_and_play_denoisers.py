@@ -9,6 +9,7 @@ computed anew. `--cards` writes what was measured into the cards of the package.
 
 import argparse
 import json
+import math
 import pathlib
 import sys
 import tempfile
@@ -72,7 +73,7 @@ def main():
             continue
         began = time.monotonic()
         denoiser = models.load(name)
-        bound = round(network_lipschitz_bound(denoiser.network), 4)
+        bound = math.ceil(1e4 * network_lipschitz_bound(denoiser.network)) / 1e4
         row = {"eps_certified": bound}
         for folder in args.folders:
             scores = evaluate_denoising(denoiser, folder, denoiser.sigma)
