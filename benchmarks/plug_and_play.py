@@ -179,7 +179,7 @@ def torch_training(name, args):
         loss = (out - y).square().sum() / (2 * BATCH)
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return loss.item()
 
     return run
 
