@@ -178,6 +178,7 @@ def norms(path):
         axis.set_title(f"{len(true)} layers {'with' if normalized else 'without'} RealSN")
         axis.set_xlabel("norm of a layer")
         axis.set_ylabel("layers")
+        axis.yaxis.get_major_locator().set_params(integer=True)
         axis.legend()
         ratios = np.divide(true, reshaped)
         print(
