@@ -27,6 +27,7 @@ from keras_imaging.training.strategy import (
     draw_by_replica,
     is_chief,
     make_strategy,
+    normalize_over_all,
     rows_per_replica,
     scope,
 )
@@ -217,5 +218,7 @@ def compiled(recipe, strategy=None) -> keras.Model:
     average_statistics(model, recipe.ema)
     if strategy is not None:
         draw_by_replica(model)
+        if recipe.normalizes_over_all:
+            normalize_over_all(model)
     watch_weights(model)
     return model
