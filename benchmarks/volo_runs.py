@@ -5,7 +5,7 @@
     python benchmarks/volo_runs.py --data cifar10_jpeg_train.npz --test cifar10_jpeg_test.npz \\
         --token-labels maps --out benchmarks/results/volo_runs.json
 
-A small VOLO for 32 x 32 pictures, all at equal steps and on equal batches of each seed: plain (every
+A small VOLO for 32 x 32 pictures, all at equal steps and on equal batches of each seed: plain (each
 token has its picture's label), with mixed tokens, with a teacher's token labels, with both; without
 a loss of tokens; then the four attentions of the first stage, where the hidden units of all blocks
 make the parameters equal; beside them a slim ResNet-RS by its own recipe, and a linear model, ridge
