@@ -29,6 +29,7 @@ from keras_imaging.training.strategy import (
     is_chief,
     is_one_program,
     make_strategy,
+    normalize_over_all,
     rows_per_replica,
     scope,
 )
@@ -219,5 +220,7 @@ def compiled(recipe, strategy=None) -> keras.Model:
     average_statistics(model, recipe.ema)
     if not is_one_program(strategy):
         draw_by_replica(model)
+        if recipe.normalizes_over_all:
+            normalize_over_all(model)
     watch_weights(model)
     return model

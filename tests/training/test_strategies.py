@@ -7,6 +7,7 @@ import numpy as np
 import processes
 import pytest
 import tiny
+import volo_devices
 
 from keras_imaging.training import checkpoint, train
 from keras_imaging.training.strategy import make_strategy, rows_per_replica
@@ -68,6 +69,24 @@ def test_two_workers_equal_one_even_if_one_is_killed(tmp_path, reference):
     assert checkpoint.read(out)[1]["step"] == 4
     processes.finish(*processes.start_workers(out))
     assert_same_run(out, reference)
+
+
+def test_mixed_tokens_have_the_losses_of_one_device(tmp_path):
+    script = processes.SCRIPT.with_name("volo_devices.py")
+    running = [
+        processes.start(tmp_path / "mirrored", "mirrored", script=script),
+        *processes.start_workers(tmp_path / "multi_worker", script=script),
+    ]
+    try:
+        losses = volo_devices.run(tmp_path / "one", "one")
+        processes.finish(*running)
+    finally:
+        processes.stop(*running)
+    assert len(set(losses)) == len(losses) == 4
+    for name in ("mirrored", "multi_worker"):
+        np.testing.assert_allclose(tiny.losses(tmp_path / name), losses, rtol=1e-5)
+    plain = volo_devices.run(tmp_path / "plain", "one", mix_token=False)
+    assert max(abs(a - b) for a, b in zip(plain, losses, strict=True)) > 1e-3
 
 
 def test_compiled_step_equals_plain_one(tmp_path, reference):
