@@ -36,6 +36,13 @@ from keras_imaging.cli.watermark.output import stamped_item, tell_stamped
 from keras_imaging.formats import STAMPABLE
 
 
+class Binding(enum.StrEnum):
+    """What the bits depend on beside key and nonce."""
+
+    NONE = "none"
+    CONTENT = "content"
+
+
 class Format(enum.StrEnum):
     """Of stamped pictures."""
 
@@ -90,6 +97,13 @@ def embed_marks(
             show_default="random with --registry, else none",
         ),
     ] = None,
+    bind: Annotated[
+        Binding,
+        typer.Option(
+            help="content: the bits depend on what the face coarsely looks like, too, so that a "
+            "mark that was copied to another face is not verified. Kept in the nonce."
+        ),
+    ] = Binding.NONE,
     registry: RegistryFile = None,
     weights: Pair = PAIR,
     force: Force = False,
@@ -155,12 +169,12 @@ def embed_marks(
             "faces": faces.value,
             "quality": quality,
             "registry": store,
+            "bind": bind is Binding.CONTENT,
         }
 
         def stamp(path, target):
-            own = nonce_of()
-            stamped = stamp_file(networks, path, target, secret, own, **settings)
-            return stamped_item(path, stamped, own, quality)
+            stamped = stamp_file(networks, path, target, secret, nonce_of(), **settings)
+            return stamped_item(path, stamped, quality)
 
         if alone:
             report = {"written": [stamp(*jobs[0])]}
