@@ -10,6 +10,7 @@
     python benchmarks/watermark.py photographs PORTRAITS --side 1024 \
         --out benchmarks/results/watermark_photographs.json
     python benchmarks/watermark.py photographs PORTRAITS --scenes PICTURES
+    python benchmarks/watermark.py content PORTRAITS
 
 PORTRAITS is a folder of pictures, a centred face each, which are cut to squares of 256 pixels. Each
 is stamped with bits of its own by `watermark.embed`, which brings the mark of a network of any size
@@ -26,7 +27,8 @@ mode, calibrated on other portraits. `photographs`: what `keras-imaging watermar
 `verify` says of portraits of any size, or in scenes: pasted, 420 to 640 pixels wide, somewhere into
 other pictures of 1200 x 900 pixels; how strong and how visible the mark is, what is verified
 after it was sent, and in which parts of the face no mark is read, there and after the eyes or the
-mouth were swapped.
+mouth were swapped. `content`: how alike the codes of a portrait are before and after processing,
+found a little off, and those of two portraits: what `--bind content` and a registry decide by.
 """
 
 import argparse
@@ -514,6 +516,49 @@ def least(rows, name):
     return min(row[name] for row in rows)
 
 
+def content(args):
+    """Codes of what portraits look like."""
+    from keras_imaging.watermark.content import SAME, content_code, content_similarity
+    from keras_imaging.watermark.region import Box
+
+    _, originals = load_portraits(*portrait_arguments(args))
+    rng = np.random.default_rng(0)
+
+    def placed(picture, off=0.0):
+        """The region of a portrait, its size and place off by so much of its side, at random."""
+        height, width = picture.shape[:2]
+        scale, x, y = off * rng.uniform(-1, 1, 3)
+        sides = (
+            (x - scale / 2) * width,
+            (y - scale / 2) * height,
+            (1 + x + scale / 2) * width,
+            (1 + y + scale / 2) * height,
+        )
+        return Box(*(round(side) for side in sides))
+
+    codes = [content_code(picture, placed(picture)) for picture in originals]
+    # A crop is read where the mark lies, which is not the rest of the picture.
+    channels = {name: channel for name, channel in SENT.items() if not name.startswith("crop")}
+    alike = {}
+    for name, channel in channels.items():
+        pairs = zip(codes, map(channel, originals), strict=True)
+        alike[name] = [
+            content_similarity(code, content_code(x, placed(x, 0.02))) for code, x in pairs
+        ]
+    others = [content_similarity(codes[i], codes[j]) for i in range(len(codes)) for j in range(i)]
+    own = np.concatenate(list(alike.values()))
+    return {
+        "portraits": len(codes),
+        "same_from": SAME,
+        "missed": {name: int(np.sum(np.less(one, SAME))) for name, one in alike.items()},
+        "least_alike": round(float(own.min()), 4),
+        "miss_rate": round(float(np.mean(own < SAME)), 5),
+        "pairs": len(others),
+        "taken_for_each_other": int(np.sum(np.greater_equal(others, SAME))),
+        "acceptance": round(float(np.mean(np.greater_equal(others, SAME))), 5),
+    }
+
+
 def versions():
     """Of what the figures depend on, as far as it is installed."""
     names = ["keras-imaging", "keras", "tensorflow", "numpy", "pillow", "ai-edge-litert", *PACKAGES]
@@ -530,7 +575,7 @@ def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True)
-    for function in (robustness, peers, phone, photographs):
+    for function in (robustness, peers, phone, photographs, content):
         command = commands.add_parser(function.__name__, help=function.__doc__)
         command.set_defaults(function=function)
         command.add_argument("portraits", type=pathlib.Path)
@@ -552,7 +597,7 @@ def main():
             command.add_argument(
                 "--thorough", action="store_true", help="search as `verify` does without --quick"
             )
-        else:
+        elif function in (peers, phone):
             command.add_argument("--rounds", type=int, default=20)
         if function is phone:
             command.add_argument("--calibration", type=pathlib.Path, required=True)
