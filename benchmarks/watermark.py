@@ -417,10 +417,14 @@ def photographs(args):
                 }
             )
             print(json.dumps(rows[-1]), flush=True)
+    return {"side": None if args.scenes else args.side, **summary(rows), "rows": rows}
+
+
+def summary(rows):
+    """Of pictures that were stamped, sent and verified."""
     smooth = [row["smooth_block"] for row in rows if row["smooth_block"] is not None]
     return {
         "pictures": len(rows),
-        "side": None if args.scenes else args.side,
         "verified": {
             name: sum(row["verified"][name] for row in rows) for name in rows[0]["verified"]
         },
@@ -428,7 +432,6 @@ def photographs(args):
         "holds": sum(row["holds"] for row in rows),
         "psnr": {"mean": mean_of(row["psnr"] for row in rows), "least": least(rows, "psnr")},
         "smooth_block": {"mean": mean_of(smooth), "most": max(smooth, default=None)},
-        "rows": rows,
     }
 
 
