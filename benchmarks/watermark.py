@@ -397,7 +397,7 @@ def photographs(args):
             }
             parts = {
                 name: {
-                    part: one.result.p_value
+                    part: (one.result.verified, one.result.p_value)
                     for part, one in verified_parts(decoders, seen[name], key, one).items()
                 }
                 for name, one in found.items()
@@ -456,14 +456,12 @@ def edit(picture, other, part, box):
 
 
 def without_mark(rows):
-    """How many of the verified pictures of each channel have parts in which no mark is read."""
-    from keras_imaging.watermark.parts import PART_ALPHA
-
+    """How many of the verified pictures of each channel have parts that carry no mark."""
     counts = {}
     for row in rows:
         for name, parts in row["parts"].items():
             count = counts.setdefault(name, dict.fromkeys([*parts, "any", "verified"], 0))
-            lost = [part for part, p in parts.items() if p > PART_ALPHA]
+            lost = [part for part, (carries, _) in parts.items() if not carries]
             for part in lost:
                 count[part] += 1
             count["any"] += bool(lost)

@@ -44,7 +44,7 @@ OTHER_CONTENT = "It carries the mark of another picture, to whose content the no
 
 # Strengths that are tried, the weakest first, as parts of the one that the networks were trained
 # with; a mark that is verified with this much to spare is strong enough.
-_STRENGTHS = (0.3, 0.35, 0.42, 0.5, 0.6, 0.7, 0.85, 1.0, 1.4)
+_STRENGTHS = (0.42, 0.5, 0.6, 0.7, 0.85, 1.0, 1.4)
 _MARGIN = 1e-3
 _SENT_QUALITY = 75
 

@@ -64,7 +64,9 @@ def verified_item(
         "remark": " ".join(filter(None, (remark, found.remark))) or None,
     }
     if verified and parts is not None:
-        item["parts"] = {name: part.result.verified for name, part in parts.items()}
+        item["parts"] = {
+            name: "mark" if part.result.verified else "no mark" for name, part in parts.items()
+        }
     if verbose:
         item.update(
             matches=result.matches,
@@ -102,7 +104,7 @@ def tell_verified(report: dict) -> None:
         if item["verdict"] == "verified":
             where = f" {report['identity']}'s mark, in {item['region']}, by {item['weights']}"
             where += f"; the picture was {item['orientation']}." if item["orientation"] else "."
-        lost = [name for name, carries in item.get("parts", {}).items() if not carries]
+        lost = [name for name, word in item.get("parts", {}).items() if word == "no mark"]
         but = f", but no mark was read in: {', '.join(lost)}" if lost else ""
         typer.echo(f"{item['picture']}: {item['verdict']}{but}.{where}")
         if "matches" in item:

@@ -83,7 +83,7 @@ def verify_marks(
         pathlib.Path | None,
         typer.Option(
             help="Picture to write: the parts of the face that carry the mark framed in green, "
-            "the others in red.",
+            "those that carry none in red.",
             show_default=False,
         ),
     ] = None,
@@ -96,7 +96,7 @@ def verify_marks(
     nonce. It does not say that it is that picture: a mark can be read by anyone and be put on
     another. Without the mark the answer is wrong at a rate of at most --alpha. "Not verified" is
     not "fake": the picture may never have been stamped. Of a verified face it says in which parts
-    no mark was read: they may have been edited, or the mark is too weak to tell. Exit codes: 0 all
+    no mark was read: they were probably edited. Exit codes: 0 all
     verified, such parts or not; 1 some not verified; 2 an error.
     """
     if source is None and not SAMPLE.exists():
