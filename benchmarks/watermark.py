@@ -370,6 +370,7 @@ def pair_figures(networks, originals):
 def photographs(args):
     """Whole photographs, as the command line stamps and verifies them."""
     from keras_imaging.data.images import read_image, write_image
+    from keras_imaging.metrics import psnr
     from keras_imaging.watermark import Key
     from keras_imaging.watermark.parts import verified_parts
     from keras_imaging.watermark.photograph import stamp_file, verify_image
@@ -409,7 +410,7 @@ def photographs(args):
                     "region": stamped.regions.names[0],
                     "strength": round(stamped.strength, 5),
                     "holds": stamped.holds,
-                    "psnr": quality([original], [picture])["psnr"],
+                    "psnr": round(float(psnr(original, picture)), 2),
                     "smooth_block": smooth_block(original, picture),
                     "verified": {name: one.result.verified for name, one in found.items()},
                     "p_value": {name: one.result.p_value for name, one in found.items()},

@@ -15,13 +15,15 @@ BOX = Box(84, 33, 237, 186)
 class Cells(Decoder):
     """16 x 16 cells that carry all bits, but some rows of them noise."""
 
+    image_size = 256
+
     def __init__(self, without):
         self.cells = np.tile(SIGNS.astype("float32"), (1, 16, 16, 1))
         noise = np.random.default_rng(1).normal(size=(16, 64))
         self.cells[:, without] = noise
 
     def cell_logits(self, images):
-        assert images.shape == (1, 64, 64, 3)
+        assert images.shape == (1, self.image_size, self.image_size, 3)
         return self.cells
 
 
@@ -59,6 +61,12 @@ def test_cells_add_up_to_the_logits():
     assert cells.shape == (2, 4, 4, 8)
     bias = np.asarray(decoder.get_layer("logits").bias)
     np.testing.assert_allclose(cells.sum((1, 2)) + bias, np.asarray(decoder(x)), atol=1e-4)
+
+
+def test_small_networks_tell_of_the_eyes():
+    cells = Cells(slice(6, 9))
+    cells.image_size = 128
+    assert carried(face_parts(cells, sample_image(), BITS, BOX)) == {"eyes": False}
 
 
 def test_networks_that_cannot_tell():
