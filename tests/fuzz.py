@@ -3,8 +3,9 @@
     python -m tests.fuzz --count 20000
 
 Of a damaged file a reader may say ValueError or OSError, or find that nothing is wrong. Anything
-else, more than a gigabyte, or more than five seconds, is a fault; each is printed with the file,
-which is kept. `tests/test_fuzz.py` runs a few hundred for each format, always the same ones.
+else, more than a gigabyte, or more than five seconds of a processor, is a fault; each is printed
+with the file, which is kept. `tests/test_fuzz.py` runs a few hundred for each format, always the
+same ones.
 """
 
 import argparse
@@ -268,7 +269,7 @@ def faults(
         for number in range(count):
             path = folder / f"{name}-{number}{kind.suffix}"
             path.write_bytes(damaged(rng.choice(kind.contents), rng))
-            before, started = _peak(), time.monotonic()
+            before, started = _peak(), time.process_time()
             wrong = ""
             try:
                 with warnings.catch_warnings():
@@ -278,7 +279,7 @@ def faults(
                 pass
             except Exception:
                 wrong = traceback.format_exc(limit=-3)
-            seconds, grown = time.monotonic() - started, _peak() - before
+            seconds, grown = time.process_time() - started, _peak() - before
             if grown > MOST_BYTES:
                 wrong += f"took {grown:,} bytes"
             elif seconds > MOST_SECONDS:

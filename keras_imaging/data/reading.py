@@ -84,7 +84,8 @@ def checked_dataset(group: h5py.Group, name: str, budget: Budget) -> h5py.Datase
     """An array of an HDF5 file, before it is read.
 
     Raises:
-        ValueError: if it is not there, lies in another file, or claims more than the file holds.
+        ValueError: if it is not there, lies in another file, claims more than the file holds, or is
+            of records whose fields overlap.
     """
     link = group.get(name, getlink=True) if name in group else None
     if link is None:
@@ -97,7 +98,20 @@ def checked_dataset(group: h5py.Group, name: str, budget: Budget) -> h5py.Datase
     if item.external or item.is_virtual:
         raise ValueError(f"{name!r} lies in another file")
     budget.take(array_size(item.shape or (), item.dtype), f"{name!r}")
+    if _overlap(item.dtype):
+        # HDF5 would write outside the memory of a record.
+        raise ValueError(f"the fields of {name!r} overlap")
     return item
+
+
+def _overlap(dtype):
+    """Whether fields of a record lie over each other, or reach beyond it."""
+    dtype, end = dtype.base, 0
+    for field, first, *_ in sorted((dtype.fields or {}).values(), key=lambda entry: entry[1]):
+        if first < end or _overlap(field):
+            return True
+        end = first + field.itemsize
+    return end > dtype.itemsize
 
 
 def datasets_of(group: h5py.Group, budget: Budget) -> Iterator[tuple[str, h5py.Dataset]]:

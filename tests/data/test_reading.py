@@ -70,6 +70,20 @@ def test_a_bomb_is_not_unpacked(tmp_path):
         read_arrays(tmp_path / "x.npz")
 
 
+def test_hdf5_whose_fields_overlap(tmp_path):
+    """A damaged type, the double of a record of floats, makes HDF5 write outside memory."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["x"] = np.ones(100, "complex64")
+        file["y"] = np.ones(3, [("a", "<f4"), ("b", "<i2", 2), ("c", "<c8")])
+    with h5py.File(path) as file:
+        assert {name for name, _ in datasets_of(file, Budget.of(path))} == {"x", "y"}
+    exponents_bias = (127).to_bytes(4, "little")
+    path.write_bytes(path.read_bytes().replace(exponents_bias, (59).to_bytes(4, "little"), 1))
+    with h5py.File(path) as file, pytest.raises(ValueError, match=r"fields of '.' overlap"):
+        list(datasets_of(file, Budget.of(path)))
+
+
 def test_hdf5_that_lies_elsewhere_or_nowhere(tmp_path):
     np.ones(100, "float32").tofile(tmp_path / "outside")
 

@@ -2,6 +2,7 @@
 
 import collections
 import pickle
+import zipfile
 
 import h5py
 import numpy as np
@@ -114,3 +115,12 @@ def test_networks_without_a_known_source():
         RDIDN(num_blocks=1).load_published({})
     with pytest.raises(ValueError, match="Keras 2's ResNet-RS"):
         ResNetRS.published_arguments({"a": np.zeros(1)})
+
+
+def test_a_pickle_that_numbers_too_many_objects(tmp_path):
+    """The unpickler would ask for memory for all of them."""
+    with zipfile.ZipFile(tmp_path / "a.pth", "w") as archive:
+        number = (2**31 - 1).to_bytes(4, "little")
+        archive.writestr("archive/data.pkl", b"\x80\x02}r" + number + b".")
+    with pytest.raises(ValueError, match="object 2,147,483,647 of a pickle of 9 bytes"):
+        read_published(tmp_path / "a.pth")

@@ -5,18 +5,9 @@ from typing import Annotated
 
 import typer
 
-from keras_imaging.cli import options
 from keras_imaging.cli.quiet import quiet_start
-from keras_imaging.cli.train.recipe_options import (
-    AcceptNewData,
-    DataLicence,
-    Devices,
-    RunFolder,
-    Strategy,
-    Wait,
-    with_recipe_options,
-)
-from keras_imaging.cli.train.run import Pictures, check_run, name_of, notes_of, train_and_report
+from keras_imaging.cli.train.recipe_options import DataRun, with_recipe_options
+from keras_imaging.cli.train.run import Pictures, check_run, name_of, train_and_report
 from keras_imaging.training.recipes.classification import ClassificationRecipe
 
 
@@ -38,7 +29,7 @@ def classification_command(recipe_class: type[ClassificationRecipe], purpose: st
                 "tfrecord:GLOB in ImageNet's layout, or tfds:NAME[:SPLIT] of tensorflow-datasets."
             ),
         ],
-        out: RunFolder,
+        run: DataRun,
         classes: Annotated[
             int | None,
             typer.Option(help="How many there are.", show_default="those of the data"),
@@ -46,7 +37,6 @@ def classification_command(recipe_class: type[ClassificationRecipe], purpose: st
         validation: Annotated[
             str | None, typer.Option(help="Likewise, to score at every checkpoint.")
         ] = None,
-        strategy: Devices = Strategy.auto,
         workers: Annotated[
             int,
             typer.Option(
@@ -55,13 +45,9 @@ def classification_command(recipe_class: type[ClassificationRecipe], purpose: st
                 show_default="none: threads of this one",
             ),
         ] = 0,
-        wait: Wait = None,
-        accept_new_data: AcceptNewData = False,
-        data_licence: DataLicence = None,
-        as_json: options.Json = False,
         **recipe_fields,
     ) -> None:
-        check_run(out, data, validation)
+        check_run(run.out, data, validation)
         if classes is not None:
             recipe_fields["classes"] = classes
         recipe_class(**recipe_fields)  # bad values show before anything is read
@@ -72,8 +58,7 @@ def classification_command(recipe_class: type[ClassificationRecipe], purpose: st
         labelled = training.labelled_pictures(data, on_skip=pictures.skip_once)
         recipe_fields["classes"] = classes or len(labelled.class_names)
         recipe = recipe_class(**recipe_fields)
-        notes = notes_of(
-            data_licence,
+        notes = run.notes(
             class_names=labelled.class_names,
             input={"pixels": "(value / 255 - mean) / std", "mean": MEAN, "std": STD},
         )
@@ -87,12 +72,8 @@ def classification_command(recipe_class: type[ClassificationRecipe], purpose: st
             recipe.preset,
             labelled.examples,
             pictures,
-            out,
-            as_json,
-            strategy=strategy.value,
+            run,
             workers=workers,
-            wait=wait,
-            accept_new_data=accept_new_data,
             validate=validate,
             data_name=name_of(data),
             notes=notes,

@@ -5,19 +5,10 @@ from typing import Annotated
 
 import typer
 
-from keras_imaging.cli import options
 from keras_imaging.cli.quiet import quiet_start
 from keras_imaging.cli.refusals import check_file
-from keras_imaging.cli.train.recipe_options import (
-    AcceptNewData,
-    DataLicence,
-    Devices,
-    RunFolder,
-    Strategy,
-    Wait,
-    with_recipe_options,
-)
-from keras_imaging.cli.train.run import Pictures, check_run, name_of, notes_of, report
+from keras_imaging.cli.train.recipe_options import DataRun, with_recipe_options
+from keras_imaging.cli.train.run import Pictures, check_run, name_of, report
 from keras_imaging.training.recipes.compressive_sensing import CompressiveSensingRecipe
 
 _PATCH = 16
@@ -28,7 +19,7 @@ _ATOMS = 512
 def train_compressive_sensing(
     *,
     data: Annotated[str, typer.Option(help="Folder of pictures, or tfds:NAME.")],
-    out: RunFolder,
+    run: DataRun,
     rate: Annotated[
         float, typer.Option(min=0.01, max=1.0, help="Measurements per pixel, in 0..1.")
     ] = 0.5,
@@ -42,11 +33,6 @@ def train_compressive_sensing(
     dictionary_patches: Annotated[
         int, typer.Option(min=_ATOMS, help="Patches from which it is learned.")
     ] = 30_000,
-    strategy: Devices = Strategy.auto,
-    wait: Wait = None,
-    accept_new_data: AcceptNewData = False,
-    data_licence: DataLicence = None,
-    as_json: options.Json = False,
     **recipe_fields,
 ) -> None:
     """Train compressive sensing of 16 x 16 patches, stage by stage.
@@ -54,7 +40,7 @@ def train_compressive_sensing(
     Writes a checkpoint after each stage, log.csv, and at the end model.weights.h5 and model.json.
     Pictures that cannot be read are named and skipped; the exit code is then 1.
     """
-    check_run(out, data)
+    check_run(run.out, data)
     check_file(dictionary)
     recipe = CompressiveSensingRecipe(**recipe_fields)
     with quiet_start():
@@ -72,12 +58,12 @@ def train_compressive_sensing(
     pictures = Pictures()
     images = list(pictures.of(data))
     phi = gaussian_measurement_matrix(max(1, round(rate * _PATCH**2)), _PATCH**2)
-    kept = dictionary or out / "dictionary.npy"
+    kept = dictionary or run.out / "dictionary.npy"
     if dictionary is None and not kept.exists():
         sampler = PatchMeasurementSampler(images, phi, dictionary_patches, recipe.seed)
         typer.echo(f"Learning {_ATOMS} atoms from {dictionary_patches} patches", err=True)
         learned = dictionary_learning(sampler.batch(0)[1], _ATOMS, seed=recipe.seed)
-        out.mkdir(parents=True, exist_ok=True)
+        run.out.mkdir(parents=True, exist_ok=True)
         with replacing(kept) as file:
             np.save(file, learned)
     with reading(kept, "{path} holds no dictionary: "):
@@ -85,12 +71,10 @@ def train_compressive_sensing(
     result = training.train_stagewise(
         recipe,
         {"phi": phi, "dictionary": D, "images": images},
-        out,
-        strategy=strategy.value,
-        wait=wait,
-        accept_new_data=accept_new_data,
+        run.out,
+        **run.arguments(),
         data_name=name_of(data),
         progress=lambda line: typer.echo(line, err=True),
-        notes=notes_of(data_licence),
+        notes=run.notes(),
     )
-    report("compressive sensing", result, out, as_json, pictures.skipped)
+    report("compressive sensing", result, run, pictures.skipped)

@@ -5,17 +5,8 @@ from typing import Annotated
 
 import typer
 
-from keras_imaging.cli import options
-from keras_imaging.cli.train.recipe_options import (
-    AcceptNewData,
-    DataLicence,
-    Devices,
-    RunFolder,
-    Strategy,
-    Wait,
-    with_recipe_options,
-)
-from keras_imaging.cli.train.run import Pictures, check_run, name_of, notes_of, train_and_report
+from keras_imaging.cli.train.recipe_options import DataRun, with_recipe_options
+from keras_imaging.cli.train.run import Pictures, check_run, name_of, train_and_report
 from keras_imaging.training.recipes.faceguard import FaceGuardRecipe
 
 
@@ -25,16 +16,11 @@ def train_faceguard(
     data: Annotated[
         str, typer.Option(help="Folder of portraits, a centred face each, or tfds:NAME.")
     ],
-    out: RunFolder,
+    run: DataRun,
     photographs: Annotated[
         pathlib.Path | None,
         typer.Option(help="Folder of pictures of anything, which help with other portraits."),
     ] = None,
-    strategy: Devices = Strategy.auto,
-    wait: Wait = None,
-    accept_new_data: AcceptNewData = False,
-    data_licence: DataLicence = None,
-    as_json: options.Json = False,
     **recipe_fields,
 ) -> None:
     """Train FaceGuard's encoder and decoder.
@@ -42,7 +28,7 @@ def train_faceguard(
     Writes checkpoints, log.csv, TensorBoard events, and at the end weights and a card of each.
     Pictures that cannot be read are named and skipped; the exit code is then 1.
     """
-    check_run(out, data, photographs)
+    check_run(run.out, data, photographs)
     recipe = FaceGuardRecipe(**recipe_fields)
     pictures = Pictures()
     name, sources = name_of(data), {"portraits": pictures.rgb(data)}
@@ -54,11 +40,7 @@ def train_faceguard(
         f"faceguard_{recipe.variant}",
         sources,
         pictures,
-        out,
-        as_json,
-        strategy=strategy.value,
-        wait=wait,
-        accept_new_data=accept_new_data,
+        run,
         data_name=name,
-        notes=notes_of(data_licence),
+        notes=run.notes(),
     )

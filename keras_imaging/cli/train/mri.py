@@ -5,17 +5,8 @@ from typing import Annotated
 
 import typer
 
-from keras_imaging.cli import options
-from keras_imaging.cli.train.recipe_options import (
-    AcceptNewData,
-    DataLicence,
-    Devices,
-    RunFolder,
-    Strategy,
-    Wait,
-    with_recipe_options,
-)
-from keras_imaging.cli.train.run import Pictures, check_run, name_of, notes_of, train_and_report
+from keras_imaging.cli.train.recipe_options import DataRun, with_recipe_options
+from keras_imaging.cli.train.run import Pictures, check_run, name_of, train_and_report
 from keras_imaging.training.recipes.mri import MRIRecipe
 
 
@@ -29,16 +20,11 @@ def train_mri(
             "file (.npz, fastMRI or ISMRMRD .h5, NIfTI, DICOM, a picture) or a folder of such."
         ),
     ],
-    out: RunFolder,
+    run: DataRun,
     validation: Annotated[
         pathlib.Path | None,
         typer.Option(help="Images, likewise, to score at every checkpoint.", show_default=False),
     ] = None,
-    strategy: Devices = Strategy.auto,
-    wait: Wait = None,
-    accept_new_data: AcceptNewData = False,
-    data_licence: DataLicence = None,
-    as_json: options.Json = False,
     **recipe_fields,
 ) -> None:
     """Train PDHG-CSnet, CP-net or PD-net on own images or scans. Not a medical device.
@@ -46,9 +32,9 @@ def train_mri(
     Writes checkpoints, log.csv, TensorBoard events, and at the end model.weights.h5 and model.json.
     Files that cannot be read are named and skipped; the exit code is then 1.
     """
-    check_run(out, data, validation)
+    check_run(run.out, data, validation)
     recipe = MRIRecipe(**recipe_fields)
-    files, notes, validate = Pictures(), notes_of(data_licence), None
+    files, notes, validate = Pictures(), run.notes(), None
     if validation is not None:
         validate, notes["metrics"] = _validation_on(validation, recipe)
     train_and_report(
@@ -56,11 +42,7 @@ def train_mri(
         recipe.preset,
         _read(data, recipe, files),
         files,
-        out,
-        as_json,
-        strategy=strategy.value,
-        wait=wait,
-        accept_new_data=accept_new_data,
+        run,
         validate=validate,
         data_name=name_of(data),
         notes=notes,

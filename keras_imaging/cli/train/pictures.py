@@ -5,22 +5,11 @@ from typing import Annotated
 
 import typer
 
-from keras_imaging.cli import options
-from keras_imaging.cli.train.recipe_options import (
-    AcceptNewData,
-    Cache,
-    DataLicence,
-    Devices,
-    RunFolder,
-    Strategy,
-    Wait,
-    with_recipe_options,
-)
+from keras_imaging.cli.train.recipe_options import PicturesRun, with_recipe_options
 from keras_imaging.cli.train.run import (
     Pictures,
     check_run,
     name_of,
-    notes_of,
     train_and_report,
     validation_on,
 )
@@ -42,23 +31,17 @@ def pictures_command(recipe_class: type, purpose: str, rgb: bool = True):
         data: Annotated[
             str, typer.Option(help="Folder of pictures, or tfds:NAME of tensorflow-datasets.")
         ],
-        out: RunFolder,
+        run: PicturesRun,
         validation: Annotated[
             pathlib.Path | None,
             typer.Option(help="Folder of pictures to score at every checkpoint."),
         ] = None,
-        strategy: Devices = Strategy.auto,
-        wait: Wait = None,
-        accept_new_data: AcceptNewData = False,
-        cache: Cache = None,
-        data_licence: DataLicence = None,
-        as_json: options.Json = False,
         **recipe_fields,
     ) -> None:
-        check_run(out, data, validation)
+        check_run(run.out, data, validation)
         recipe = recipe_class(**recipe_fields)
         pictures = Pictures()
-        notes, validate = notes_of(data_licence), None
+        notes, validate = run.notes(), None
         if validation is not None:
             validate, notes["metrics"] = validation_on(validation)
         train_and_report(
@@ -66,12 +49,7 @@ def pictures_command(recipe_class: type, purpose: str, rgb: bool = True):
             recipe.preset,
             pictures.rgb(data) if rgb and not recipe.prepares_pictures else pictures.of(data),
             pictures,
-            out,
-            as_json,
-            strategy=strategy.value,
-            wait=wait,
-            accept_new_data=accept_new_data,
-            cache=cache,
+            run,
             validate=validate,
             data_name=name_of(data),
             notes=notes,

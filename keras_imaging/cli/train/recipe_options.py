@@ -1,16 +1,21 @@
-"""Options that the commands of `keras-imaging train` share: a recipe's fields, folder, devices."""
+"""Options that the commands of `keras-imaging train` share: of the run, and a recipe's fields."""
 
 import dataclasses
 import enum
+import functools
 import inspect
 import pathlib
 import re
+import shlex
+import sys
 import types
 import typing
 from collections.abc import Callable
 from typing import Annotated
 
 import typer
+
+from keras_imaging.cli import options
 
 
 class Strategy(enum.StrEnum):
@@ -21,55 +26,121 @@ class Strategy(enum.StrEnum):
     mirrored = "mirrored"
     multi_worker = "multi_worker"
     tpu = "tpu"
+    data_parallel = "data_parallel"
 
 
-RunFolder = Annotated[
-    pathlib.Path, typer.Option(help="Folder of the run; a run that it holds is continued.")
-]
-Devices = Annotated[
-    Strategy, typer.Option(help="Devices: several GPUs, machines (TF_CONFIG) or a TPU.")
-]
-Wait = Annotated[
-    float | None,
-    typer.Option(min=0, help="Seconds to wait for other workers at most.", show_default="for ever"),
-]
-AcceptNewData = Annotated[
-    bool,
-    typer.Option(
-        "--accept-new-data",
-        help="Go on with other data than the run began with; the card tells it.",
-    ),
-]
-Cache = Annotated[
-    pathlib.Path | None,
-    typer.Option(
-        help="Folder for prepared pictures; runs may share it, and it may be removed.",
-        show_default="prepared/ beside the run",
-    ),
-]
-DataLicence = Annotated[
-    str | None, typer.Option(help="Licence of the data, for the card.", show_default=False)
-]
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What every command is told of its run."""
+
+    out: Annotated[
+        pathlib.Path, typer.Option(help="Folder of the run; a run that it holds is continued.")
+    ]
+    strategy: Annotated[
+        Strategy,
+        typer.Option(
+            help="Devices: several GPUs, machines (TF_CONFIG) or a TPU; data_parallel: all of JAX."
+        ),
+    ] = Strategy.auto
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Seconds to wait for other workers at most.", show_default="for ever"
+        ),
+    ] = None
+    as_json: options.Json = False
+
+    def arguments(self) -> dict:
+        """Those of `training.train` and `training.train_stagewise`."""
+        return {"strategy": self.strategy.value, "wait": self.wait}
+
+    def notes(self, **further) -> dict:
+        """Entries of the card that only the command line knows."""
+        return {"command": shlex.join(["keras-imaging", *sys.argv[1:]]), **further}
+
+
+@dataclasses.dataclass(frozen=True)
+class DataRun(Run):
+    """Of one that has data."""
+
+    accept_new_data: Annotated[
+        bool,
+        typer.Option(
+            "--accept-new-data",
+            help="Go on with other data than the run began with; the card tells it.",
+        ),
+    ] = False
+    data_licence: Annotated[
+        str | None, typer.Option(help="Licence of the data, for the card.", show_default=False)
+    ] = None
+
+    def arguments(self) -> dict:
+        return {**super().arguments(), "accept_new_data": self.accept_new_data}
+
+    def notes(self, **further) -> dict:
+        if self.data_licence is not None:
+            further["data_licence"] = self.data_licence
+        return super().notes(**further)
+
+
+@dataclasses.dataclass(frozen=True)
+class PicturesRun(DataRun):
+    """Of one that prepares pictures and keeps them."""
+
+    cache: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            help="Folder for prepared pictures; runs may share it, and it may be removed.",
+            show_default="prepared/ beside the run",
+        ),
+    ] = None
+
+    def arguments(self) -> dict:
+        cache = self.cache or self.out.absolute().parent / "prepared"
+        return {**super().arguments(), "cache": cache}
 
 
 def with_recipe_options(recipe: type) -> Callable:
-    """Decorator: give a command an option for every field of a recipe that it does not name itself.
+    """Decorator: give a command the options of its run, and one for every field of a recipe.
 
-    The command takes them as `**recipe_fields`.
+    The command takes them as `run`, annotated by `Run` or a class below it, and as
+    `**recipe_fields`; a field that it names itself is left to it.
     """
 
     def decorate(command):
-        signature = inspect.signature(command)
-        named = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
-        taken = {p.name for p in named}
+        named = [
+            parameter
+            for parameter in inspect.signature(command).parameters.values()
+            if parameter.kind is parameter.KEYWORD_ONLY and parameter.name != "run"
+        ]
+        kind = inspect.signature(command).parameters["run"].annotation
+        hints = typing.get_type_hints(kind, include_extras=True)
+        fields = dataclasses.fields(kind)
+        named += [
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=inspect.Parameter.empty
+                if field.default is dataclasses.MISSING
+                else field.default,
+                annotation=hints[field.name],
+            )
+            for field in fields
+        ]
+        taken = {parameter.name for parameter in named}
         hints = typing.get_type_hints(recipe)
         for field in dataclasses.fields(recipe):
             if field.name not in taken:
                 named.append(_option(recipe, field, hints[field.name]))
-        others = [p for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
-        command.__signature__ = signature.replace(parameters=[*others, *named])
-        command.__annotations__ = {p.name: p.annotation for p in [*others, *named]}
-        return command
+
+        @functools.wraps(command)
+        def with_run(**given):
+            run = kind(**{field.name: given.pop(field.name) for field in fields})
+            return command(run=run, **given)
+
+        with_run.__signature__ = inspect.Signature(named)
+        with_run.__annotations__ = {p.name: p.annotation for p in named}
+        return with_run
 
     return decorate
 

@@ -1,8 +1,6 @@
 """What the commands of `keras-imaging train` share: pictures in, a run with progress, a report."""
 
 import pathlib
-import shlex
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import typer
@@ -10,6 +8,7 @@ import typer
 from keras_imaging.cli.output import print_json
 from keras_imaging.cli.quiet import quiet_start
 from keras_imaging.cli.refusals import STREAMS, check_data
+from keras_imaging.cli.train.recipe_options import Run
 
 
 class Pictures:
@@ -62,12 +61,6 @@ def name_of(source: str | pathlib.Path) -> str:
     return str(source) if named else pathlib.Path(source).resolve().name
 
 
-def notes_of(data_licence: str | None, **further) -> dict:
-    """Entries of the card that only the command line knows."""
-    notes = {"command": shlex.join(["keras-imaging", *sys.argv[1:]]), **further}
-    return notes if data_licence is None else {**notes, "data_licence": data_licence}
-
-
 def validation_on(folder: pathlib.Path) -> tuple[Callable, dict]:
     """A function that scores a network as its task is scored, and what the card says of it.
 
@@ -89,9 +82,7 @@ def validation_on(folder: pathlib.Path) -> tuple[Callable, dict]:
     return validate, {"data": folder.resolve().name, "images": number}
 
 
-def train_and_report(
-    recipe, label: str, data, pictures: Pictures, out: pathlib.Path, as_json: bool, **options
-) -> None:
+def train_and_report(recipe, label: str, data, pictures: Pictures, run: Run, **options) -> None:
     """`training.train` with a progress bar, which counts the images being prepared; then `report`.
 
     Args:
@@ -100,12 +91,9 @@ def train_and_report(
         data: images for the recipe's sampler, or several sources of them by their names; a
             sequence is read when its pictures are drawn.
         pictures: where those come from; knows in the end what was skipped.
-        out: folder of the run.
-        as_json: see `report`.
-        options: further arguments of `training.train`; a `cache` of None lies beside the run.
+        run: options of the command.
+        options: further arguments of `training.train`.
     """
-    if "cache" in options:
-        options["cache"] = options["cache"] or out.absolute().parent / "prepared"
     with quiet_start():
         from keras_imaging.cli.train.progress import training_progress
         from keras_imaging.training import train
@@ -114,16 +102,16 @@ def train_and_report(
             data = {name: prepared(images) for name, images in data.items()}
         elif not isinstance(data, Sequence):
             data = prepared(data)
-        result = train(recipe, data, out, progress=progress, **options)
-    report(label, result, out, as_json, pictures.skipped)
+        result = train(recipe, data, run.out, progress=progress, **run.arguments(), **options)
+    report(label, result, run, pictures.skipped)
 
 
-def report(label: str, result, out: pathlib.Path, as_json: bool, skipped: list[str] = ()) -> None:
+def report(label: str, result, run: Run, skipped: Sequence[str] = ()) -> None:
     """Print what a training run left; exit with 1 if files were skipped."""
-    if as_json:
+    if run.as_json:
         weights = result.weights
         only = next(iter(weights.values())) if len(weights) == 1 else weights
-        print_json({"out": out, "weights": only, "skipped": list(skipped), **result.card})
+        print_json({"out": run.out, "weights": only, "skipped": list(skipped), **result.card})
     else:
         figures = ", ".join(f"{name} {value:.5g}" for name, value in result.card["last"].items())
         wrote = "\n".join(f"Wrote {path}" for path in result.weights.values())

@@ -4,18 +4,9 @@ from typing import Annotated
 
 import typer
 
-from keras_imaging.cli import options
 from keras_imaging.cli.quiet import quiet_start
-from keras_imaging.cli.train.recipe_options import (
-    AcceptNewData,
-    DataLicence,
-    Devices,
-    RunFolder,
-    Strategy,
-    Wait,
-    with_recipe_options,
-)
-from keras_imaging.cli.train.run import Pictures, check_run, name_of, notes_of, train_and_report
+from keras_imaging.cli.train.recipe_options import DataRun, with_recipe_options
+from keras_imaging.cli.train.run import Pictures, check_run, name_of, train_and_report
 from keras_imaging.training.recipes.segmentation import SegmentationRecipe
 
 
@@ -29,7 +20,7 @@ def train_segmentation(
             "an .npz file with x and y; or scenes:COUNT, generated ones of --image-size."
         ),
     ],
-    out: RunFolder,
+    run: DataRun,
     classes: Annotated[
         int | None,
         typer.Option(help="How many there are.", show_default="those of the data"),
@@ -37,11 +28,6 @@ def train_segmentation(
     validation: Annotated[
         str | None, typer.Option(help="Likewise, to score at every checkpoint.")
     ] = None,
-    strategy: Devices = Strategy.auto,
-    wait: Wait = None,
-    accept_new_data: AcceptNewData = False,
-    data_licence: DataLicence = None,
-    as_json: options.Json = False,
     **recipe_fields,
 ) -> None:
     """Train a segmenter on the stages of a classifier.
@@ -50,7 +36,7 @@ def train_segmentation(
     Pictures that cannot be read, or whose mask does not fit, are named and skipped; the exit code
     is then 1.
     """
-    check_run(out, *(s for s in (data, validation) if not str(s).startswith("scenes:")))
+    check_run(run.out, *(s for s in (data, validation) if not str(s).startswith("scenes:")))
     SegmentationRecipe(**recipe_fields)  # bad values show before anything is read
     with quiet_start():
         from keras_imaging.data.classification import MEAN, STD
@@ -60,8 +46,7 @@ def train_segmentation(
     segmented = segmented_pictures(data, pictures.skip, size)
     recipe_fields["classes"] = classes or len(segmented.class_names)
     recipe = SegmentationRecipe(**recipe_fields)
-    notes = notes_of(
-        data_licence,
+    notes = run.notes(
         class_names=segmented.class_names,
         input={"pixels": "(value / 255 - mean) / std", "mean": MEAN, "std": STD},
     )
@@ -73,11 +58,7 @@ def train_segmentation(
         f"segmenter on {recipe.preset}",
         segmented.examples,
         pictures,
-        out,
-        as_json,
-        strategy=strategy.value,
-        wait=wait,
-        accept_new_data=accept_new_data,
+        run,
         validate=validate,
         data_name=name_of(data),
         notes=notes,

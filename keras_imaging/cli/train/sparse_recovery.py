@@ -6,24 +6,17 @@ from typing import Annotated
 
 import typer
 
-from keras_imaging.cli import options
 from keras_imaging.cli.quiet import quiet_start
 from keras_imaging.cli.refusals import check_file
-from keras_imaging.cli.train.recipe_options import (
-    Devices,
-    RunFolder,
-    Strategy,
-    Wait,
-    with_recipe_options,
-)
-from keras_imaging.cli.train.run import check_run, notes_of, report
+from keras_imaging.cli.train.recipe_options import Run, with_recipe_options
+from keras_imaging.cli.train.run import check_run, report
 from keras_imaging.training.recipes.sparse_recovery import SparseRecoveryRecipe
 
 
 @with_recipe_options(SparseRecoveryRecipe)
 def train_sparse_recovery(
     *,
-    out: RunFolder,
+    run: Run,
     matrix: Annotated[
         pathlib.Path | None,
         typer.Option(
@@ -31,16 +24,13 @@ def train_sparse_recovery(
             show_default="random, 250 x 500, of the seed",
         ),
     ] = None,
-    strategy: Devices = Strategy.auto,
-    wait: Wait = None,
-    as_json: options.Json = False,
     **recipe_fields,
 ) -> None:
     """Train LISTA, LISTA-CP, -SS, -CPSS, TiLISTA or ALISTA on random problems, layer by layer.
 
     Writes a checkpoint after each stage, log.csv, and at the end model.weights.h5 and model.json.
     """
-    check_run(out)
+    check_run(run.out)
     check_file(matrix)
     recipe = SparseRecoveryRecipe(**recipe_fields)
     with quiet_start():
@@ -55,13 +45,12 @@ def train_sparse_recovery(
         result = training.train_stagewise(
             recipe,
             A,
-            out,
-            strategy=strategy.value,
-            wait=wait,
+            run.out,
+            **run.arguments(),
             data_name=f"random problems of {name}",
             progress=lambda line: typer.echo(line, err=True),
-            notes=notes_of(None),
+            notes=run.notes(),
         )
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         typer.echo(f"Note: {message}", err=True)
-    report(recipe.network, result, out, as_json)
+    report(recipe.network, result, run)

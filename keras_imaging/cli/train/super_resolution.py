@@ -5,23 +5,12 @@ from typing import Annotated
 
 import typer
 
-from keras_imaging.cli import options
 from keras_imaging.cli.quiet import quiet_start
-from keras_imaging.cli.train.recipe_options import (
-    AcceptNewData,
-    Cache,
-    DataLicence,
-    Devices,
-    RunFolder,
-    Strategy,
-    Wait,
-    with_recipe_options,
-)
+from keras_imaging.cli.train.recipe_options import PicturesRun, with_recipe_options
 from keras_imaging.cli.train.run import (
     Pictures,
     check_run,
     name_of,
-    notes_of,
     train_and_report,
     validation_on,
 )
@@ -38,26 +27,20 @@ def super_resolution_command(method: str):
             str,
             typer.Option(help="Folder of sharp pictures, or tfds:NAME of tensorflow-datasets."),
         ],
-        out: RunFolder,
+        run: PicturesRun,
         scale: Annotated[int, typer.Option(help="How many times larger: 2, 3, 4 or 8.")] = 2,
         small: Annotated[bool, typer.Option("--small", help="The small variant.")] = False,
         preset: Annotated[
             str | None,
             typer.Option(help="Named variant instead of --scale and --small.", show_default=False),
         ] = None,
-        strategy: Devices = Strategy.auto,
-        wait: Wait = None,
-        accept_new_data: AcceptNewData = False,
-        cache: Cache = None,
         validation: Annotated[
             pathlib.Path | None,
             typer.Option(help="Folder of sharp pictures to score at every checkpoint."),
         ] = None,
-        data_licence: DataLicence = None,
-        as_json: options.Json = False,
         **recipe_fields,
     ) -> None:
-        check_run(out, data, validation)
+        check_run(run.out, data, validation)
         recipe = SuperResolutionRecipe(
             preset=preset or f"{method}_{'small_' if small else ''}x{scale}", **recipe_fields
         )
@@ -67,7 +50,7 @@ def super_resolution_command(method: str):
             raise ValueError(f"The preset {recipe.preset!r} is of {network}, not of {method}.")
         pictures = Pictures()
         images = pictures.of(data)
-        notes, validate = notes_of(data_licence), None
+        notes, validate = run.notes(), None
         if validation is not None:
             validate, notes["metrics"] = validation_on(validation)
         train_and_report(
@@ -75,12 +58,7 @@ def super_resolution_command(method: str):
             recipe.preset,
             images,
             pictures,
-            out,
-            as_json,
-            strategy=strategy.value,
-            wait=wait,
-            accept_new_data=accept_new_data,
-            cache=cache,
+            run,
             validate=validate,
             data_name=name_of(data),
             notes=notes,

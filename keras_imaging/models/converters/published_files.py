@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import pickle
+import pickletools
 import struct
 import zipfile
 from collections import OrderedDict
@@ -149,7 +150,9 @@ def _torch(path):
             budget.take(member.file_size, f"{member.filename!r}")
         (pickled,) = [n for n in archive.namelist() if n.endswith("/data.pkl")]
         folder = pickled.removesuffix("data.pkl")
-        content = _Unpickler(archive, folder, archive.read(pickled), budget).load()
+        data = archive.read(pickled)
+        _check_memo(data)
+        content = _Unpickler(archive, folder, data, budget).load()
     for key in _INSIDE:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
@@ -158,6 +161,13 @@ def _torch(path):
     if not arrays:
         raise ValueError("it holds no state dict")
     return arrays
+
+
+def _check_memo(data):
+    """Refuse a pickle that numbers more objects than it can hold: memory is asked for them all."""
+    for operation, argument, _ in pickletools.genops(data):
+        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > len(data):
+            raise ValueError(f"object {argument:,} of a pickle of {len(data):,} bytes")
 
 
 class _Unpickler(pickle.Unpickler):
