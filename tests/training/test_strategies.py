@@ -88,6 +88,11 @@ def test_multi_worker_needs_its_cluster(monkeypatch):
         make_strategy("multi_worker")
 
 
+def test_data_parallel_needs_jax():
+    with pytest.raises(ValueError, match=r"needs KERAS_BACKEND=jax\. The backend is tensor"):
+        make_strategy("data_parallel")
+
+
 def test_no_tpu_here(monkeypatch):
     monkeypatch.delenv("TPU_NAME", raising=False)
     with pytest.raises(ValueError, match="finds no TPU"):
