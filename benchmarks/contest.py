@@ -1,6 +1,7 @@
 """Contestants that take turns, each in a process of its own, which sleeps while the others run."""
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -21,7 +22,9 @@ def make_parser(description, tasks, threads):
     parser.add_argument("--only", default="", help="contestants whose label contains this")
     parser.add_argument("--out", type=pathlib.Path)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
-    parser.add_argument("--files", type=pathlib.Path, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--files", type=pathlib.Path, help="folder to write files into, and to keep them in"
+    )
     return parser
 
 
@@ -43,8 +46,10 @@ def hold(args, table, reference_of, export_files=None, cpu=False, **notes):
         return
     chosen = [label for label in table if args.only in label]
     labels = [label for label in table if label in {*chosen, *map(reference_of, chosen)}]
-    with tempfile.TemporaryDirectory() as files:
+    with contextlib.ExitStack() as stack:
+        files = args.files or stack.enter_context(tempfile.TemporaryDirectory())
         if export_files:
+            pathlib.Path(files).mkdir(parents=True, exist_ok=True)
             export_files(pathlib.Path(files), labels)
         workers = {label: _start(label, table[label][2], args, files) for label in labels}
         rounds = [

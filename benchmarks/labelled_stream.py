@@ -131,7 +131,7 @@ def speed(folder):
     def bare():
         for row, path in enumerate(paths):
             with Image.open(io.BytesIO(path.read_bytes())) as image:
-                box = _random_part(np.empty((*image.size[::-1], 0)), np.random.default_rng(row))
+                box = _random_part(image.height, image.width, np.random.default_rng(row))
                 np.asarray(image.resize((224, 224), Image.Resampling.BILINEAR, box=box))
 
     def sampled():
@@ -212,18 +212,24 @@ def main():
             if "resume" not in args.skip:
                 found.update(resume(scratch / "pictures", scratch))
             report[f"{count} pictures"] = found
-            print(count, found, flush=True)
+            _write(report, args.out)
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch) / "pictures"
         generate(folder, 200, LARGE)
         if "speed" not in args.skip:
             report["speed"] = _worker("speed", folder)
+            _write(report, args.out)
         if "processes" not in args.skip:
             for workers in (1, 2):
                 report[f"{workers} worker processes"] = _worker("processes", folder, None, workers)
-    print(json.dumps(report, indent=2))
-    if args.out:
-        args.out.write_text(json.dumps(report, indent=2) + "\n")
+    _write(report, args.out)
+
+
+def _write(report, out):
+    """As it comes: a run that is cut off leaves what it found."""
+    print(json.dumps(report, indent=2), flush=True)
+    if out:
+        out.write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":

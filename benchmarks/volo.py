@@ -160,6 +160,7 @@ TASKS = {
     "whole": {
         "timm": (torch_whole, "", "tensorflow"),
         "ours, graph": (keras_whole, "graph", "tensorflow"),
+        "ours, XLA": (keras_whole, "xla", "tensorflow"),
         "LiteRT float": (litert_whole, "float", "tensorflow"),
         "LiteRT dynamic": (litert_whole, "dynamic", "tensorflow"),
     },

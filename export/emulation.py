@@ -5,6 +5,8 @@ the scales itself it takes the extremes of what it sees, and gives some operands
 of the result: RDIDN x2 then loses 0.08 to 0.15 dB on Set5, and 0.03 dB this way.
 """
 
+from collections.abc import Collection
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -63,19 +65,26 @@ def only_moves(operation: keras.Operation, inputs) -> bool:
     return is_depth_to_space(operation)
 
 
-def measure_ranges(network: keras.Model, samples: list[np.ndarray], pixels: bool) -> Ranges:
+def measure_ranges(
+    network: keras.Model,
+    samples: list[np.ndarray],
+    pixels: bool,
+    unrounded: Collection[str] = (),
+) -> Ranges:
     """Limits with the least mean squared error of rounding and clipping on the samples.
 
     Args:
-        network: a graph for which `is_plain` holds.
+        network: a graph for which `is_plain` holds, or one of `opened_classifier`.
         samples: float32 batches of any height and width.
         pixels: input and output are pictures; their limits are 0 and 1.
+        unrounded: names of further operations whose results are not rounded.
     """
     outputs, names = [], []
 
     def call(operation, *args, **kwargs):
         result = operation(*args, **kwargs)
-        if not only_moves(operation, args[0]) and not _in_float(operation):
+        kept = operation.name in unrounded or only_moves(operation, args[0])
+        if not kept and not _in_float(operation):
             outputs.append(result)
             names.append(operation.name)
         return result

@@ -1,7 +1,8 @@
 """Quantization-aware training for int8 files.
 
-The quantizing layers come from tensorflow-model-optimization, which knows tf-keras only. So the
-network is rebuilt there, layer by layer.
+The quantizing layers of super-resolution networks come from tensorflow-model-optimization, which
+knows tf-keras only. So the network is rebuilt there, layer by layer. Those of classifiers are our
+own, and the network stays in Keras 3.
 """
 
 import pathlib
@@ -14,11 +15,17 @@ import numpy as np
 import tensorflow as tf
 
 from keras_imaging.data.files import replacing
+from keras_imaging.export.classifier_emulation import (
+    for_conversion,
+    opened_classifier,
+    trainable_int8,
+)
+from keras_imaging.export.conversion import convert
 from keras_imaging.export.emulation import INPUT, is_depth_to_space, is_plain, measure_ranges
 from keras_imaging.export.graph import plain_graph
 from keras_imaging.export.inputs import input_shapes
 from keras_imaging.export.runtime import LiteRTModel, check_builtin_operators
-from keras_imaging.export.samples import calibration_samples, enlarges
+from keras_imaging.export.samples import calibration_samples, classifies, enlarges
 from keras_imaging.export.source import resolve_model
 
 try:
@@ -35,6 +42,7 @@ except ModuleNotFoundError as error:
 
 # Emulated and real integers may round differently, a few times in a row: 8 bits of 0..1.
 _TOLERANCE = 3 / 255
+_PART_OF_SPREAD = 0.15
 
 
 class _EightBits(QuantizeConfig):
@@ -87,17 +95,21 @@ def quantization_aware(
     model: keras.Model | str | pathlib.Path,
     input_shape: tuple | None = None,
     calibration: Iterable[np.ndarray] | None = None,
-) -> tf_keras.Model:
-    """A tf-keras model that computes as the int8 file will, and can be trained.
+) -> "tf_keras.Model | keras.Model":
+    """A model that computes as the int8 file will, and can be trained.
 
-    Input and output have the range 0..1 in 256 steps. Train it on pairs of pictures as any tf-keras
-    model (a small learning rate and some hundred steps do), then write it with
-    `quantization_aware_to_litert`.
+    Train it (a small learning rate and some hundred steps do), then write it with
+    `quantization_aware_to_litert`. Of a super-resolution network it is a tf-keras model; input and
+    output have the range 0..1 in 256 steps, and it is trained on pairs of pictures. Of a classifier
+    it is a Keras model that takes pixels of 0..255 and gives logits: train it on labels, or, to
+    keep its guesses, on the logits of the model itself.
 
     Args:
         model: a super-resolution network of convolutions, such as RDIDN with `global_skip`
-            `"nearest"` or None; the name of a preset; or the path of a `.keras` file.
-        input_shape: `(height, width, channels)`; None keeps the model's own.
+            `"nearest"` or None; a classifier that can take pixels, such as `ResNetRS`; the name of
+            a preset or of shipped weights; or the path of a `.keras` file.
+        input_shape: `(height, width, channels)`; None keeps the model's own. Of a classifier the
+            sides must be known.
         calibration: as in `to_litert`; the limits of the activations are measured on it and stay.
 
     Raises:
@@ -111,6 +123,8 @@ def quantization_aware(
     """
     model = resolve_model(model)
     shape = tuple(model.input_shape[1:]) if input_shape is None else tuple(input_shape)
+    if classifies(model):
+        return _classifier(model, shape, calibration)
     graph = plain_graph(model, shape)
     if not enlarges(model) or not is_plain(graph):
         raise ValueError(
@@ -122,6 +136,19 @@ def quantization_aware(
     samples = calibration_samples(model, {name: (None, None, shape[-1])}, calibration)
     images = [sample[name] for sample in samples]
     return _rebuild(graph, measure_ranges(graph, images, pixels=True))
+
+
+def _classifier(model, shape, calibration):
+    model = model.taking_pixels()
+    if model is None or None in shape:
+        raise ValueError(
+            "Expected a classifier that can take pixels of 0..255, and sides that are known. "
+            f"Received: input_shape={shape}"
+        )
+    (name,) = input_shapes(model)
+    samples = calibration_samples(model, {name: shape}, calibration)
+    graph = opened_classifier(model, shape)
+    return trainable_int8(graph, [sample[name] for sample in samples])
 
 
 def _rebuild(graph, ranges):
@@ -179,7 +206,9 @@ def _config(layer):
 
 
 def quantization_aware_to_litert(
-    network: tf_keras.Model, path: str | pathlib.Path, io_dtype: str = "uint8"
+    network: "tf_keras.Model | keras.Model",
+    path: str | pathlib.Path,
+    io_dtype: str = "uint8",
 ) -> pathlib.Path:
     """Write a trained quantization-aware model as an int8 LiteRT file of batch 1.
 
@@ -188,7 +217,8 @@ def quantization_aware_to_litert(
     Args:
         network: from `quantization_aware`.
         path: ends with `.tflite`.
-        io_dtype: `"uint8"` or `"int8"`, with scale 1/255.
+        io_dtype: `"uint8"` or `"int8"`, with scale 1/255 for pictures of super-resolution networks,
+            and 1 for those of classifiers.
 
     Returns:
         `path`.
@@ -203,6 +233,8 @@ def quantization_aware_to_litert(
     if io_dtype not in ("uint8", "int8"):
         raise ValueError(f"`io_dtype` must be 'uint8' or 'int8'. Received: {io_dtype!r}")
     shape = network.input_shape[1:]
+    if isinstance(network, keras.Model):
+        return _write_classifier(network, path, shape, io_dtype)
     spec = tf.TensorSpec((1, *shape), tf.float32, name="image")
     serve = tf.function(lambda image: network(image, training=False), input_signature=[spec])
     with tempfile.TemporaryDirectory() as folder:
@@ -216,6 +248,32 @@ def quantization_aware_to_litert(
         file.write_bytes(converter.convert())
         check_builtin_operators(file)
         _check(network, file, shape)
+        with open(file, "rb") as source, replacing(path) as target:
+            shutil.copyfileobj(source, target)
+    return path
+
+
+def _write_classifier(network, path, shape, io_dtype):
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / "int8.tflite"
+        convert(
+            for_conversion(network),
+            file,
+            {network.inputs[0].name: shape},
+            optimizations=[tf.lite.Optimize.DEFAULT],
+            inference_input_type=tf.as_dtype(io_dtype),
+            inference_output_type=tf.as_dtype(io_dtype),
+        )
+        check_builtin_operators(file)
+        x = np.random.default_rng(0).integers(0, 256, (1, *shape)).astype("float32")
+        expected = keras.ops.convert_to_numpy(network(x, training=False))
+        error = np.sqrt(np.mean(np.square(LiteRTModel(file)(x) - expected)))
+        spread = float(np.std(expected))
+        if not error <= _PART_OF_SPREAD * spread:
+            raise ValueError(
+                "The int8 file does not compute what the model computes: the error of its logits "
+                f"is {error:.2g} RMS, their spread {spread:.2g}."
+            )
         with open(file, "rb") as source, replacing(path) as target:
             shutil.copyfileobj(source, target)
     return path

@@ -266,4 +266,6 @@ class SharedStop:
 
 def is_multi_worker(strategy) -> bool:
     """Whether `strategy` joins several processes."""
-    return strategy is not None and strategy.extended._in_multi_worker_mode()
+    # Only tf.distribute's have such a part.
+    extended = getattr(strategy, "extended", None)
+    return extended is not None and extended._in_multi_worker_mode()

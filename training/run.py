@@ -16,6 +16,7 @@ from keras_imaging.training import card, checkpoint
 from keras_imaging.training.fingerprint import take_data
 from keras_imaging.training.logs import TensorBoardLog, write_csv
 from keras_imaging.training.schedule import learning_rate_at
+from keras_imaging.training.strategy import on_one_device
 
 _COLUMNS = ("step", "loss", "learning_rate", "steps_per_second")
 _STATE = ("recipe", "step", "history", "seconds")
@@ -236,14 +237,16 @@ class Run(keras.callbacks.Callback):
         figures = (self.step, loss, float(learning_rate), pace)
         record = dict(zip(_COLUMNS, figures, strict=True))
         if self._writes and self._validate is not None:
-            record.update(self._validate(*self.averaged_networks().values()))
+            with on_one_device():
+                record.update(self._validate(*self.averaged_networks().values()))
         self.history.append(record)
         if self._writes:
             self._write_checkpoint()
             write_csv(self._out / "log.csv", self.history)
             self._tensorboard.write(self.history[-1])
             # A run that is never finished is of use as far as it came.
-            self.write_weights()
+            with on_one_device():
+                self.write_weights()
 
     def _write_checkpoint(self):
         if not all(np.isfinite(keras.ops.convert_to_numpy(v)).all() for v in self._variables):

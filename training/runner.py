@@ -25,8 +25,11 @@ from keras_imaging.training.schedule import make_schedule
 from keras_imaging.training.statistics import average_statistics
 from keras_imaging.training.strategy import (
     draw_by_replica,
+    fit_scope,
     is_chief,
+    is_one_program,
     make_strategy,
+    normalize_over_all,
     rows_per_replica,
     scope,
 )
@@ -189,7 +192,7 @@ def _train(recipe, run, sampler, model, strategy, stop, callbacks, workers):
         if begun or not epochs:
             length, epochs = min(every - begun, recipe.steps - run.step), 1
         first = run.step // every
-        with mended_fit(model, strategy):
+        with mended_fit(model, strategy), fit_scope(strategy):
             model.fit(
                 feed(sampler, run.step, run.step + epochs * length, strategy, workers),
                 initial_epoch=first,
@@ -209,13 +212,15 @@ def compiled(recipe, strategy=None) -> keras.Model:
         optimizer = LossScaleOptimizer(optimizer)
     model.compile(
         optimizer,
-        jit_compile=strategy is None if recipe.jit is None else recipe.jit,
+        jit_compile=is_one_program(strategy) if recipe.jit is None else recipe.jit,
         auto_scale_loss=False,
         **recipe.compile_arguments(),
     )
     optimizer.build(model.trainable_variables)
     average_statistics(model, recipe.ema)
-    if strategy is not None:
+    if not is_one_program(strategy):
         draw_by_replica(model)
+        if recipe.normalizes_over_all:
+            normalize_over_all(model)
     watch_weights(model)
     return model

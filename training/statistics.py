@@ -1,6 +1,7 @@
 """The average of batch normalizations' statistics, beside that of the weights."""
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -64,9 +65,20 @@ class _State(keras.metrics.Metric):
     def __init__(self, statistics):
         super().__init__(name="statistics_average")
         self.steps = self.add_variable((), "zeros", "int32", "only_first_replica", "steps")
-        self.averages = [
-            self.add_variable(tuple(v.shape), "zeros", v.dtype, "mean", v.name) for v in statistics
-        ]
+        # As `add_variable` makes them, but that replicas agree when they move, not when they are
+        # read: of several workers the first alone reads them.
+        with keras.name_scope(self.name, caller=self):
+            self.averages = [
+                keras.Variable(
+                    np.zeros(tuple(v.shape), v.dtype),
+                    dtype=v.dtype,
+                    trainable=False,
+                    aggregation="mean",
+                    synchronization="on_write",
+                    name=v.name,
+                )
+                for v in statistics
+            ]
 
     def update_state(self, *args, **kwargs):
         """Nothing: it moves with the loss."""

@@ -1,13 +1,14 @@
-"""tf.distribute strategies by name."""
+"""Strategies of several devices by name: tf.distribute's, and on JAX Keras' own."""
 
 import contextlib
 import os
+from collections.abc import Iterator
 
 import keras
 
 from keras_imaging.training.multi_worker import wait_for_workers
 
-STRATEGIES = ("auto", "one", "mirrored", "multi_worker", "tpu")
+STRATEGIES = ("auto", "one", "mirrored", "multi_worker", "tpu", "data_parallel")
 
 # Between the seeds of two replicas.
 _SEEDS_APART = 1_000_003
@@ -17,29 +18,38 @@ _made = {}
 
 
 def make_strategy(name: str = "auto", wait: float | None = None):
-    """The tf.distribute strategy called `name`, or None to train on one device.
+    """The strategy called `name`, or None to train on one device.
 
     Args:
         name: `"one"` device; `"mirrored"`: all GPUs of this machine (all logical CPUs without one);
             `"multi_worker"`: the cluster that the environment variable TF_CONFIG describes;
             `"tpu"`: the TPU that TPU_NAME names or the local one; `"auto"`: multi_worker where
             TF_CONFIG is set, tpu where a TPU is attached, mirrored where there are several GPUs,
-            else one.
+            else one. These are tf.distribute's. On JAX there are `"one"`, which is `"auto"`, and
+            `"data_parallel"`, all devices of this process by `keras.distribution`.
         wait: seconds to wait for other workers at most; None: for ever.
 
     Raises:
         ConnectionError: if other workers are not there in time.
-        ValueError: on an unknown name, a strategy of several devices on another backend than
-            TensorFlow, or if what the strategy needs is not there.
+        ValueError: on an unknown name, a strategy of another backend, or if what the strategy needs
+            is not there.
     """
     if name not in STRATEGIES:
         raise ValueError(f"`strategy` must be one of {STRATEGIES}. Received: strategy={name!r}")
-    if keras.backend.backend() != "tensorflow":
+    backend = keras.backend.backend()
+    if name == "data_parallel":
+        if backend != "jax":
+            raise ValueError(
+                "strategy='data_parallel' is keras.distribution's and needs KERAS_BACKEND=jax. "
+                f"The backend is {backend}."
+            )
+        return keras.distribution.DataParallel()
+    if backend != "tensorflow":
         if name in ("auto", "one"):
             return None
         raise ValueError(
             f"strategy={name!r} is tf.distribute's and needs KERAS_BACKEND=tensorflow. "
-            f"The backend is {keras.backend.backend()}."
+            f"The backend is {backend}."
         )
     if name == "auto":
         name = _find()
@@ -93,6 +103,31 @@ def scope(strategy):
     return strategy.scope() if strategy is not None else contextlib.nullcontext()
 
 
+def is_one_program(strategy) -> bool:
+    """Whether one program computes the whole batch, on however many devices.
+
+    tf.distribute has a program a replica; keras.distribution spreads what one program computes, so
+    that means over the batch and random numbers are those of one device.
+    """
+    return strategy is None or isinstance(strategy, keras.distribution.DataParallel)
+
+
+def fit_scope(strategy):
+    """Where `fit` runs: keras.distribution spreads the batches within its scope alone."""
+    return scope(strategy) if is_one_program(strategy) else contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def on_one_device() -> Iterator[None]:
+    """What is computed in here, keras.distribution does not spread; for callbacks of `fit`."""
+    spread = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(spread)
+
+
 def draw_by_replica(model: keras.Model) -> None:
     """Let the random layers of a model draw other numbers in every replica of a strategy.
 
@@ -120,13 +155,28 @@ def draw_by_replica(model: keras.Model) -> None:
             other(generator)
 
 
+def normalize_over_all(model: keras.Model) -> None:
+    """Let batch normalizations take the statistics of the rows of all replicas, as of one device.
+
+    Each costs three sums over the replicas in every step.
+    """
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
+
+
 def rows_per_replica(batch_size: int, strategy) -> int:
     """Rows of a global batch that each replica takes.
 
     Raises:
         ValueError: if the number of replicas does not divide the batch size.
     """
-    replicas = strategy.num_replicas_in_sync if strategy is not None else 1
+    if strategy is None:
+        replicas = 1
+    elif is_one_program(strategy):
+        replicas = strategy.num_model_replicas
+    else:
+        replicas = strategy.num_replicas_in_sync
     if batch_size % replicas:
         raise ValueError(
             f"The batch size must be a multiple of the {replicas} replicas. "

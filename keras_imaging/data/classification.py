@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from keras_imaging.data.images import decode_image, read_image
+from keras_imaging.data.images import decode_image, plain_jpeg, read_image
 from keras_imaging.data.labelled import name_of
 from keras_imaging.data.levels import to_eight_bits
 from keras_imaging.data.mixing import PictureMixing
@@ -188,8 +188,7 @@ class ClassificationSampler:
         def row(place, index):
             image, index = self._read(index)
             rng = np.random.default_rng((self.seed, step, numbers[place]))
-            images[place], view = self._crop(image, rng)
-            return index, view
+            return index, self._crop(image, rng, images[place])
 
         run = map if self._threads is None else self._threads.map
         indices, views = zip(*run(row, range(len(numbers)), chosen), strict=True)
@@ -215,7 +214,7 @@ class ClassificationSampler:
                 continue
             try:
                 picture, label = self._examples[place]
-                image = pixels(picture, name_of(self._examples, place))
+                image = _decoded(picture, name_of(self._examples, place))
             except ValueError as error:
                 if self.on_skip is None:
                     raise
@@ -250,26 +249,29 @@ class ClassificationSampler:
             self._orders = orders = {**{n: orders[n] for n in sorted(orders)[-1:]}, epoch: order}
         return orders[epoch][place]
 
-    def _crop(self, image, rng):
-        """A standardized crop, and its view."""
+    def _crop(self, image, rng, out=None):
+        """Put a standardized crop into `out`; its view."""
         if self.crop == "padded":
-            image = standardized(self._augmented(_exact(image, self.image_size), rng))
-            image, box = _shifted(image, rng)
+            image = _exact(np.asarray(image), self.image_size)
+            image, box = _shifted(standardized(self._augmented(image, rng)), rng)
+            mirrored = bool(rng.random() < 0.5)
+            image = image[:, ::-1] if mirrored else image
         else:
-            box = _random_part(image, rng)
+            rows, columns = _sides(image)
+            left, top, right, bottom = part = _random_part(rows, columns, rng)
             bicubic = self.interpolation == "bicubic"
             if self.interpolation == "random":
                 bicubic = rng.random() < 0.5
-            part = _resized(image, self.image_size, box, bicubic)
-            left, top, right, bottom = box
-            rows, columns = image.shape[:2]
+            image = self._augmented(_resized(image, self.image_size, part, bicubic), rng)
             box = (top / rows, left / columns, bottom / rows, right / columns)
-            image = standardized(self._augmented(part, rng))
-        mirrored = bool(rng.random() < 0.5)
-        image = image[:, ::-1] if mirrored else image
+            mirrored = bool(rng.random() < 0.5)
+            # As bytes, of which there are fewer.
+            image = standardized(_mirrored(image) if mirrored else image, out)
         if self.erasing:
             image = randomly_erased(image, self.erasing, rng)
-        return image, View(*box, mirrored)
+        if out is not None and image is not out:
+            out[:] = image
+        return View(*box, mirrored)
 
     def _augmented(self, image, rng):
         return image if self.augment is None else self.augment(image, rng)
@@ -328,11 +330,12 @@ def _labels_of(examples, classes):
     return labels
 
 
-def standardized(images: np.ndarray) -> np.ndarray:
+def standardized(images: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """uint8 pictures as classifiers take them: 0..1, less the mean colour, over its deviation.
 
     Args:
         images: `(..., 3)`, uint8.
+        out: where to put the result, float32, contiguous; None makes an array.
 
     Returns:
         float32 of the same shape.
@@ -347,9 +350,10 @@ def standardized(images: np.ndarray) -> np.ndarray:
     # Whole rows at once: three channels alone would be a slow inner loop.
     rows = images.reshape(*images.shape[:-2], -1) if images.ndim > 1 else images
     repeats = rows.shape[-1] // 3
-    values = rows * np.tile(scale.astype("float32"), repeats)
+    values = None if out is None else out.reshape(rows.shape)
+    values = np.multiply(rows, np.tile(scale.astype("float32"), repeats), out=values)
     values -= np.tile(shift.astype("float32"), repeats)
-    return values.reshape(images.shape)
+    return values.reshape(images.shape) if out is None else out
 
 
 def central_crop(picture: Picture, image_size: int, crop: str = "resized") -> np.ndarray:
@@ -397,6 +401,21 @@ def pixels(picture: Picture, name: str = "the picture") -> np.ndarray:
     return with_channels(to_eight_bits(image) if image.dtype == np.uint16 else image, 3)
 
 
+def _decoded(picture, name):
+    """As `pixels`, or Pillow's image of a plain JPEG."""
+    image = None if isinstance(picture, np.ndarray) else plain_jpeg(picture, name)
+    return pixels(picture, name) if image is None else image
+
+
+def _sides(image):
+    return image.shape[:2] if isinstance(image, np.ndarray) else image.size[::-1]
+
+
+def _mirrored(image):
+    mirrored = Image.fromarray(image).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return np.asarray(mirrored)
+
+
 def check_crop(crop: str) -> None:
     """Raise ValueError unless `crop` is one of `CROPS`."""
     if crop not in CROPS:
@@ -422,9 +441,8 @@ def _shifted(image, rng):
     return padded[top : top + side, left : left + side], box
 
 
-def _random_part(image, rng):
+def _random_part(rows, columns, rng):
     """Left, top, right, bottom of a random part; of the middle if ten draws do not fit."""
-    rows, columns = image.shape[:2]
     for _ in range(10):
         area = rows * columns * rng.uniform(*_AREA)
         aspect = math.exp(rng.uniform(*np.log(_ASPECT)))
@@ -439,7 +457,8 @@ def _random_part(image, rng):
 
 def _resized(image, image_size, box, bicubic=False):
     # Pillow's filters antialias, and are what classifiers are trained and scored with.
-    picture = Image.fromarray(np.ascontiguousarray(image))
+    is_array = isinstance(image, np.ndarray)
+    picture = Image.fromarray(np.ascontiguousarray(image)) if is_array else image
     size = (image_size, image_size)
     how = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
     return np.asarray(picture.resize(size, how, box=box))

@@ -98,6 +98,26 @@ def decode_image(data: bytes, name: str = "the picture") -> np.ndarray:
     return array
 
 
+def plain_jpeg(source: pathlib.Path | bytes, name: str) -> Image.Image | None:
+    """A JPEG in RGB that stands upright, decoded, as Pillow's own image; None for others.
+
+    What is resized by Pillow next is spared the way into an array and back.
+
+    Args:
+        source: the path of a file, or its bytes.
+        name: of the picture, for errors about bytes.
+    """
+    if not source:
+        return None
+    is_path = isinstance(source, pathlib.Path)
+    file = source if is_path else io.BytesIO(source)
+    with named_errors(source if is_path else name), open_image(file) as image:
+        if (image.format, image.mode) != ("JPEG", "RGB") or orientation_of(image) != 1:
+            return None
+        image.load()
+    return image
+
+
 def _read(opened):
     """A picture, and whether it is the first of several; `opened` opens it, twice if need be."""
     with opened() as image:

@@ -4,8 +4,10 @@ import pytest
 import tf_keras
 from small import picture, tiny
 
+from keras_imaging.data import central_crop, sample_image
 from keras_imaging.export import plain_graph, quantization_aware, quantization_aware_to_litert
 from keras_imaging.export.runtime import LiteRTModel, operators
+from keras_imaging.models import ResNetRS
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +72,63 @@ def test_bad_arguments(case, tmp_path):
     image = keras.Input((8, 8, 1))
     with pytest.raises(ValueError, match="Expected a super-resolution network"):
         quantization_aware(keras.Model(image, keras.layers.Conv2D(1, 3)(image)))
+
+
+def classifier(**arguments):
+    """With all parts of one, and logits that differ."""
+    keras.utils.set_random_seed(0)
+    model = ResNetRS(
+        blocks=(2, 1),
+        filters=(8, 8),
+        width_multiplier=0.5,
+        classes=6,
+        dropout_rate=0.1,
+        stochastic_depth_rate=0.1,
+        zero_init_residual=False,
+        **arguments,
+    )
+    last = model.get_layer("classifier")
+    kernel, bias = last.get_weights()
+    last.set_weights([100 * kernel, bias])
+    return model
+
+
+def test_classifier_trains_and_becomes_an_int8_file(tmp_path):
+    model = classifier()
+    crops = [central_crop(sample_image()[k : k + 80], 40) for k in range(0, 300, 30)]
+    network = quantization_aware(model, (40, 40, 3), crops)
+    x = np.stack(crops).astype("float32")
+    wanted = np.asarray(model(model.prepare(np.stack(crops))))
+    before = np.asarray(network(x))
+    assert error_to_logits(wanted, before) < 0.1
+    # Kernels are rounded, and trained all the same.
+    kernels = [v for v in model.trainable_variables if len(v.shape) > 1]
+    assert len([v for v in network.trainable_variables if len(v.shape) > 1]) == len(kernels)
+    others = wanted[:, ::-1]
+
+    def loss(targets, logits):
+        return keras.losses.mean_squared_error(targets, logits)
+
+    network.compile(keras.optimizers.Adam(3e-3), loss, jit_compile=False)
+    network.fit(x, others, batch_size=5, epochs=10, verbose=0)
+    trained = np.asarray(network(x))
+    assert np.mean((trained - others) ** 2) < 0.7 * np.mean((before - others) ** 2)
+
+    path = quantization_aware_to_litert(network, tmp_path / "a.tflite")
+    file = LiteRTModel(path)
+    assert file.input["dtype"] is np.uint8 and file.input["quantization"] == (1.0, 0)
+    found = [name for name, _ in operators(path)]
+    assert found.count("LOGISTIC") == found.count("MEAN") - 1 == 3
+    result = np.concatenate([file(row[None]) for row in x])
+    assert error_to_logits(trained, result) < 0.05
+
+
+def error_to_logits(expected, result):
+    return float(np.sqrt(np.mean(np.square(expected - result))) / np.std(expected))
+
+
+def test_classifiers_whose_rounding_is_not_known():
+    with pytest.raises(ValueError, match=r"channel attention. Received: ResNetRS with .*silu"):
+        quantization_aware(classifier(variant="garden"), (32, 32, 3), [picture(32, 32, 3)])
+    with pytest.raises(ValueError, match=r"sides that are known. .*\(None, None, 3\)"):
+        quantization_aware(classifier(), calibration=[picture(32, 32, 3)])

@@ -7,6 +7,7 @@ import numpy as np
 import processes
 import pytest
 import tiny
+import volo_devices
 
 from keras_imaging.training import checkpoint, train
 from keras_imaging.training.strategy import make_strategy, rows_per_replica
@@ -70,6 +71,24 @@ def test_two_workers_equal_one_even_if_one_is_killed(tmp_path, reference):
     assert_same_run(out, reference)
 
 
+def test_mixed_tokens_have_the_losses_of_one_device(tmp_path):
+    script = processes.SCRIPT.with_name("volo_devices.py")
+    running = [
+        processes.start(tmp_path / "mirrored", "mirrored", script=script),
+        *processes.start_workers(tmp_path / "multi_worker", script=script),
+    ]
+    try:
+        losses = volo_devices.run(tmp_path / "one", "one")
+        processes.finish(*running)
+    finally:
+        processes.stop(*running)
+    assert len(set(losses)) == len(losses) == 4
+    for name in ("mirrored", "multi_worker"):
+        np.testing.assert_allclose(tiny.losses(tmp_path / name), losses, rtol=1e-5)
+    plain = volo_devices.run(tmp_path / "plain", "one", mix_token=False)
+    assert max(abs(a - b) for a, b in zip(plain, losses, strict=True)) > 1e-3
+
+
 def test_compiled_step_equals_plain_one(tmp_path, reference):
     result = train(tiny.recipe(jit=True), tiny.images(), tmp_path / "run", strategy="one")
     for record, wanted in zip(result.history, reference.history, strict=True):
@@ -86,6 +105,11 @@ def test_multi_worker_needs_its_cluster(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     with pytest.raises(ValueError, match="TF_CONFIG"):
         make_strategy("multi_worker")
+
+
+def test_data_parallel_needs_jax():
+    with pytest.raises(ValueError, match=r"needs KERAS_BACKEND=jax\. The backend is tensor"):
+        make_strategy("data_parallel")
 
 
 def test_no_tpu_here(monkeypatch):

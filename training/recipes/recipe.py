@@ -56,6 +56,9 @@ class Recipe:
     # Whether a complete run may go on to more steps: only its learning rate depends on them.
     may_be_extended: ClassVar[bool] = True
 
+    # Whether batch normalizations take the statistics of all replicas' rows, or each of its own.
+    normalizes_over_all: ClassVar[bool] = False
+
     # Whether its data are pictures that the sampler prepares by `prepare_pictures`.
     prepares_pictures: ClassVar[bool] = False
 

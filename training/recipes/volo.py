@@ -1,7 +1,7 @@
 """The recipe of VOLO."""
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from keras_imaging.training.recipes.classification import ClassificationRecipe
 
@@ -66,6 +66,9 @@ class VOLORecipe(ClassificationRecipe):
     Reference:
         Yuan et al., "VOLO: Vision Outlooker for Visual Recognition", TPAMI 2022, and its code.
     """
+
+    # There are three, in the stem.
+    normalizes_over_all: ClassVar[bool] = True
 
     steps: int = 375_300
     batch_size: int = 1024

@@ -26,6 +26,7 @@ class Strategy(enum.StrEnum):
     mirrored = "mirrored"
     multi_worker = "multi_worker"
     tpu = "tpu"
+    data_parallel = "data_parallel"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +37,10 @@ class Run:
         pathlib.Path, typer.Option(help="Folder of the run; a run that it holds is continued.")
     ]
     strategy: Annotated[
-        Strategy, typer.Option(help="Devices: several GPUs, machines (TF_CONFIG) or a TPU.")
+        Strategy,
+        typer.Option(
+            help="Devices: several GPUs, machines (TF_CONFIG) or a TPU; data_parallel: all of JAX."
+        ),
     ] = Strategy.auto
     wait: Annotated[
         float | None,
