@@ -1,48 +1,61 @@
 """Plug-and-play against its peers: one run, one machine, interleaved.
 
-    python benchmarks/plug_and_play.py admm --threads 2 --rounds 5 \
-        --out benchmarks/results/pnp_admm.json
-    python benchmarks/plug_and_play.py training --threads 2 --rounds 10 \
-        --out benchmarks/results/pnp_training.json
-    python benchmarks/plug_and_play.py certificate --threads 1 --rounds 3 \
+    python benchmarks/plug_and_play.py admm --rounds 5 --out benchmarks/results/pnp_admm.json
+    python benchmarks/plug_and_play.py training --out benchmarks/results/pnp_training.json
+    python benchmarks/plug_and_play.py certificate --threads 1 --rounds 3 \\
         --out benchmarks/results/pnp_certificate.json
+    python benchmarks/plug_and_play.py tiles --rounds 1 --out benchmarks/results/pnp_tiles.json
 
 admm: 10 iterations of the CS-MRI experiment on 256x256 pixels, compiled before, against the loop of
-the authors' script, written anew: NumPy in float64 around a PyTorch network in float32. training: a
-step of SimpleCNN with real spectral normalization on 16 patches of 40x40. certificate: the bound of
-DnCNN, against singular values by NumPy. Weights are random: times do not depend on them. Needs
-PyTorch (extra `parity`).
+the authors' script, written anew: NumPy in float64 around a PyTorch network in float32; and, where
+it is installed, deepinv's ADMM, whose DnCNN has no normalization. training: a step of SimpleCNN
+with real spectral normalization on 16 patches of 40x40. certificate: the bound of DnCNN, against
+singular values by NumPy on 64x64 frequencies. tiles: DnCNN of 10 layers of 32 on 12 megapixels by
+tiles, and on one megapixel by tiles and whole, of which the results are compared. Weights are
+random: times do not depend on them. Needs PyTorch (extra `parity`).
 """
+
+import importlib.util
 
 import contest
 import numpy as np
 
-SIZE, ITERATIONS, ALPHA, SPAN = (256, 256), 10, 4.0, 1 + 15 / 255 / 2
+ALPHA, SPAN = 4.0, 1 + 15 / 255 / 2
 BATCH, PATCH = 16, 40
 
 
-def problem():
+def problem(args):
     """k-space without shift or norm as the authors have it, and the mask."""
     rng = np.random.default_rng(0)
-    mask = (rng.random(SIZE) < 0.3).astype("float64")
-    image = rng.random(SIZE)
+    size = (args.size, args.size)
+    mask = (rng.random(size) < 0.3).astype("float64")
+    image = rng.random(size)
     return np.fft.fft2(image) * mask, mask
 
 
-def keras_graph(name, args):
+def keras_graph(name, args, folded=False):
     """The iterations laid open, as one graph."""
     contest.tf_threads(args.threads)
     from keras_imaging import models
     from keras_imaging.data.kspace import image_to_kspace, to_pairs
+    from keras_imaging.models.folding import fold_batch_normalization
 
     denoiser = models.Denoiser(getattr(models, name)(), value_range=("min", "max"), span=SPAN)
-    model = models.PlugAndPlay(denoiser, "csmri", ITERATIONS, "drs", ALPHA, input_shape=(*SIZE, 1))
-    sampled, mask = problem()
+    if folded:
+        denoiser = fold_batch_normalization(denoiser.edge_form())
+    sampled, mask = problem(args)
+    shape = (*mask.shape, 1)
+    model = models.PlugAndPlay(denoiser, "csmri", args.iterations, "drs", ALPHA, input_shape=shape)
     kspace = image_to_kspace(np.fft.ifft2(sampled))
     inputs = {"kspace": to_pairs(kspace)[None], "mask": np.fft.fftshift(mask)[None]}
     inputs = {key: value.astype("float32") for key, value in inputs.items()}
     model.compile(jit_compile=False)
     return lambda: model.predict_on_batch(inputs)
+
+
+def keras_folded(name, args):
+    """The same without batch normalization: the convolutions have taken it in."""
+    return keras_graph(name, args, folded=True)
 
 
 def torch_network(name):
@@ -63,7 +76,7 @@ def torch_script(name, args):
 
     torch.set_num_threads(args.threads)
     network = torch_network(name).eval()
-    sampled, mask = problem()
+    sampled, mask = problem(args)
     weight = 1 / ALPHA
     chosen = mask > 0
 
@@ -78,14 +91,50 @@ def torch_script(name, args):
 
     def run():
         x = np.abs(np.fft.ifft2(sampled))
-        u = np.zeros(SIZE)
-        for _ in range(ITERATIONS):
+        u = np.zeros(mask.shape)
+        for _ in range(args.iterations):
             spectrum = np.fft.fft2(x + u)
             spectrum[chosen] = (weight * spectrum[chosen] + sampled[chosen]) / (weight + 1)
             v = np.fft.ifft2(spectrum).real
             moved = denoise(2 * v - x - u)
             u, x = u + x - v, moved
         return x
+
+    return run
+
+
+def deepinv_admm(name, args):
+    """Complex images as two channels, of which the first is denoised."""
+    import deepinv
+    import torch
+
+    torch.set_num_threads(args.threads)
+    depth = {"DnCNN": 17, "SimpleCNN": 4}[name]
+    network = deepinv.models.DnCNN(1, 1, depth, bias=False, pretrained=None).eval()
+    sampled, mask = problem(args)
+    physics = deepinv.physics.MRI(
+        mask=torch.from_numpy(np.fft.fftshift(mask).astype("float32"))[None, None],
+        img_size=(2, *mask.shape),
+    )
+    spectrum = np.fft.fftshift(sampled) / args.size
+    y = torch.from_numpy(np.stack([spectrum.real, spectrum.imag])[None].astype("float32"))
+
+    class OfReal(torch.nn.Module):
+        def forward(self, x, sigma=None, **others):
+            return torch.cat([network(x[:, :1]), torch.zeros_like(x[:, 1:])], 1)
+
+    solver = deepinv.optim.optim_builder(
+        "ADMM",
+        max_iter=args.iterations,
+        data_fidelity=deepinv.optim.data_fidelity.L2(),
+        prior=deepinv.optim.prior.PnP(OfReal()),
+        params_algo={"stepsize": ALPHA, "g_param": 15 / 255, "lambda": 1.0},
+        early_stop=False,
+    )
+
+    def run():
+        with torch.no_grad():
+            return solver(y, physics)
 
     return run
 
@@ -138,7 +187,7 @@ def torch_training(name, args):
         loss = (out - y).square().sum() / (2 * BATCH)
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return loss.item()
 
     return run
 
@@ -171,12 +220,36 @@ def singular_values(name, args):
     return run
 
 
+def tiles(task, args):
+    """A grey picture of 3 to 4 by tiles of a side, or whole, which then is compared with tiles."""
+    contest.tf_threads(args.threads)
+    from keras_imaging import inference, models
+
+    part, tile = task
+    denoiser = models.load("dncnn_small_25")
+    sides = np.asarray([3, 4]) * round((part * args.megapixels * 1e6 / 12) ** 0.5)
+    picture = np.random.default_rng(0).integers(0, 256, sides).astype("uint8")
+
+    def run(tile=tile):
+        return inference.denoise(denoiser, picture, tile)
+
+    if tile is None:
+        np.testing.assert_array_equal(run(), run(512))
+    return run
+
+
 TASKS = {
     "admm": {
-        "Keras, DnCNN": (keras_graph, "DnCNN", "tensorflow"),
-        "PyTorch, DnCNN": (torch_script, "DnCNN", "tensorflow"),
-        "Keras, SimpleCNN": (keras_graph, "SimpleCNN", "tensorflow"),
-        "PyTorch, SimpleCNN": (torch_script, "SimpleCNN", "tensorflow"),
+        f"{peer}, {name}": (function, name, "tensorflow")
+        for name in ("DnCNN", "SimpleCNN")
+        for peer, function in (
+            ("Keras", keras_graph),
+            ("Keras folded", keras_folded),
+            ("PyTorch", torch_script),
+            ("deepinv", deepinv_admm),
+        )
+        if peer != "deepinv" or importlib.util.find_spec("deepinv")
+        if (peer, name) != ("Keras folded", "SimpleCNN")
     },
     "training": {
         "Keras": (keras_training, None, "tensorflow"),
@@ -186,19 +259,30 @@ TASKS = {
         "bound": (our_bound, None, "tensorflow"),
         "singular values": (singular_values, None, "tensorflow"),
     },
+    "tiles": {
+        "all, tiles of 512": (tiles, (1.0, 512), "tensorflow"),
+        "a tenth, tiles of 512": (tiles, (0.1, 512), "tensorflow"),
+        "a tenth, whole": (tiles, (0.1, None), "tensorflow"),
+    },
 }
 
 
 def reference_of(label):
-    """PyTorch's of the same network."""
-    if label in TASKS["certificate"]:
-        return "singular values"
-    return label.replace("Keras", "PyTorch")
+    """PyTorch's of the same network; of the other tasks the last."""
+    for name in ("certificate", "tiles"):
+        if label in TASKS[name]:
+            return list(TASKS[name])[-1]
+    _, comma, name = label.partition(", ")
+    return f"PyTorch{comma}{name}"
 
 
 def main():
-    args = contest.make_parser(__doc__, TASKS, threads=2).parse_args()
-    contest.hold(args, TASKS[args.task], reference_of, iterations=ITERATIONS)
+    parser = contest.make_parser(__doc__, TASKS, threads=2)
+    parser.add_argument("--size", type=int, default=256, help="of admm: side of the image")
+    parser.add_argument("--iterations", type=int, default=10, help="of admm")
+    parser.add_argument("--megapixels", type=float, default=12.0, help="of tiles")
+    args = parser.parse_args()
+    contest.hold(args, TASKS[args.task], reference_of)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 
-from keras_imaging.export.folding import fold_batch_normalization
 from keras_imaging.export.inputs import input_shapes
 from keras_imaging.layers import (
     GroupedConv2D,
@@ -12,6 +11,7 @@ from keras_imaging.layers import (
     SubPixelUpsample,
     TransposedUpsample,
 )
+from keras_imaging.models.folding import fold_batch_normalization
 
 
 def plain_graph(

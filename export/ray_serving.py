@@ -12,6 +12,8 @@ from keras_imaging.export.refusal import Refusal
 # Read when Ray is imported, here and in its processes: on a busy machine the five seconds that it
 # gives its HTTP process to start are too few, and it starts another, again and again.
 os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
+# Replicas are as important as the command itself; Ray sets its workers back by 15.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 try:
     import ray
@@ -20,11 +22,11 @@ try:
 except ModuleNotFoundError as error:
     raise ImportError("The server needs ray") from error
 
-_BATCH_SIZE = 8
+BATCH_SIZE = 8
 # A request waits this long for others to be computed with it.
 _BATCH_SECONDS = 0.005
 # Requests that a replica holds at once, those of its next batch among them.
-_ONGOING = 2 * _BATCH_SIZE
+_ONGOING = 2 * BATCH_SIZE
 # Answers that are lost with their replica are computed anew by another.
 _ATTEMPTS = 4
 
@@ -33,10 +35,11 @@ _ATTEMPTS = 4
 class Replica:
     """A copy of the model. Requests of one kind that arrive together are computed as one batch."""
 
-    def __init__(self, folder: str, max_pixels: int):
+    def __init__(self, folder: str, max_pixels: int, batch: int = BATCH_SIZE):
         from keras_imaging.export.prediction import Predictor
 
         self._predictor = Predictor(folder, max_pixels)
+        self._batched.set_max_batch_size(batch)
 
     async def describe(self) -> tuple[int, dict[str, Any]]:
         """Version and signatures."""
@@ -53,7 +56,7 @@ class Replica:
             return result.status, str(result)
         return 200, result
 
-    @serve.batch(max_batch_size=_BATCH_SIZE, batch_wait_timeout_s=_BATCH_SECONDS)
+    @serve.batch(max_batch_size=BATCH_SIZE, batch_wait_timeout_s=_BATCH_SECONDS)
     async def _batched(self, requests):
         return await run_in_threadpool(_by_kind, self._predictor, requests)
 
@@ -99,6 +102,7 @@ def application(
     replicas: int = 1,
     most_replicas: int | None = None,
     queue: int = 256,
+    batch: int = BATCH_SIZE,
 ) -> serve.Application:
     """A Ray Serve application of one model.
 
@@ -109,6 +113,7 @@ def application(
         replicas: copies of the model.
         most_replicas: where there are more requests than these take; None for no more.
         queue: requests that wait; others are refused with status 503.
+        batch: requests that are computed together, at most.
     """
     number = {"num_replicas": replicas}
     if most_replicas is not None:
@@ -116,9 +121,10 @@ def application(
             "num_replicas": None,
             "autoscaling_config": {"min_replicas": replicas, "max_replicas": most_replicas},
         }
-    model = Replica.options(max_queued_requests=queue, **number)
+    ongoing = max(_ONGOING, 2 * batch)
+    model = Replica.options(max_ongoing_requests=ongoing, max_queued_requests=queue, **number)
     folder = str(pathlib.Path(folder).resolve())
-    return Front.bind(name, model.bind(folder, max_pixels))
+    return Front.bind(name, model.bind(folder, max_pixels, batch))
 
 
 def _by_kind(predictor, requests):

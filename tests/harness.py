@@ -438,6 +438,17 @@ def disturb_weights(model: keras.Model, size: float = 0.05, seed: int = 2):
         variable.assign(value + size * rng.standard_normal(value.shape).astype(value.dtype))
 
 
+def with_statistics(model: keras.Model, seed: int = 0) -> keras.Model:
+    """The model, its normalizations as after training."""
+    rng = np.random.default_rng(seed)
+    for weight in model.weights:
+        if weight.name in ("gamma", "moving_variance"):
+            weight.assign(rng.uniform(0.5, 2, weight.shape))
+        elif weight.name in ("beta", "moving_mean", "bias"):
+            weight.assign(rng.normal(0, 0.5, weight.shape))
+    return model
+
+
 def close(actual, expected, tolerance: float = 1e-4):
     """Equal to `tolerance` of the largest expected value; so for each array of a list."""
     if isinstance(expected, list):

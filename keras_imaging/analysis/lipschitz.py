@@ -9,6 +9,7 @@ from keras import ops
 from keras_imaging.analysis.derivatives import jacobian_products
 from keras_imaging.layers.normalization import scale_and_shift
 from keras_imaging.layers.real_spectral_norm import RealSpectralNormalization
+from keras_imaging.models.folding import fold_batch_normalization
 from keras_imaging.ops.spectral import convolution_norm_bound
 from keras_imaging.typing import Tensor
 
@@ -32,7 +33,7 @@ _NOT_EXPANSIVE = (
 )
 
 
-def network_lipschitz_bound(network: keras.Model | Sequence[np.ndarray], grid: int = 64) -> float:
+def network_lipschitz_bound(network: keras.Model | Sequence[np.ndarray], grid: int = 1024) -> float:
     """A number that ||N(x) - N(y)|| / ||x - y|| never exceeds, for images of any size.
 
     Norms of layers are multiplied along a path and added where paths are added. A batch
@@ -56,8 +57,10 @@ def network_lipschitz_bound(network: keras.Model | Sequence[np.ndarray], grid: i
     return float(np.prod([convolution_norm_bound(kernel, grid) for kernel in network]))
 
 
-def layer_norms(network: keras.Model, grid: int = 64) -> dict[str, float]:
-    """Bounds of the norms of a network's convolutions, normalizations folded, by their names.
+def layer_norms(network: keras.Model, grid: int = 1024) -> dict[str, float]:
+    """Bounds of the norms of a network's convolutions, by their names.
+
+    A convolution with a normalization behind it is one layer, and has the normalization's name.
 
     Args:
         network, grid: as of `network_lipschitz_bound`.
@@ -70,7 +73,7 @@ def layer_norms(network: keras.Model, grid: int = 64) -> dict[str, float]:
     return bound.norms
 
 
-def tighten_lipschitz(network: keras.Model, target: float = 1.0, grid: int = 64) -> float:
+def tighten_lipschitz(network: keras.Model, target: float = 1.0, grid: int = 1024) -> float:
     """Scale the kernels of a chain of convolutions so that its bound is at most `target`.
 
     All by one factor; a network within the target stays as it is. For after training: one power
@@ -156,29 +159,19 @@ class _Bound:
             raise ValueError(
                 f"Expected a model of one input and one output. Received: {model.name}"
             )
+        # A sequential model is its graph.
+        model = fold_batch_normalization(keras.Model(model.inputs, model.outputs))
         stretch = {id(model.inputs[0]): start}
-        # A convolution without activation, for a normalization that follows.
-        open_convolutions = {}
         for node in _nodes(model):
             layer, sources = node.operation, node.input_tensors
-            for tensor in sources:
-                if id(tensor) not in stretch:
-                    self._refuse(layer)
-            values = [stretch[id(tensor)] for tensor in sources]
-            if len(node.output_tensors) != 1:
+            if len(node.output_tensors) != 1 or any(id(x) not in stretch for x in sources):
                 self._refuse(layer)
-            result = node.output_tensors[0]
-            if isinstance(layer, keras.layers.BatchNormalization):
-                value = self._normalized(layer, sources, values, open_convolutions)
-            elif isinstance(layer, keras.Model):
+            values = [stretch[id(tensor)] for tensor in sources]
+            if isinstance(layer, keras.Model):
                 value = self.of_model(layer, values[0])
             else:
                 value = self._of_layer(layer, values)
-            owner = layer.layer if isinstance(layer, RealSpectralNormalization) else layer
-            linear = getattr(owner, "activation", None) is keras.activations.linear
-            if type(owner) is keras.layers.Conv2D and linear:
-                open_convolutions[id(result)] = (layer, _kernel(layer), values[0])
-            stretch[id(result)] = value
+            stretch[id(node.output_tensors[0])] = value
         return float(stretch[id(model.outputs[0])])
 
     def _of_layer(self, layer, values):
@@ -190,6 +183,8 @@ class _Bound:
         if type(layer) is keras.layers.Dense:
             norm = np.linalg.norm(ops.convert_to_numpy(layer.kernel).astype("float64"), 2)
             return values[0] * float(norm) * self._activation(layer, layer)
+        if isinstance(layer, keras.layers.BatchNormalization):
+            return values[0] * float(np.abs(scale_and_shift(layer)[0]).max())
         if isinstance(layer, keras.layers.Activation):
             return values[0] * self._activation(layer, layer)
         if isinstance(layer, keras.layers.ReLU):
@@ -206,25 +201,17 @@ class _Bound:
             return values[0]
         self._refuse(layer)
 
-    def _convolution(self, layer, kernel=None):
+    def _convolution(self, layer):
         conv = layer.layer if isinstance(layer, RealSpectralNormalization) else layer
         if conv.groups != 1 or conv.data_format != "channels_last":
             self._refuse(layer)
         # Strides leave out rows of the operator, dilation spreads its spectrum: neither adds.
-        kernel = _kernel(layer) if kernel is None else kernel
+        kernel = _kernel(layer)
         # A kernel larger than the grid would need a finer one.
         grid = max(self.grid, 4 * max(kernel.shape[:2]))
         norm = convolution_norm_bound(kernel, grid)
         self.norms[layer.name] = norm
         return norm
-
-    def _normalized(self, norm, sources, values, open_convolutions):
-        scale, _ = scale_and_shift(norm)
-        last = norm.axis in (-1, len(sources[0].shape) - 1)
-        if id(sources[0]) in open_convolutions and last:
-            layer, kernel, before = open_convolutions[id(sources[0])]
-            return before * self._convolution(layer, kernel * scale)
-        return values[0] * float(np.abs(scale).max())
 
     def _activation(self, layer, owner):
         slope = _slope(owner.activation)

@@ -1,17 +1,21 @@
-"""`keras-imaging inpaint`: fill the holes of a picture, or of a sample."""
+"""`keras-imaging inpaint`: fill the holes of a picture, a folder of pictures, or a sample."""
 
 import functools
 import pathlib
+import tempfile
 import time
 from typing import Annotated
 
 import typer
 
 from keras_imaging.cli import options
-from keras_imaging.cli.output import give_report, target_of
-from keras_imaging.cli.picture_files import comparison_of, read_for
+from keras_imaging.cli.folders import engine as engines
+from keras_imaging.cli.folders.masks import Masks
+from keras_imaging.cli.folders.places import place_of
+from keras_imaging.cli.output import give_report
+from keras_imaging.cli.picture_files import comparison_of, one_by_one, plan, read_for, work_on
 from keras_imaging.cli.quiet import quiet_start
-from keras_imaging.cli.refusals import check_file, check_source, check_targets, check_weights
+from keras_imaging.cli.refusals import check_source, check_weights
 from keras_imaging.picture_size import size_text
 
 _DEFAULT = "lama_small"
@@ -23,16 +27,21 @@ def inpaint(
     source: Annotated[
         pathlib.Path | None,
         typer.Argument(
-            help="A picture. Without it holes are cut into a sample picture, filled, and compared "
-            "with the truth.",
+            parser=place_of,
+            metavar="SOURCE",
+            help="A picture or a folder of pictures. Without it holes are cut into a sample "
+            "picture, filled, and compared with the truth.",
             show_default=False,
         ),
     ] = None,
     mask: Annotated[
         pathlib.Path | None,
         typer.Option(
-            help="A picture of the same size, not black where the other one is to be filled. Its "
-            "transparency does not count.",
+            parser=place_of,
+            metavar="PATH",
+            help="A picture of the same size, not black where the other one is to be filled; its "
+            "transparency does not count. Of a folder of pictures one for all, or a folder with "
+            "one of the same name for each.",
             show_default=False,
         ),
     ] = None,
@@ -54,16 +63,24 @@ def inpaint(
             show_default=False,
         ),
     ] = None,
-    out: options.Out = None,
+    out: engines.Out = None,
     weights: options.weights(_DEFAULT) = None,
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
+    engine: engines.EngineOption = engines.Engine.PLAIN,
+    workers: engines.Workers = None,
+    gpus: engines.Gpus = None,
+    address: engines.Address = None,
+    manifest: engines.ManifestOption = None,
 ) -> None:
-    """Fill the holes of a picture with a trained network; what lies outside them stays as it is.
+    """Fill the holes of pictures with a trained network; what lies outside them stays as it is.
 
-    Writes PICTURE_inpainted.png beside the picture, unless --out says otherwise; a JPEG changes all
-    pixels a little. Holes are given by --mask, by --box, or by both.
+    Writes PICTURE_inpainted.png beside the picture, or the folder FOLDER_inpainted, unless --out
+    says otherwise; a JPEG changes all pixels a little. Holes are given by --mask, by --box, or by
+    both. Files of a folder that cannot be read are named and skipped; the exit code is then 1.
     """
+    by = engines.Options(engine, workers, gpus, address, manifest)
+    by.check(source, out, mask)
     if mask_threshold is not None and mask is None:
         raise ValueError("--mask-threshold is of a mask: give --mask PICTURE.")
     if source is None:
@@ -71,29 +88,60 @@ def inpaint(
     elif mask is None and not box:
         raise ValueError("Say what is to be filled: give --mask PICTURE or --box X,Y,W,H.")
     boxes = [_parsed(text) for text in box or []]
-    if source is not None and source.is_dir():
-        raise ValueError(f"{str(source)!r} is a folder; give the name of a picture.")
-    default = pathlib.Path("sample.png") if source is None else source
-    target = target_of(out, default.with_name(f"{default.stem}_inpainted.png"))
-    check_source(source)
-    check_file(mask)
     check_weights(weights)
-    check_targets([target] if source else [target, comparison_of(target)], overwrite)
+    holes = {"threshold": mask_threshold, "boxes": boxes}
+    if by.ray:
+        _by_ray(source, out, mask, holes, weights, by, as_json, overwrite)
+        return
+    check_source(source)
+    masks = None if mask is None else Masks(mask)
+    jobs, skipped = plan(source, out, "_inpainted", overwrite)
     if source is None:
-        report = _fill_sample(target, weights)
+        give_report(_fill_sample(jobs[0][1], weights), as_json, _tell)
+        return
+    if not source.is_dir():
+        # A mask that does not fit is refused before the network is loaded.
+        _hole_of(masks, holes, source, read_for(*jobs[0])[0].shape[:2])
+    network = _load(weights)
+    fill = functools.partial(_fill_one, network, masks, holes)
+    if source.is_dir():
+        report = {"weights": network.name, **work_on(jobs, skipped, fill, source.name)}
+        give_report(report, as_json, lambda report: [_tell(item) for item in report["written"]])
     else:
-        hole = functools.partial(_hole, mask=mask, threshold=mask_threshold, boxes=boxes)
-        report = _fill_file(source, hole, target, weights)
-    give_report(report, as_json, _tell)
+        give_report(fill(*jobs[0]), as_json, _tell)
 
 
-def _fill_file(source, hole_of, target, weights):
+def _by_ray(source, out, mask, holes, weights, by, as_json, overwrite):
+    weights, mask = engines.lasting(weights or _DEFAULT), engines.lasting(mask)
+    name = _load(weights).name
+    made = engines.Made(
+        "inpaint",
+        functools.partial(_walk, mask, holes, weights),
+        {"weights": weights, "mask": mask, **holes},
+        "_inpainted",
+    )
+    report, _ = engines.by_ray(made, source, out, by, overwrite)
+    engines.finish({"weights": name, **report}, as_json)
+
+
+def _walk(mask, holes, weights):
+    masks = None if mask is None else Masks(mask)
+    return one_by_one(functools.partial(_fill_one, _load(weights), masks, holes))
+
+
+def _fill_one(network, masks, holes, source, target):
     image, write = read_for(source, target)
-    hole = hole_of(image.shape[:2])
-    network, name = _load(weights)
-    result, seconds = _fill(network, image, hole)
+    hole = _hole_of(masks, holes, source, image.shape[:2])
+    result, seconds = _fill(network.model, image, hole)
     write(result)
-    return _report(name, source, target, hole, seconds)
+    return _report(network.name, source, target, hole, seconds)
+
+
+def _hole_of(masks, holes, source, size):
+    if masks is None:
+        return _hole(size, None, **holes)
+    with tempfile.TemporaryDirectory(prefix="keras_imaging_") as scratch:
+        return _hole(size, masks.of(source, pathlib.Path(scratch)), **holes)
 
 
 def _fill_sample(target, weights):

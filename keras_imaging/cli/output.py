@@ -13,8 +13,13 @@ _SECONDS_BEFORE_PROGRESS = 2.0
 
 
 def print_json(data: dict) -> None:
-    """Write one JSON object to stdout; infinities and NaN, which JSON lacks, become null."""
-    typer.echo(json.dumps(_finite(data), indent=2))
+    """Write one JSON object to stdout."""
+    typer.echo(json_text(data, indent=2))
+
+
+def json_text(data: dict, indent: int | None = None) -> str:
+    """One JSON object; infinities and NaN, which JSON lacks, become null."""
+    return json.dumps(_finite(data), indent=indent)
 
 
 def _finite(value):
@@ -67,7 +72,7 @@ def give_report(report: dict, as_json: bool, tell: Callable[[dict], None]) -> No
     else:
         tell(report)
         if skipped:
-            total = len(report["written"]) + len(skipped)
+            total = report.get("total") or len(report["written"]) + len(skipped)
             typer.echo(f"Skipped {len(skipped)} of {total} files:", err=True)
             for name, reason in skipped.items():
                 # A reason says of which file it speaks.

@@ -7,7 +7,7 @@ import functools
 import pathlib
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from keras_imaging.cli.output import check_outputs, progress_bar, target_of
 from keras_imaging.cli.quiet import quiet_start
@@ -70,12 +70,23 @@ def targets_of(
         ending: of the name of each result, before its suffix.
         suffix: of each result.
     """
-    named = folder.resolve() if folder.name in ("", "..") else folder
-    out = out or named.with_name(f"{named.name}{ending}")
+    out = out or folder_beside(folder, ending)
     out.mkdir(parents=True, exist_ok=True)
-    stems = Counter(path.stem for path in sources)
-    names = [path.stem if stems[path.stem] == 1 else path.name for path in sources]
-    return [out / f"{name}{ending}{suffix}" for name in names]
+    return [out / name for name in target_names([path.name for path in sources], ending, suffix)]
+
+
+def folder_beside(folder: pathlib.Path, ending: str) -> pathlib.Path:
+    """The folder for results unless another one is given: FOLDER + `ending`."""
+    named = folder.resolve() if folder.name in ("", "..") else folder
+    return named.with_name(f"{named.name}{ending}")
+
+
+def target_names(names: list[str], ending: str, suffix: str = ".png") -> list[str]:
+    """What the results of the files of one folder are called: no two the same."""
+    stems = [pathlib.PurePath(name).stem for name in names]
+    of_stem = Counter(stems)
+    kept = [stem if of_stem[stem] == 1 else name for stem, name in zip(stems, names, strict=True)]
+    return [f"{name}{ending}{suffix}" for name in kept]
 
 
 def plan(
@@ -163,18 +174,49 @@ def work_on(
     report = {"written": [], "skipped": dict(skipped)}
     with progress_bar(label) as progress:
         for done, (source, target) in enumerate(jobs, start=1):
-            try:
-                report["written"].append(work(source, target))
-            except Exception as error:
-                if isinstance(error, OSError) and error.errno in _ENDS_ALL:
-                    report["stopped"] = {
-                        "file": source.name,
-                        "reason": str(error),
-                        "place": f"after {done - 1} of {len(jobs)} files",
-                    }
-                    break
-                known = isinstance(error, ValueError | OSError)
-                reason = str(error) if known else f"{type(error).__name__}: {error}"
-                report["skipped"][source.name] = " ".join(reason.split())
+            outcome = outcome_of(work, source, target)
+            if outcome.ends_all:
+                report["stopped"] = {
+                    "file": source.name,
+                    "reason": outcome.reason,
+                    "place": f"after {done - 1} of {len(jobs)} files",
+                }
+                break
+            if outcome.report is None:
+                report["skipped"][source.name] = outcome.reason
+            else:
+                report["written"].append(outcome.report)
             progress(done, len(jobs))
     return report
+
+
+class Outcome(NamedTuple):
+    """What became of one file.
+
+    Attributes:
+        report: of the work; None if it failed.
+        reason: why it failed.
+        ends_all: whether all others would fail too: the disk is full or read only, the registry
+            is held.
+    """
+
+    report: dict | None
+    reason: str = ""
+    ends_all: bool = False
+
+
+def outcome_of(work: Callable[..., dict], *job) -> Outcome:
+    """Do one job, and say what became of it."""
+    try:
+        return Outcome(work(*job))
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _ENDS_ALL:
+            return Outcome(None, str(error), ends_all=True)
+        known = isinstance(error, ValueError | OSError)
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        return Outcome(None, " ".join(reason.split()))
+
+
+def one_by_one(work: Callable[..., dict]) -> Callable[[list[Job]], list[Outcome]]:
+    """Work on one file as work on several."""
+    return lambda jobs: [outcome_of(work, *job) for job in jobs]

@@ -1,7 +1,9 @@
 """`keras-imaging restore`: plug-and-play restoration, and whether its convergence is proved."""
 
 import enum
+import functools
 import pathlib
+import tempfile
 import time
 import warnings
 from typing import Annotated
@@ -9,8 +11,11 @@ from typing import Annotated
 import typer
 
 from keras_imaging.cli import options
-from keras_imaging.cli.output import give_report, target_of
-from keras_imaging.cli.picture_files import comparison_of, read_for
+from keras_imaging.cli.folders import engine as engines
+from keras_imaging.cli.folders.masks import Masks
+from keras_imaging.cli.folders.places import place_of
+from keras_imaging.cli.output import give_report
+from keras_imaging.cli.picture_files import comparison_of, one_by_one, plan, read_for, work_on
 from keras_imaging.cli.quiet import quiet_start
 from keras_imaging.cli.refusals import check_file, check_source, check_targets, check_weights
 from keras_imaging.picture_size import size_text
@@ -59,8 +64,10 @@ def restore(
     source: Annotated[
         pathlib.Path | None,
         typer.Argument(
-            help="A picture; for csmri k-space (see `reconstruct`). Without it a sample picture is "
-            "degraded, restored, and compared with the truth.",
+            parser=place_of,
+            metavar="SOURCE",
+            help="A picture or a folder of pictures; for csmri k-space (see `reconstruct`). "
+            "Without it a sample picture is degraded, restored, and compared with the truth.",
             show_default=False,
         ),
     ] = None,
@@ -95,8 +102,11 @@ def restore(
     mask: Annotated[
         pathlib.Path | None,
         typer.Option(
+            parser=place_of,
+            metavar="PATH",
             help="A picture of the same size, not black where a pixel is missing; for csmri the "
-            "sampling mask.",
+            "sampling mask. Of a folder one for all, or a folder with one of the same name for "
+            "each.",
             show_default="csmri: where k-space is not zero",
         ),
     ] = None,
@@ -139,53 +149,105 @@ def restore(
             help="The last image, or the best: nearest to --truth, else of the smallest residual."
         ),
     ] = Keep.LAST,
-    out: options.Out = None,
+    out: engines.Out = None,
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
+    engine: engines.EngineOption = engines.Engine.PLAIN,
+    workers: engines.Workers = None,
+    gpus: engines.Gpus = None,
+    address: engines.Address = None,
+    manifest: engines.ManifestOption = None,
 ) -> None:
-    """Restore a picture by a denoiser, and tell whether the convergence is proved.
+    """Restore pictures by a denoiser, and tell whether the convergence is proved.
 
-    Writes PICTURE_restored.png beside the picture, unless --out says otherwise, and one sentence:
-    "certified", "observed only" or "not covered", with the reason. With a truth also
-    PICTURE_restored_comparison.png.
+    Writes PICTURE_restored.png beside the picture, or the folder FOLDER_restored, unless --out says
+    otherwise, and one sentence: "certified", "observed only" or "not covered", with the reason.
+    With a truth also PICTURE_restored_comparison.png. Files of a folder that cannot be read are
+    named and skipped; the exit code is then 1.
     """
-    check_source(source)
+    by = engines.Options(engine, workers, gpus, address, manifest)
+    by.check(source, out, mask)
+    if not by.ray:
+        check_source(source)
     check_weights(denoiser)
-    check_file(mask)
     check_file(truth)
     if kernel is not None and kernel.partition(":")[0] not in _BLURS:
         check_file(pathlib.Path(kernel))
     given = {"kernel": kernel, "mask": mask, "peak": peak, "oversampling": oversampling}
     _check_given(problem.value, source, truth, given)
-    if source is not None and source.is_dir():
-        raise ValueError(f"{str(source)!r} is a folder; give the name of a picture.")
-    default = pathlib.Path("sample.png") if source is None else source
-    target = target_of(out, default.with_name(f"{default.stem}_restored.png"))
+    settings = {**given, "noise": noise, "tikhonov": tikhonov, "boundary": boundary.value}
+    solver = {"algorithm": algorithm.value, "alpha": alpha, "iterations": iterations}
+    made = {"problem": problem, "settings": settings, "solver": solver, "keep": keep}
+    of_many = by.ray or (source is not None and source.is_dir())
+    if of_many and truth is not None:
+        raise ValueError("--truth is of one picture, not of a folder.")
+    if by.ray:
+        _by_ray(source, out, denoiser, made, by, as_json, overwrite)
+        return
+    settings["mask"] = None if mask is None else Masks(mask)
     compared = source is None or truth is not None
-    check_targets([target, comparison_of(target)] if compared else [target], overwrite)
-    with warnings.catch_warnings(record=True) as caught, quiet_start():
-        warnings.simplefilter("always", UserWarning)
+    jobs, skipped = plan(source, out, "_restored", overwrite)
+    if compared:
+        check_targets([comparison_of(jobs[0][1])], overwrite)
+    network = _load(denoiser, problem)
+    if of_many:
+        work = functools.partial(_restore_one, network, **made)
+        report = work_on(jobs, skipped, work, source.name)
+        give_report(report, as_json, lambda report: [_tell(item) for item in report["written"]])
+    else:
+        give_report(_restore_one(network, *jobs[0], truth, **made), as_json, _tell)
+
+
+def _by_ray(source, out, denoiser, made, by, as_json, overwrite):
+    denoiser, settings = engines.lasting(denoiser), dict(made["settings"])
+    for name in ("mask", "kernel"):
+        settings[name] = engines.lasting(settings[name])
+    made = {**made, "settings": settings}
+    name = _load(denoiser, made["problem"]).name
+    task = engines.Made(
+        "restore",
+        functools.partial(_walk, denoiser, made),
+        {"denoiser": denoiser or name, **made},
+        "_restored",
+    )
+    report, _ = engines.by_ray(task, source, out, by, overwrite)
+    engines.finish({"denoiser": name, **report}, as_json)
+
+
+def _walk(denoiser, made):
+    settings = dict(made["settings"])
+    settings["mask"] = None if settings["mask"] is None else Masks(settings["mask"])
+    network = _load(denoiser, made["problem"])
+    return one_by_one(functools.partial(_restore_one, network, **{**made, "settings": settings}))
+
+
+def _load(denoiser, problem):
+    with quiet_start():
         from keras_imaging.cli.networks import load_denoiser
 
-        network = load_denoiser(denoiser, None if denoiser else _SIGMA[problem.value], proved=True)
-        settings = {**given, "noise": noise, "tikhonov": tikhonov, "boundary": boundary.value}
+        return load_denoiser(denoiser, None if denoiser else _SIGMA[problem.value], proved=True)
+
+
+def _restore_one(network, source, target, truth=None, *, problem, settings, solver, keep):
+    with warnings.catch_warnings(record=True) as caught, quiet_start():
+        warnings.simplefilter("always", UserWarning)
+        settings = dict(settings)
         if source is None:
             task = _sample(problem, settings)
         else:
-            task = _file(problem, source, target, settings)
+            task = _file(problem, source, target, settings["mask"])
         if truth is not None:
             task["truth"] = _read_truth(truth, task["image"].shape, task["top"])
         made = _made(problem, task, settings, network.model)
-        report, pictures = _restored(made, network, algorithm.value, alpha, iterations, task)
+        report, pictures = _restored(made, network, task=task, **solver)
         _write(task, target, pictures, keep, report)
-    report = {
+    return {
         "problem": problem.value,
         "input": source or "the sample picture",
         "output": target,
         **report,
         "notes": list(dict.fromkeys(" ".join(str(one.message).split()) for one in caught)),
     }
-    give_report(report, as_json, _tell)
 
 
 def _check_given(problem, source, truth, given):
@@ -207,21 +269,27 @@ def _check_given(problem, source, truth, given):
         raise ValueError(f"--problem {problem} needs --{name}.")
 
 
-def _file(problem, source, target, settings):
+def _file(problem, source, target, masks):
     """The picture or k-space of a file, and what belongs to it."""
+    with tempfile.TemporaryDirectory(prefix="keras_imaging_") as scratch:
+        mask = None if masks is None else masks.of(source, pathlib.Path(scratch))
+        return _file_with(problem, source, target, mask)
+
+
+def _file_with(problem, source, target, mask):
     if problem is Task.CSMRI:
-        return _scan(source, settings["mask"])
+        return _scan(source, mask)
     image, write = read_for(source, target)
     task = {"image": image, "truth": None, "top": 1.0, "write": write}
     if problem is Task.INPAINT:
         from keras_imaging.data import read_image
         from keras_imaging.data.images import colours
 
-        shown = colours(read_image(settings["mask"])).max(axis=-1)
+        shown = colours(read_image(mask)).max(axis=-1)
         if shown.shape != image.shape[:2]:
             raise ValueError(
                 f"Expected a mask of the picture's size, {size_text(*image.shape[:2])}. Received: "
-                f"{size_text(*shown.shape)} in {str(settings['mask'])!r}."
+                f"{size_text(*shown.shape)} in {str(mask)!r}."
             )
         task["known"] = shown == 0
     return task

@@ -39,6 +39,9 @@ def serve(
     queue: Annotated[
         int, typer.Option(min=1, help="Requests that wait; more are refused with status 503.")
     ] = 256,
+    batch: Annotated[
+        int, typer.Option(min=1, help="Requests of equal shapes that are computed together.")
+    ] = 8,
     deadline: Annotated[
         float, typer.Option(min=0.1, help="Seconds for one request; then status 408.")
     ] = 60.0,
@@ -73,7 +76,7 @@ def serve(
         raise ValueError(
             f'{error} (the command needs pip install "keras-imaging[serve]")'
         ) from error
-    app = application(folder, name, max_pixels, replicas, max_replicas, queue)
+    app = application(folder, name, max_pixels, replicas, max_replicas, queue, batch)
     server = contextlib.ExitStack()
     # Ray's processes talk while they start and end.
     with quiet_start():

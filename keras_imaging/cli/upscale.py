@@ -1,5 +1,6 @@
 """`keras-imaging upscale`: enlarge a picture, a folder of pictures, or a sample."""
 
+import functools
 import pathlib
 import time
 from typing import Annotated
@@ -7,8 +8,10 @@ from typing import Annotated
 import typer
 
 from keras_imaging.cli import options
+from keras_imaging.cli.folders import engine as engines
+from keras_imaging.cli.folders.places import place_of
 from keras_imaging.cli.output import give_report, progress_bar
-from keras_imaging.cli.picture_files import comparison_of, plan, read_for, work_on
+from keras_imaging.cli.picture_files import comparison_of, one_by_one, plan, read_for, work_on
 from keras_imaging.cli.quiet import quiet_start
 from keras_imaging.cli.refusals import check_source, check_targets, check_weights
 from keras_imaging.picture_size import size_text
@@ -18,13 +21,15 @@ def upscale(
     source: Annotated[
         pathlib.Path | None,
         typer.Argument(
+            parser=place_of,
+            metavar="SOURCE",
             help="A picture or a folder of pictures. Without it a sample picture is shrunk, "
             "enlarged again, and compared with bicubic interpolation and the truth.",
             show_default=False,
         ),
     ] = None,
     scale: options.Scale = None,
-    out: options.Out = None,
+    out: engines.Out = None,
     weights: options.weights("rdidn_x<scale>") = None,
     tile: Annotated[
         int,
@@ -37,14 +42,25 @@ def upscale(
     self_ensemble: options.SelfEnsemble = False,
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
+    engine: engines.EngineOption = engines.Engine.PLAIN,
+    workers: engines.Workers = None,
+    gpus: engines.Gpus = None,
+    address: engines.Address = None,
+    manifest: engines.ManifestOption = None,
 ) -> None:
     """Enlarge pictures with a trained network.
 
     Writes PICTURE_x2.png beside the picture, or the folder FOLDER_x2, unless --out says otherwise.
     Files of a folder that cannot be read are named and skipped; the exit code is then 1.
     """
-    check_source(source)
+    by = engines.Options(engine, workers, gpus, address, manifest)
+    by.check(source, out)
     check_weights(weights)
+    settings = {"tile": tile, "self_ensemble": self_ensemble}
+    if by.ray:
+        _by_ray(source, out, scale, weights, settings, by, as_json, overwrite)
+        return
+    check_source(source)
     known = scale or (2 if weights is None else None)
     if known:
         jobs, skipped = plan(source, out, f"_x{known}", overwrite)
@@ -56,10 +72,9 @@ def upscale(
     network = load_enlarger(scale, weights)
     if not known:
         jobs, skipped = plan(source, out, f"_x{network.model.scale}", overwrite)
-    settings = {"tile": tile, "self_ensemble": self_ensemble}
 
     def enlarge(path, target, **progress):
-        return _enlarge_one(network.model, path, target, {**settings, **progress})
+        return _enlarge_one(network.model, settings, path, target, **progress)
 
     if source is None:
         report = _enlarge_sample(network, jobs[0][1], settings)
@@ -72,12 +87,35 @@ def upscale(
     give_report(report, as_json, _tell)
 
 
-def _enlarge_one(model, source, target, settings):
+def _by_ray(source, out, scale, weights, settings, by, as_json, overwrite):
+    with quiet_start():
+        from keras_imaging.cli.networks import load_enlarger
+    weights = engines.lasting(weights)
+    network = load_enlarger(scale, weights)
+    scale = network.model.scale
+    made = engines.Made(
+        "upscale",
+        functools.partial(_walk, scale, weights, settings),
+        {"weights": weights or network.name, **settings},
+        f"_x{scale}",
+    )
+    report, _ = engines.by_ray(made, source, out, by, overwrite)
+    engines.finish({"weights": network.name, "scale": scale, **report}, as_json)
+
+
+def _walk(scale, weights, settings):
+    from keras_imaging.cli.networks import load_enlarger
+
+    model = load_enlarger(scale, weights).model
+    return one_by_one(functools.partial(_enlarge_one, model, settings))
+
+
+def _enlarge_one(model, settings, source, target, **progress):
     from keras_imaging.inference import upscale as enlarge
 
     began = time.monotonic()
     image, write = read_for(source, target)
-    result = enlarge(model, image, **settings)
+    result = enlarge(model, image, **settings, **progress)
     write(result)
     return {
         "input": source,

@@ -9,24 +9,36 @@ it cannot have a larger norm, and comes near it in large images.
 
 import numpy as np
 
+# Of `convolution_norm_bound`: frequencies an axis of the first grid, for each degree; the most
+# matrices that are looked at on one grid, and at once.
+_COARSEST, _MOST, _BATCH = 8, 4096, 256
+_CORNERS = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])
 
-def convolution_norm_bound(kernel: np.ndarray, grid: int = 64) -> float:
+
+def convolution_norm_bound(kernel: np.ndarray, grid: int = 1024) -> float:
     """A number that the norm does not exceed: zero-padded or circular, for images of any size.
 
-    The largest singular value over grid x grid frequencies, divided by cos(pi m / grid)^2 with
-    m = size // 2 of the kernel: between two frequencies of the grid a trigonometric polynomial of
-    degree m cannot rise further.
+    The largest singular value at frequencies of a grid, over the cosine of how far a trigonometric
+    polynomial can turn between them. With m and n the halves of the kernel's sides and N(w) the
+    kernel's matrix at the frequency w,
+
+        ||N(w)|| >= sup ||N|| cos((m + n) pi / grid)  at the point of a grid next to the supremum
+
+    so around points of a coarse grid that fall short of that there is no supremum, and only around
+    the others a grid of twice as many frequencies an axis is looked at.
 
     Args:
         kernel: `(height, width, channels, filters)`.
-        grid: frequencies an axis, more than the kernel's sides. 64 is within 0.25 % for 3x3.
+        grid: frequencies an axis at the finest. 1024 is within 2e-5 of the supremum for 3x3. Where
+            more than some thousand matrices are near the largest it stays coarser.
 
     Raises:
         ValueError: if the kernel has not four axes or is not finite, or the grid is too coarse.
 
     Reference:
         Sedghi, Gupta, Long, "The Singular Values of Convolutional Layers", ICLR 2019, for the
-        values on a grid; Ehlich and Zeller (1964) for what lies between.
+        values on a grid; Ehlich and Zeller (1964) and the inequality of Duffin and Schaeffer (1938)
+        for what lies between.
     """
     kernel = _checked(kernel)
     degrees = [side // 2 for side in kernel.shape[:2]]
@@ -35,8 +47,36 @@ def convolution_norm_bound(kernel: np.ndarray, grid: int = 64) -> float:
             f"`grid` must be above {2 * max(degrees)} for a kernel of {kernel.shape[:2]}. "
             f"Received: grid={grid}"
         )
-    margin = np.prod([np.cos(np.pi * degree / grid) for degree in degrees])
-    return circular_convolution_norm(kernel, (grid, grid)) / float(margin)
+    if not sum(degrees):
+        return largest_singular_value(kernel[0])
+    coarse = grid
+    while coarse % 2 == 0 and coarse // 2 >= _COARSEST * sum(degrees):
+        coarse //= 2
+    # A real kernel has conjugate matrices at opposite frequencies: half of them are enough.
+    points = np.stack(
+        np.meshgrid(np.arange(coarse), np.arange(coarse // 2 + 1), indexing="ij"), axis=-1
+    ).reshape(-1, 2) * (2 * np.pi / coarse)
+    whole, largest = True, 0.0
+    while True:
+        norms = np.concatenate(
+            [
+                _singular_values(_at(kernel, points[k : k + _BATCH]))
+                for k in range(0, len(points), _BATCH)
+            ]
+        )
+        largest = max(largest, float(norms.max()))
+        turn = np.cos(sum(degrees) * np.pi / coarse)
+        near = points[norms >= largest * turn]
+        if coarse == grid or 4 * len(near) > _MOST:
+            break
+        whole = whole and len(near) == len(points)
+        coarse *= 2
+        # The cell around a point falls into four.
+        points = (near[:, None] + _CORNERS * (np.pi / coarse)).reshape(-1, 2)
+    if whole:
+        # Of a whole grid more is known.
+        turn = np.prod([np.cos(np.pi * degree / coarse) for degree in degrees])
+    return largest / float(turn)
 
 
 def circular_convolution_norm(kernel: np.ndarray, image_size: tuple[int, int]) -> float:
@@ -140,16 +180,31 @@ def largest_singular_value(matrices: np.ndarray) -> float:
     Args:
         matrices: `(number, rows, columns)`, real or complex.
     """
-    matrices = np.asarray(matrices)
+    return float(_singular_values(np.asarray(matrices)).max())
+
+
+def _at(kernel, points):
+    """The kernel's matrices at frequencies `(number, 2)`."""
+    height, width, *shape = kernel.shape
+    rows, columns = (
+        np.exp(-1j * np.outer(w, np.arange(side)))
+        for w, side in zip(points.T, (height, width), strict=True)
+    )
+    waves = (rows[:, :, None] * columns[:, None]).reshape(-1, height * width)
+    return (waves @ kernel.reshape(height * width, -1)).reshape(-1, *shape)
+
+
+def _singular_values(matrices):
+    """The largest one of each."""
     if matrices.shape[1] < matrices.shape[2]:
         matrices = matrices.swapaxes(1, 2)
     scale = float(np.abs(matrices).max(initial=0.0))
     if scale == 0.0:
-        return 0.0
+        return np.zeros(len(matrices))
     # In units of the largest entry: squares of small numbers do not vanish.
     matrices = matrices / scale
     gram = matrices.conj().swapaxes(1, 2) @ matrices
-    return scale * float(np.sqrt(np.linalg.eigvalsh(gram)[:, -1].max()))
+    return scale * np.sqrt(np.maximum(np.linalg.eigvalsh(gram)[:, -1], 0.0))
 
 
 def _correlate(x, kernel, before, after, mode="constant"):

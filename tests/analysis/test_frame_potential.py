@@ -203,7 +203,7 @@ def test_symmetries():
 
 
 def test_one_network_written_in_several_ways():
-    from keras_imaging.export.folding import fold_batch_normalization
+    from keras_imaging.models.folding import fold_batch_normalization
 
     def sequential(dropout=False, argument=True):
         return keras.Sequential(

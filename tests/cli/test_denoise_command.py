@@ -8,6 +8,7 @@ from keras_imaging.analysis import network_lipschitz_bound
 from keras_imaging.data import read_image, sample_image, write_image
 from keras_imaging.inference import denoise
 from keras_imaging.ops import spectral
+from keras_imaging.training.recipes.denoising import DenoisingRecipe
 
 
 @pytest.fixture
@@ -34,6 +35,7 @@ def test_trained_scored_and_used(run, pictures):
         "--sigma": 30,
         "--lipschitz": 0.9,
         "--patch-size": 12,
+        "--power-iterations": 3,
         "--batch-size": 4,
         "--steps": 30,
         "--checkpoint-every": 20,
@@ -43,6 +45,10 @@ def test_trained_scored_and_used(run, pictures):
     assert code == 0, err
     denoiser = models.load("run")
     assert (denoiser.sigma, denoiser.task) == (30, "denoising")
+    recipe = DenoisingRecipe(preset="simplecnn_realsn", filters=4, power_iterations=3)
+    assert recipe.build_model().get_layer("conv1").power_iterations == 3
+    with pytest.raises(ValueError, match="power_iterations"):
+        DenoisingRecipe(power_iterations=0)
     for k in range(1, 5):
         kernel = np.asarray(denoiser.network.get_layer(f"conv{k}").effective_kernel)
         # The norm is what was asked for: these kernels are far from it at the start.

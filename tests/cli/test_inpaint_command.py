@@ -139,6 +139,21 @@ def test_weights_of_a_file(run, picture, tmp_path):
     assert "by mine.weights.h5" in out
 
 
+def test_a_folder_with_a_mask_for_each(run, lama, picture, tmp_path):
+    for name in ("album", "masks"):
+        (tmp_path / name).mkdir()
+    for stem, suffix in (("a", "png"), ("b", "jpg"), ("c", "png")):
+        write_image(tmp_path / "album" / f"{stem}.{suffix}", sample_image()[:41, :51])
+        if stem != "c":
+            (tmp_path / "masks" / f"{stem}.png").write_bytes((tmp_path / "hole.png").read_bytes())
+    code, out, err = run("inpaint", "album", "--mask", "masks", "--weights", lama)
+    assert code == 1 and out.count("Wrote") == 2
+    assert "Skipped 1 of 3 files" in err and "'c.png' has no mask in" in err
+    assert run("inpaint", picture, "--mask", "hole.png", "--weights", lama)[0] == 0
+    alone = read_image("cat_inpainted.png")
+    np.testing.assert_array_equal(read_image("album_inpainted/a_inpainted.png"), alone)
+
+
 def test_errors(run, lama, network, picture, tmp_path):
     write_image(tmp_path / "small.png", np.full((9, 9), 255, "uint8"))
     write_image(tmp_path / "black.png", np.zeros((41, 51), "uint8"))
@@ -152,7 +167,6 @@ def test_errors(run, lama, network, picture, tmp_path):
         ((picture, "--box", "0,0,51,41"), "covers the whole image"),
         ((picture, "--mask", "small.png"), "51 x 41 pixels (width x height). Received: 9 x 9"),
         ((picture, "--mask", "black.png"), "there is nothing to fill. It is black."),
-        ((".", "--box", "0,0,3,3", "--out", "o.png"), "is a folder"),
         ((picture, "--mask", "missing.png"), "missing.png"),
         (("missing.png", "--box", "1,2,3,4"), "missing.png"),
         ((picture, "--box", "1,2,3,4", "--out", "nowhere/a.png"), "nowhere"),

@@ -126,3 +126,18 @@ def test_refusals(run, tmp_path, weights, arguments, message):
     code, _, err = run("restore", *arguments, "--denoiser", weights)
     assert code == 2 and message in err, err
     assert not (tmp_path / "a_restored.png").exists()
+
+
+def test_a_folder(run, picture, weights, tmp_path):
+    (tmp_path / "album").mkdir()
+    (tmp_path / "album" / "a.png").write_bytes((tmp_path / picture).read_bytes())
+    (tmp_path / "album" / "b.png").write_bytes(b"no picture")
+    given = ("--kernel", "gaussian:1", "--denoiser", weights, "--iterations", 2)
+    code, out, err = run("restore", "album", *given)
+    assert code == 1 and out.count("Wrote") == 1
+    assert "Skipped 1 of 2 files" in err and "b.png" in err
+    restore(run, picture, *given)
+    alone = read_image("blurred_restored.png")
+    np.testing.assert_array_equal(read_image("album_restored/a_restored.png"), alone)
+    code, _, err = run("restore", "album", *given, "--truth", "truth.png")
+    assert code == 2 and "--truth is of one picture" in err

@@ -9,10 +9,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from harness import disturb_weights
+from harness import disturb_weights, with_statistics
 from PIL import Image
 from small import picture
-from test_folding import with_statistics
 
 from keras_imaging.data.images import sample_image
 from keras_imaging.data.sensing import gaussian_measurement_matrix

@@ -14,6 +14,7 @@ SAMPLE = pathlib.Path("sample_stamped.png")
 # Which pair of networks: the one that fits the region to stamp; to verify, each of them.
 AUTO = ("faceguard_nano", "faceguard_base")
 PAIR = "auto"
+SIDECAR = ".faceguard.json"
 
 
 class Faces(enum.StrEnum):
@@ -81,6 +82,13 @@ def key_of(path, identity, force):
     return key if identity is None else key._replace(identity=identity)
 
 
+def whose(key):
+    """What a manifest says of a key, from which it cannot be found."""
+    from keras_imaging.watermark.keys import fingerprint
+
+    return {"identity": key.identity, "fingerprint": fingerprint(key.secret)}
+
+
 def box_of(text):
     """The region that --box says."""
     if text is None:
@@ -117,14 +125,18 @@ def pictures_of(source, aside):
     """A picture, or every file of a folder but sidecars: what cannot be read is to be named."""
     if not source.is_dir():
         return [source]
-    paths = [
-        path
-        for path in files_of(source)
-        if not path.name.endswith(".faceguard.json") and path.resolve() not in aside
-    ]
+    is_picture = is_picture_in(source, aside)
+    paths = [path for path in files_of(source) if is_picture(path.name)]
     if not paths:
         raise ValueError(f"The folder {str(source)!r} holds no pictures.")
     return paths
+
+
+def is_picture_in(folder, aside):
+    """Whether the file of a name in a folder is neither sidecar nor one of `own_files`."""
+    own = {path.name for path in aside if isinstance(folder, pathlib.Path)
+           and path.parent == folder.resolve()}  # fmt: skip
+    return lambda name: not name.endswith(SIDECAR) and name not in own
 
 
 def candidate_nonces(path, given, issued):

@@ -1,17 +1,22 @@
 """`keras-imaging watermark verify`: look for a person's mark in pictures."""
 
+import functools
 import pathlib
 from typing import Annotated
 
 import typer
 
 from keras_imaging.cli import options
+from keras_imaging.cli.folders import engine as engines
+from keras_imaging.cli.folders.places import place_of
 from keras_imaging.cli.output import print_json, progress_bar
+from keras_imaging.cli.picture_files import one_by_one
 from keras_imaging.cli.refusals import check_source
 from keras_imaging.cli.watermark.inputs import (
     KEY_FILE,
     PAIR,
     SAMPLE,
+    SIDECAR,
     Alpha,
     Faces,
     Force,
@@ -23,11 +28,13 @@ from keras_imaging.cli.watermark.inputs import (
     box_of,
     candidate_nonces,
     check_key,
+    is_picture_in,
     key_of,
     nonce_of_text,
     own_files,
     pairs_of,
     pictures_of,
+    whose,
 )
 from keras_imaging.cli.watermark.output import tell_verified, verified_item
 
@@ -36,6 +43,8 @@ def verify_marks(
     source: Annotated[
         pathlib.Path | None,
         typer.Argument(
+            parser=place_of,
+            metavar="SOURCE",
             help="A picture or a folder of pictures. Without it the stamped sample picture.",
             show_default=False,
         ),
@@ -79,6 +88,11 @@ def verify_marks(
         ),
     ] = False,
     as_json: options.Json = False,
+    engine: engines.EngineOption = engines.Engine.PLAIN,
+    workers: engines.Workers = None,
+    gpus: engines.Gpus = None,
+    address: engines.Address = None,
+    manifest: engines.ManifestOption = None,
 ) -> None:
     """Look for a person's mark in pictures.
 
@@ -88,37 +102,40 @@ def verify_marks(
     not "fake": the picture may never have been stamped. Exit codes: 0 all verified, 1 some not
     verified, 2 an error.
     """
+    by = engines.Options(engine, workers, gpus, address, manifest)
+    by.check(source)
     if source is None and not SAMPLE.exists():
         raise ValueError(
             f"Give a picture; or run `keras-imaging watermark embed`, which makes {SAMPLE}."
         )
     source = source or SAMPLE
-    check_source(source)
+    if not by.ray:
+        check_source(source)
     check_key(key)
     if registry is not None and not registry.is_file():
         raise ValueError(f"There is no registry {str(registry)!r}.")
-    region, given = box_of(box), None if nonce is None else nonce_of_text(nonce)
+    given = None if nonce is None else nonce_of_text(nonce)
+    settings = {"alpha": alpha, "box": box_of(box), "faces": faces.value, "thorough": not quick}
     secret = key_of(key, identity, force)
-    decoders = {name: pair[1] for name, pair in pairs_of(weights).items()}
-    from keras_imaging.watermark.photograph import verify_file
-
+    if by.ray:
+        who = {"key": key.resolve(), "identity": secret.identity, "force": force}
+        task = {"who": who, "nonce": given, "registry": registry, "weights": weights}
+        _by_ray(source, secret, task, settings, verbose, by, as_json)
+        return
     codes = _codes(registry, secret)
+    decoders = _decoders(weights)
     paths = pictures_of(source, own_files(key, registry))
     checked, failed = [], {}
     with progress_bar("verifying") as progress:
         for done, path in enumerate(paths, start=1):
             try:
-                nonces, remark = candidate_nonces(path, given, None if codes is None else [*codes])
-                found = verify_file(
-                    decoders, path, secret, nonces, alpha, region, faces.value, not quick
-                )
+                item = _verify_one(decoders, secret, codes, given, settings, verbose, path)
             except ValueError as error:
                 if not source.is_dir():
                     raise
                 failed[path.name] = str(error)
             else:
-                remark = remark or _other_picture(found, codes or {})
-                checked.append(verified_item(path, found, remark, verbose))
+                checked.append(item)
             progress(done, len(paths))
     report = {"identity": secret.identity, "weights": weights, "alpha": alpha, "pictures": checked}
     if failed:
@@ -131,6 +148,52 @@ def verify_marks(
         raise typer.Exit(2)
     if not all(item["verdict"] == "verified" for item in checked):
         raise typer.Exit(1)
+
+
+def _by_ray(source, secret, task, settings, verbose, by, as_json):
+    registry, who = task["registry"], task["who"]
+    aside = own_files(who["key"], registry)
+    weights = engines.lasting(task["weights"])
+    task = {**task, "registry": registry and registry.resolve(), "weights": weights}
+    own = {**whose(secret), "registry": task["registry"]}
+    made = engines.Made(
+        "watermark verify",
+        functools.partial(_walk, task, settings, verbose),
+        {**own, "nonce": task["nonce"], "weights": weights, "verbose": verbose, **settings},
+        "_verified",
+        suffix=None,
+        companions=(SIDECAR,),
+    )
+    is_picture = is_picture_in(source, aside)
+    report, manifest = engines.by_ray(made, source, None, by, is_picture=is_picture)
+    verified = sum(one["verdict"] == "verified" for one in manifest.reports())
+    report = {"identity": who["identity"], "weights": weights, **report, "verified": verified}
+    code = 2 if report["skipped"] else int(verified < report["done"])
+    engines.finish(report, as_json, _tell_verified, code)
+
+
+def _tell_verified(report):
+    typer.echo(f"Verified: {report['verified']} of {report['done']}.")
+
+
+def _walk(task, settings, verbose):
+    who = task["who"]
+    secret = key_of(who["key"], who["identity"], who["force"])
+    arguments = _decoders(task["weights"]), secret, _codes(task["registry"], secret)
+    work = functools.partial(_verify_one, *arguments, task["nonce"], settings, verbose)
+    return one_by_one(lambda path, target: work(path))
+
+
+def _decoders(weights):
+    return {name: pair[1] for name, pair in pairs_of(weights).items()}
+
+
+def _verify_one(decoders, secret, codes, given, settings, verbose, path):
+    from keras_imaging.watermark.photograph import verify_file
+
+    nonces, remark = candidate_nonces(path, given, None if codes is None else [*codes])
+    found = verify_file(decoders, path, secret, nonces, **settings)
+    return verified_item(path, found, remark or _other_picture(found, codes or {}), verbose)
 
 
 def _codes(path, key):

@@ -1,20 +1,10 @@
 import keras
 import numpy as np
 import pytest
+from harness import with_statistics
 
-from keras_imaging.export.folding import fold_batch_normalization
-from keras_imaging.layers import FFCBNAct, FFCMerge
-
-
-def with_statistics(model, seed=0):
-    """The model, its normalizations as after training."""
-    rng = np.random.default_rng(seed)
-    for weight in model.weights:
-        if weight.name in ("gamma", "moving_variance"):
-            weight.assign(rng.uniform(0.5, 2, weight.shape))
-        elif weight.name in ("beta", "moving_mean", "bias"):
-            weight.assign(rng.normal(0, 0.5, weight.shape))
-    return model
+from keras_imaging.layers import FFCBNAct, FFCMerge, RealSpectralNormalization
+from keras_imaging.models.folding import fold_batch_normalization
 
 
 def kinds(model):
@@ -69,3 +59,12 @@ def test_fourier_convolutions(options, remaining):
     x = FFCBNAct(32, 3, ratio_in=0, groups=options.get("groups", 1))(image)
     x = FFCBNAct(32, 3, **options)(x)
     check(keras.Model(image, FFCMerge()(x)), remaining)
+
+
+def test_behind_real_spectral_normalization():
+    image = keras.Input((6, 6, 2))
+    conv = keras.layers.Conv2D(3, 3, padding="same", use_bias=False)
+    layer = RealSpectralNormalization(conv, image_size=(6, 6), target=0.7)
+    model = keras.Model(image, keras.layers.BatchNormalization()(layer(image)))
+    model(np.ones((1, 6, 6, 2), "float32"), training=True)
+    check(model)

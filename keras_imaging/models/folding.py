@@ -6,6 +6,7 @@ import numpy as np
 from keras_imaging.layers import FFCBNAct
 from keras_imaging.layers.ffc_split import is_pair
 from keras_imaging.layers.normalization import scale_and_shift
+from keras_imaging.layers.real_spectral_norm import RealSpectralNormalization
 
 # Axis of the kernel that counts output channels.
 _FILTER_AXIS = {
@@ -27,6 +28,8 @@ def fold_batch_normalization(model: keras.Model) -> keras.Model:
     do not see through, so each path is scaled. Where an activation intervenes nothing changes.
 
     Layers that are not rewritten are shared with `model`.
+
+    Of a convolution with real spectral normalization the effective kernel is taken.
 
     Args:
         model: a functional model in float32.
@@ -56,6 +59,8 @@ def _through(norm, x, made):
     if isinstance(layer, keras.layers.Cropping2D):
         result = _through(norm, source, made)
         return None if result is None else layer(result)
+    if isinstance(layer, RealSpectralNormalization):
+        layer = layer.finalize()
     axis = next((axis for kind, axis in _FILTER_AXIS.items() if isinstance(layer, kind)), None)
     last = norm.axis in (-1, len(x.shape) - 1)
     if axis is None or not last or layer.activation is not keras.activations.linear:
