@@ -78,7 +78,7 @@ def keras_tf(name, args):
 
 def folded_tf(name, args):
     tf = contest.tf_threads(args.threads)
-    from keras_imaging.export.folding import fold_batch_normalization
+    from keras_imaging.models.folding import fold_batch_normalization
 
     build, arguments, size = FILES[name]
     model = fold_batch_normalization(build(arguments, size))
