@@ -192,7 +192,7 @@ def training_torch(_, args):
         loss = torch.nn.functional.mse_loss(twin(*tensors), tensors[0])
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return loss.item()
 
     return run
 
@@ -245,6 +245,8 @@ TABLES = {
     "training": {
         "PyTorch": (training_torch, None, "jax"),
         "TensorFlow graph": (training_keras, "graph", "tensorflow"),
+        "TensorFlow XLA": (training_keras, "xla", "tensorflow"),
+        "JAX": (training_keras, "jax", "jax"),
     },
     "phone": {
         f"{name} {mode}": (phone, f"{name} {mode}", "tensorflow")

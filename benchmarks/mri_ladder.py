@@ -40,6 +40,7 @@ def trained(preset, supervision, seed, images, args):
         seed=seed,
         learning_rate=2e-3,
         ema=0.99,
+        dtype=args.dtype,
         jit=False,
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -59,6 +60,7 @@ def main():
     parser.add_argument("--iterations", type=int, default=3)
     parser.add_argument("--filters", type=int, default=16)
     parser.add_argument("--patch-size", type=int, default=64)
+    parser.add_argument("--dtype", default="mixed_bfloat16")
     parser.add_argument("--out", type=pathlib.Path)
     args = parser.parse_args()
     from keras_imaging.data.mri_files import read_images
@@ -72,39 +74,46 @@ def main():
         for name, stack in read_images(args.validation).items()
     }
     psnrs, seconds = {}, {}
-    for rung, (preset, supervision) in RUNGS.items():
-        for seed in range(args.seeds):
+    # Seed by seed: what is cut off has whole ladders.
+    for seed in range(args.seeds):
+        for rung, (preset, supervision) in RUNGS.items():
             model, took = trained(preset, supervision, seed, images, args)
             scores = evaluate_mri({rung: model.predict_on_batch}, truths)
             for name, means in scores.mean.items():
+                psnrs.setdefault(name, {c: {} for c in means})
                 for contrast, mean in means.items():
-                    psnrs.setdefault(name, {}).setdefault(contrast, []).append(mean.psnr)
+                    psnrs[name][contrast][seed] = mean.psnr
             seconds.setdefault(rung, []).append(round(took, 1))
-            print(
-                rung, seed, {c: round(m.psnr, 2) for c, m in scores.mean[rung].items()}, flush=True
-            )
-    report = {
+            print(seed, rung, {c: round(m.psnr, 2) for c, m in scores.mean[rung].items()})
+            sys.stdout.flush()
+            report = report_of(args, scores, truths, psnrs, seconds)
+            if args.out:
+                args.out.write_text(json.dumps(report, indent=2) + "\n")
+    print(json.dumps(report["psnr"], indent=2))
+
+
+def report_of(args, scores, truths, psnrs, seconds):
+    """What is known so far."""
+    budget = ("steps", "iterations", "filters", "patch_size", "dtype")
+    return {
         "command": f"python benchmarks/mri_ladder.py {' '.join(sys.argv[1:])}",
         "mask": scores.mask,
         "sampled": scores.sampled,
         "slices": {name: len(stack) for name, stack in truths.items()},
-        "budget": {name: getattr(args, name) for name in ("steps", "iterations", "filters")},
+        "budget": {name: getattr(args, name) for name in budget},
         "processor_seconds": seconds,
         "psnr": {
             name: {
                 contrast: {
-                    "mean": round(statistics.mean(values), 3),
-                    "deviation": round(statistics.pstdev(values), 3),
-                    "seeds": [round(value, 3) for value in values],
+                    "mean": round(statistics.mean(values.values()), 3),
+                    "deviation": round(statistics.pstdev(values.values()), 3),
+                    "seeds": [round(value, 3) for value in values.values()],
                 }
                 for contrast, values in by.items()
             }
             for name, by in psnrs.items()
         },
     }
-    print(json.dumps(report["psnr"], indent=2))
-    if args.out:
-        args.out.write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,11 @@ import sys
 import warnings
 
 KINDS = ("cartesian", "poisson")
-GRID = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
-METHODS = {"tv": {"n_iterations": 600}, "wavelet": {"n_iterations": 200}}
+METHODS = {"tv": {"n_iterations": 1500}, "wavelet": {"n_iterations": 800}}
+GRIDS = {
+    "tv": (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032),
+    "wavelet": (0.00003, 0.0001, 0.0003, 0.001, 0.002, 0.004, 0.008),
+}
 TOLERANCE = 1e-4
 
 
@@ -51,14 +54,14 @@ def tuned(name, kind, truths):
     from keras_imaging.evaluation import evaluate_mri
 
     rows = {}
-    for lam in GRID:
+    for lam in GRIDS[name]:
         missing = []
         scores = evaluate_mri({name: classical(name, lam, missing)}, truths, kind)
         slices = [one.psnr for row in scores.slices[name].values() for one in row]
         rows[lam] = {"psnr": round(float(np.mean(slices)), 3), "not_converged": len(missing)}
         print(kind, name, lam, rows[lam], flush=True)
     best = max(rows, key=lambda lam: rows[lam]["psnr"])
-    return {"best": best, "inside": best not in (GRID[0], GRID[-1]), "grid": rows}
+    return {"best": best, "inside": best not in (GRIDS[name][0], GRIDS[name][-1]), "grid": rows}
 
 
 def main():
@@ -66,7 +69,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tuning", type=pathlib.Path, required=True)
     parser.add_argument("--validation", type=pathlib.Path, required=True)
-    parser.add_argument("--tuning-slices", type=int, default=2)
+    parser.add_argument("--tuning-slices", type=int, default=4)
     parser.add_argument("--slices", type=int, default=6, help="of each contrast")
     parser.add_argument("--networks", nargs="*", default=[])
     parser.add_argument("--out", type=pathlib.Path)
@@ -80,6 +83,7 @@ def main():
     networks = {name: models.load(name, task="mri").predict_on_batch for name in args.networks}
     report = {
         "command": f"python benchmarks/mri_tuning.py {' '.join(sys.argv[1:])}",
+        "tuning_slices": {name: len(stack) for name, stack in tuning.items()},
         "slices": {name: len(stack) for name, stack in truths.items()},
         "tolerance": TOLERANCE,
         "masks": {},
@@ -106,8 +110,8 @@ def main():
             },
         }
         print(json.dumps(report["masks"][kind]["scores"], indent=1), flush=True)
-    if args.out:
-        args.out.write_text(json.dumps(report, indent=2) + "\n")
+        if args.out:
+            args.out.write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":

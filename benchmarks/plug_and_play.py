@@ -33,16 +33,13 @@ def problem(args):
     return np.fft.fft2(image) * mask, mask
 
 
-def keras_graph(name, args, folded=False):
+def keras_graph(name, args):
     """The iterations laid open, as one graph."""
     contest.tf_threads(args.threads)
     from keras_imaging import models
     from keras_imaging.data.kspace import image_to_kspace, to_pairs
-    from keras_imaging.models.folding import fold_batch_normalization
 
     denoiser = models.Denoiser(getattr(models, name)(), value_range=("min", "max"), span=SPAN)
-    if folded:
-        denoiser = fold_batch_normalization(denoiser.edge_form())
     sampled, mask = problem(args)
     shape = (*mask.shape, 1)
     model = models.PlugAndPlay(denoiser, "csmri", args.iterations, "drs", ALPHA, input_shape=shape)
@@ -51,11 +48,6 @@ def keras_graph(name, args, folded=False):
     inputs = {key: value.astype("float32") for key, value in inputs.items()}
     model.compile(jit_compile=False)
     return lambda: model.predict_on_batch(inputs)
-
-
-def keras_folded(name, args):
-    """The same without batch normalization: the convolutions have taken it in."""
-    return keras_graph(name, args, folded=True)
 
 
 def torch_network(name):
@@ -244,12 +236,10 @@ TASKS = {
         for name in ("DnCNN", "SimpleCNN")
         for peer, function in (
             ("Keras", keras_graph),
-            ("Keras folded", keras_folded),
             ("PyTorch", torch_script),
             ("deepinv", deepinv_admm),
         )
         if peer != "deepinv" or importlib.util.find_spec("deepinv")
-        if (peer, name) != ("Keras folded", "SimpleCNN")
     },
     "training": {
         "Keras": (keras_training, None, "tensorflow"),

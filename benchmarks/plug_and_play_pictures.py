@@ -39,7 +39,7 @@ PEAK, SENSORS, NOISE = 4, 8, 2.0
 DENOISERS = {
     "deblur": "dncnn_small_25",
     "inpaint": "dncnn_small_25",
-    "poisson": "dncnn_small_40",
+    "poisson": "simplecnn_realsn_40",
     "photon": "dncnn_small_15",
     "csmri": "dncnn_small_15",
 }

@@ -3,12 +3,13 @@
 A channel takes the stamped pictures and their originals, both uint8 `(count, side, side, 3)`, and
 gives pictures of that kind: every figure is one of 8-bit pictures. JPEG and resizing are Pillow's.
 Random draws are the same in every call, so all methods meet the same noise and the same warps.
+What `SENT` does to one uint8 picture of any size may change its size.
 """
 
 import io
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from keras_imaging import layers
 from keras_imaging.layers.distortions.deepfakes import FIXED_REGION
@@ -35,11 +36,43 @@ def _turn(image, degrees):
     return image.rotate(degrees, Image.Resampling.BILINEAR)
 
 
-def _jpeg(image, quality):
-    """Through a JPEG file with libjpeg's usual 4:2:0 chroma."""
+def _jpeg(image, quality, format="JPEG"):
+    """Through a file; JPEG with libjpeg's usual 4:2:0 chroma."""
     stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=quality)
+    image.save(stream, format, quality=quality)
     return Image.open(stream).convert("RGB")
+
+
+def _within(image, longest, how=Image.Resampling.LANCZOS):
+    """Shrunk until no side is longer."""
+    scale = min(1.0, longest / max(image.size))
+    return image.resize([max(1, round(scale * side)) for side in image.size], how)
+
+
+def _half(image):
+    return image.resize([side // 2 for side in image.size], Image.Resampling.LANCZOS)
+
+
+def _cut(image, share):
+    """Lose a share of each side, half of it at either end; no resizing."""
+    left, top = (int(share * side / 2) for side in image.size)
+    return image.crop((left, top, image.width - left, image.height - top))
+
+
+def _instagram(image):
+    """Like what Instagram does: 1080 pixels at most, or four fifths; sharpened; JPEG 72."""
+    longest = 1080 if max(image.size) > 1080 else round(0.8 * max(image.size))
+    return _jpeg(_within(image, longest).filter(ImageFilter.UnsharpMask(1, 40, 0)), 72)
+
+
+def _messenger(image):
+    """Like what messengers do: 800 pixels at most, JPEG 60."""
+    return _jpeg(_within(image, 800, Image.Resampling.BILINEAR), 60)
+
+
+def _one(change, *arguments):
+    """A function of one array."""
+    return lambda picture: np.asarray(change(Image.fromarray(picture), *arguments))
 
 
 def _screenshot(image):
@@ -101,6 +134,16 @@ BEYOND = {
     "blur 2": _layer("GaussianBlur", sigma=2.0),
     "crop 20 %": _each(_crop, 0.2),
     "turned 2": _each(_turn, 2),
+}
+SENT = {
+    "clean": lambda picture: picture,
+    "JPEG 75": _one(_jpeg, 75),
+    "JPEG 50": _one(_jpeg, 50),
+    "WebP 80": _one(_jpeg, 80, "WEBP"),
+    "half size": _one(_half),
+    "crop 10 %": _one(_cut, 0.1),
+    "Instagram-like": _one(_instagram),
+    "messenger-like": _one(_messenger),
 }
 MALICIOUS = {
     "swap": _layer("FaceSwap", scale=1.0, region=FIXED_REGION),

@@ -21,7 +21,7 @@ export async function embed(networks, picture, bits, box, strength = networks.st
 
 // Strengths to try, the weakest first, as parts of the networks' own; and what a mark that is
 // strong enough has to spare.
-const STRENGTHS = [0.5, 0.6, 0.7, 0.85, 1.0, 1.4];
+const STRENGTHS = [0.42, 0.5, 0.6, 0.7, 0.85, 1.0, 1.4];
 const MARGIN = 1e-3;
 
 /**

@@ -213,15 +213,18 @@ def _by_network(scan, method, weights):
 
     from keras_imaging.cli.networks import load_network
     from keras_imaging.data.kspace import from_pairs, to_pairs
+    from keras_imaging.models import shipped_weights
 
     if weights is None:
-        if scan.kspace.ndim == 4:
-            raise ValueError(
-                f"No trained network for several coils is shipped, and the scan has "
-                f"{scan.kspace.shape[1]}: give --weights of one from `keras-imaging train mri "
-                "--n-coils`, or take --method cg-sense or tv."
-            )
         weights = method.value.replace("-", "_") + "_small"
+        if scan.kspace.ndim == 4:
+            weights += "_coils"
+        if weights not in shipped_weights():
+            raise ValueError(
+                f"No {method.value} for several coils is shipped, and the scan has "
+                f"{scan.kspace.shape[1]}: take --method pd-net, cg-sense or tv, or give --weights "
+                "of a network from `keras-imaging train mri --n-coils`."
+            )
     network = load_network(weights, "mri")
     multi_coil = network.model.get_config()["multi_coil"]
     if multi_coil != (scan.kspace.ndim == 4):

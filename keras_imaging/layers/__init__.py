@@ -56,6 +56,7 @@ from keras_imaging.layers.position_embedding import PositionEmbedding2D
 from keras_imaging.layers.real_spectral_norm import RealSpectralNormalization
 from keras_imaging.layers.reflection_padding import ReflectionPadding
 from keras_imaging.layers.repeat_at_pixels import RepeatAtPixels
+from keras_imaging.layers.sharpening import Sharpening
 from keras_imaging.layers.spectral_transform import SpectralTransform
 from keras_imaging.layers.squeeze_excite import SqueezeExcite
 from keras_imaging.layers.support import SupportPrior
@@ -141,6 +142,7 @@ __all__ = [
     "RepeatAtPixels",
     "ResizeRoundTrip",
     "Screenshot",
+    "Sharpening",
     "SoftThreshold",
     "SpectralTransform",
     "SqueezeExcite",

@@ -6,9 +6,20 @@ from keras import ops
 from keras_imaging.typing import Tensor
 
 
+def join_parts(re: Tensor, im: Tensor) -> Tensor:
+    """Real and imaginary part, of one shape, side by side along a new last axis."""
+    if keras.backend.backend() != "tensorflow":
+        return ops.stack([re, im], axis=-1)
+    # Which stacks along a last axis number by number: turning them takes half the time there, twice
+    # the time under JAX.
+    shape = (*ops.shape(re), 2)
+    flat = ops.stack([ops.reshape(re, (-1,)), ops.reshape(im, (-1,))])
+    return ops.reshape(ops.transpose(flat), shape)
+
+
 def as_pairs(x: Tensor) -> Tensor:
     """`(...)` complex to `(..., 2)` real, of the same precision."""
-    return ops.stack([ops.real(x), ops.imag(x)], axis=-1)
+    return join_parts(ops.real(x), ops.imag(x))
 
 
 def as_complex(pairs: Tensor) -> Tensor:
@@ -24,9 +35,4 @@ def as_complex(pairs: Tensor) -> Tensor:
 def multiply_pairs(a: Tensor, b: Tensor) -> Tensor:
     """a b of complex numbers as pairs, broadcast against each other."""
     a_re, a_im, b_re, b_im = a[..., 0], a[..., 1], b[..., 0], b[..., 1]
-    return ops.stack([a_re * b_re - a_im * b_im, a_re * b_im + a_im * b_re], axis=-1)
-
-
-def conjugate_pairs(a: Tensor) -> Tensor:
-    """The complex conjugate of pairs."""
-    return ops.stack([a[..., 0], -a[..., 1]], axis=-1)
+    return join_parts(a_re * b_re - a_im * b_im, a_re * b_im + a_im * b_re)

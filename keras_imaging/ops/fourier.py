@@ -18,6 +18,7 @@ import keras
 import numpy as np
 
 from keras_imaging.ops import dft
+from keras_imaging.ops.complex_pairs import join_parts
 from keras_imaging.typing import Tensor
 
 METHODS = ("auto", "fft", "matmul")
@@ -475,7 +476,7 @@ def _centred_fft(x, height, width, inverse):
     order = -1 if inverse else 1
     parts = keras.ops.fft2(parts[::order])[::order]
     after = [part * scale for part in after]
-    return keras.ops.stack(_turned(after, parts), axis=-1)
+    return join_parts(*_turned(after, parts))
 
 
 def _outer(column, row):

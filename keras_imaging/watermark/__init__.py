@@ -14,6 +14,7 @@ from keras_imaging.watermark.keys import (
     watermark_bits,
     write_key,
 )
+from keras_imaging.watermark.parts import face_parts
 from keras_imaging.watermark.photograph import stamp_file, verify_file
 from keras_imaging.watermark.region import Box
 from keras_imaging.watermark.registry import Registry
@@ -39,6 +40,7 @@ __all__ = [
     "detection_report",
     "embed",
     "extract",
+    "face_parts",
     "find_faces",
     "fingerprint",
     "generate_key",

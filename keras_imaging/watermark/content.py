@@ -9,6 +9,12 @@ _FREQUENCIES = 8
 # Largest coefficient, a sum over all pixels, of a region without any content.
 _FLAT = 0.1
 
+_LENGTH = _FREQUENCIES**2 - 1
+
+# A nonce that begins so holds codes; its random part comes between, with its length first.
+_BOUND = b"content\0"
+_MOST_RANDOM = 255
+
 # Cosine of codes from which on they are of one picture; docs/faceguard.md has its rates of error.
 SAME = 0.95
 
@@ -43,3 +49,38 @@ def content_similarity(code: bytes, other: bytes) -> float:
     a, b = (np.frombuffer(x, "int8").astype("float64") for x in (code, other))
     norms = np.linalg.norm(a) * np.linalg.norm(b)
     return float(a @ b / norms) if norms else 0.0
+
+
+def looks_alike(code: bytes, known: bytes) -> bool:
+    """Whether a code is one of those of some regions, as far as codes can tell.
+
+    Args:
+        code: from `content_code`.
+        known: such codes one after the other.
+    """
+    codes = (known[start : start + _LENGTH] for start in range(0, len(known), _LENGTH))
+    return any(content_similarity(code, one) >= SAME for one in codes)
+
+
+def bound_nonce(nonce: bytes, codes: bytes) -> bytes:
+    """A nonce that holds what the stamped regions look like, so that a key's bits depend on it.
+
+    Args:
+        nonce: at most 255 bytes.
+        codes: of the regions, one after the other.
+
+    Raises:
+        ValueError: if the nonce is longer.
+    """
+    if len(nonce) > _MOST_RANDOM:
+        raise ValueError(
+            f"Expected a nonce of at most {_MOST_RANDOM} bytes. Received: {len(nonce)}"
+        )
+    return _BOUND + bytes([len(nonce)]) + nonce + codes
+
+
+def bound_codes(nonce: bytes) -> bytes:
+    """The codes in a nonce; empty if it holds none."""
+    if not nonce.startswith(_BOUND) or len(nonce) == len(_BOUND):
+        return b""
+    return nonce[len(_BOUND) + 1 + nonce[len(_BOUND)] :]

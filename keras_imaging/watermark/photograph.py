@@ -17,7 +17,12 @@ from keras_imaging.data.metadata import read_metadata
 from keras_imaging.formats import STAMPABLE, check_suffix
 from keras_imaging.models.faceguard import STRENGTH
 from keras_imaging.watermark.alignment import places, places_anywhere
-from keras_imaging.watermark.content import content_code
+from keras_imaging.watermark.content import (
+    bound_codes,
+    bound_nonce,
+    content_code,
+    looks_alike,
+)
 from keras_imaging.watermark.embedding import MIN_SIDE, checked_box, embed, extract, least_cover
 from keras_imaging.watermark.faces import find_faces
 from keras_imaging.watermark.keys import Key, fingerprint, watermark_bits
@@ -35,10 +40,11 @@ _SEARCHES = ("all", "largest", "none")
 _MOST_FACES = 8
 
 WHOLE = "the whole picture"
+OTHER_CONTENT = "It carries the mark of another picture, to whose content the nonce is bound."
 
 # Strengths that are tried, the weakest first, as parts of the one that the networks were trained
 # with; a mark that is verified with this much to spare is strong enough.
-_STRENGTHS = (0.5, 0.6, 0.7, 0.85, 1.0, 1.4)
+_STRENGTHS = (0.42, 0.5, 0.6, 0.7, 0.85, 1.0, 1.4)
 _MARGIN = 1e-3
 _SENT_QUALITY = 75
 
@@ -102,6 +108,7 @@ class Stamped(NamedTuple):
         check: what `verify_file` finds in the file.
         sent: what it finds after JPEG of quality 75 at half the size; None if the region is too
             small for that.
+        nonce: of the picture, which holds its content if it was bound to it.
     """
 
     picture: pathlib.Path
@@ -110,6 +117,7 @@ class Stamped(NamedTuple):
     weights: str
     check: Verified
     sent: Verified | None
+    nonce: bytes
 
     @property
     def holds(self) -> bool:
@@ -128,6 +136,7 @@ def stamp_file(
     faces: str = "largest",
     quality: int = 95,
     registry: Registry | None = None,
+    bind: bool = False,
 ) -> Stamped:
     """Stamp a picture file with a key's bits; its metadata are kept, see `read_metadata`.
 
@@ -150,6 +159,8 @@ def stamp_file(
         faces: see `stamp_regions`.
         quality: of a JPEG.
         registry: where to register the picture.
+        bind: make the bits depend on what the regions look like: the nonce is put before their
+            `content_code`, and the whole is the picture's nonce.
 
     Returns:
         How the file that was written is verified, `Stamped.holds` in short: a picture whose mark
@@ -169,6 +180,8 @@ def stamp_file(
     image = read_image(source)
     _check_target(target, image, quality)
     regions = stamp_regions(colours(image), box, faces)
+    if bind:
+        nonce = bound_nonce(nonce, _codes_of(colours(image), regions))
     name = _fitting(pairs, image, regions)
     encoder, decoder = pairs[name]
     bits = watermark_bits(key.secret, key.identity, encoder.message_length, nonce)
@@ -211,14 +224,16 @@ def stamp_file(
     if registry is None:
         place_picture(target, content, key, nonce, partial_path(target))
     else:
-        marked = colours(picture)
-        boxes = [checked_box(marked, region) for region in regions.boxes]
-        code = b"".join(content_code(marked, region) for region in boxes)
-        registry.issue(key, nonce, content, target, code)
+        registry.issue(key, nonce, content, target, _codes_of(colours(picture), regions))
     written = read_image(target)
     if not np.array_equal(written, picture):
         found = checked(written)
-    return Stamped(target, regions, strength, name, *found)
+    return Stamped(target, regions, strength, name, *found, nonce)
+
+
+def _codes_of(image, regions):
+    boxes = [checked_box(image, region) for region in regions.boxes]
+    return b"".join(content_code(image, box) for box in boxes)
 
 
 def _encoded(target, picture, metadata, quality):
@@ -312,7 +327,8 @@ def verify_image(
     mirrored. Each of
     these searches may use half of what the ones before it left of alpha, and every place, nonce and
     network that it tries is counted (Bonferroni): the false-accept rate of all of them together is
-    at most alpha, exactly.
+    at most alpha, exactly. A nonce that is bound to a content (`stamp_file(bind=True)`) verifies a
+    region that looks alike only.
 
     Args:
         decoders: see `extract`; or several by their names, which are all tried.
@@ -360,11 +376,26 @@ def verify_image(
                     )
         if best.result.verified:
             break
-    upright = _upright(image, *_ORIENTATIONS.get(best.orientation, (0, False)))
-    return best._replace(code=content_code(upright, best.box))
+    code = content_code(upright(image, best.orientation), best.box)
+    best = best._replace(code=code)
+    bound = bound_codes(best.nonce)
+    if not best.result.verified or not bound or looks_alike(code, bound):
+        return best
+    remark = " ".join(filter(None, (OTHER_CONTENT, best.remark)))
+    return best._replace(result=best.result._replace(verified=False), remark=remark)
 
 
-def _upright(image, turns, mirrored):
+def upright(image: np.ndarray, orientation: str) -> np.ndarray:
+    """A picture as it was stamped.
+
+    Args:
+        image: as it is.
+        orientation: `Verified.orientation` of it.
+    """
+    return _turned_back(image, *_ORIENTATIONS.get(orientation, (0, False)))
+
+
+def _turned_back(image, turns, mirrored):
     image = np.rot90(image, turns)
     return np.ascontiguousarray(image[:, ::-1] if mirrored else image)
 
@@ -400,13 +431,13 @@ def _further(decoders, image, regions, box):
 def _turned(decoders, image, box, faces):
     """The picture turned back, in seven ways; a box is where it would lie then."""
     for orientation, (turns, mirrored) in _ORIENTATIONS.items():
-        upright = _upright(image, turns, mirrored)
+        back = _turned_back(image, turns, mirrored)
         own = None if box is None else _turned_box(checked_box(image, box), image, turns, mirrored)
-        regions = _search_regions(upright, own, faces)
+        regions = _search_regions(back, own, faces)
         for near, region in zip(regions.boxes, regions.names, strict=True):
             for name, decoder in decoders.items():
-                found = places(decoder, upright, near)
-                yield from _looks(decoder, name, upright, found, region, orientation)
+                found = places(decoder, back, near)
+                yield from _looks(decoder, name, back, found, region, orientation)
 
 
 def _turned_box(box, image, turns, mirrored):

@@ -80,14 +80,16 @@ def test_networks(run, scan, tmp_path):
     assert code == 2 and "is for k-space of one coil; the scan has 2" in err
 
 
-@pytest.mark.parametrize("method", ["pdhg-csnet", "cp-net", "pd-net"])
-def test_shipped_networks(run, tmp_path, method):
-    """Far better than zero-filling on the phantom, which they never saw; by default of one coil."""
+@pytest.mark.parametrize(
+    "method, coils", [("pdhg-csnet", 0), ("cp-net", 0), ("pd-net", 0), ("pd-net", 4)]
+)
+def test_shipped_networks(run, tmp_path, method, coils):
+    """Far better than zero-filling on the phantom, which they never saw, of one coil or several."""
     Image.fromarray((255 * head_phantom((64, 56))).astype("uint8")).save(tmp_path / "head.png")
-    code, out, err = run("reconstruct", "head.png", "--method", method, "--json")
+    code, out, err = run("reconstruct", "head.png", "--method", method, "--coils", coils, "--json")
     assert code == 0, err
     report = json.loads(out)
-    assert report["method"] == f"{method.replace('-', '_')}_small"
+    assert report["method"] == f"{method.replace('-', '_')}_small{'_coils' if coils else ''}"
     assert report["scores"]["psnr"] > report["zero_filled"]["psnr"] + 0.3
 
 
@@ -103,7 +105,10 @@ def test_bad_options(run, scan, tmp_path):
         ((path, "--lam", "-1"), "--lam must not be negative"),
         ((path, "--method", "tv", "--weights", "a.keras"), "a.keras"),
         ((path, "--method", "pd-net", "--lam", "1"), "classical methods"),
-        ((path, "--method", "pd-net"), "several coils is shipped, and the scan has 2"),
+        (
+            (path, "--method", "cp-net"),
+            "No cp-net for several coils is shipped, and the scan",
+        ),
         ((path, "--out", "x.jpg"), "--out must end with"),
         ((path, "--method", "fft"), "--method"),
     ):

@@ -116,7 +116,6 @@ def test_depth_alpha_and_metadata_stay(run, tmp_path, weights):
         (("a.png", "--kernel", "box:3", "--alpha", "0"), "alpha=0"),
         (("a.png", "--problem", "poisson", "--peak", "3", "--tikhonov", "1"), "--tikhonov is for"),
         (("bad.png", "--kernel", "box:3"), "bad.png"),
-        ((".", "--kernel", "box:3"), "is a folder"),
     ],
 )
 def test_refusals(run, tmp_path, weights, arguments, message):

@@ -195,6 +195,22 @@ def test_a_mark_that_was_copied_to_another_picture(call):
     assert code == 1 and "not verified" in out and "the mark of another picture" in err
 
 
+def test_bound_to_the_content(call):
+    code, out, _ = call("embed", "cat.png", *LOUD, "--bind", "content", "--json")
+    nonce = json.loads(out)["written"][0]["nonce"]
+    assert code == 0 and call("verify", "cat_stamped.png")[0] == 0
+    box = steady_faces(sample_image())[0]
+    read = extract(Decoder(), read_image("cat_stamped.png"), box) > 0
+    other = np.ascontiguousarray(sample_image()[::-1])
+    write_image("forged.png", embed(Encoder(), other, read.astype("uint8"), 0.08, box))
+    code, out, err = call("verify", "forged.png", "--nonce", nonce)
+    assert code == 1 and "not verified" in out and "the mark of another picture" in err
+    # Who changes what the nonce says of the content changes the bits.
+    forged = nonce[:-2] + f"{int(nonce[-2:], 16) ^ 1:02x}"
+    code, out, err = call("verify", "cat_stamped.png", "--nonce", forged)
+    assert code == 1 and "another picture" not in err
+
+
 def test_a_held_registry(call, monkeypatch):
     registry = ("--registry", "stamps.sqlite")
     assert call("embed", "cat.png", *LOUD, *registry)[0] == 0
@@ -382,3 +398,27 @@ def test_networks_of_a_folder(run, tmp_path):
         assert code == 2 and "encoder." in err and err.count("\n") == 1
     code, _, err = run("watermark", "verify", "cat.png", "--weights", "faceguard")
     assert code == 2 and "faceguard_nano" in err and err.count("\n") == 1
+
+
+def test_a_map_of_the_face(call, monkeypatch):
+    assert call("embed", "cat.png", *LOUD)[0] == 0
+    code, out, err = call("verify", "cat_stamped.png", "--map", "map.png")
+    assert code == 0 and "no mark to map" in err and not pathlib.Path("map.png").exists()
+
+    def cell_logits(self, images):
+        cells = np.zeros((1, 16, 16, 64), "float32")
+        # The lower half of the face reads what the whole does.
+        cells[:, 9:] = self(images)[:, None, None]
+        return cells
+
+    monkeypatch.setattr(Decoder, "cell_logits", cell_logits, raising=False)
+    code, out, err = call("verify", "cat_stamped.png", "--map", "map.png")
+    assert code == 0 and "verified, but no mark was read in: eyes." in out
+    assert read_image("map.png").shape == read_image("cat_stamped.png").shape
+    assert call("verify", "cat_stamped.png", "--map", "map.png")[0] == 2
+    code, out, _ = call("verify", "cat_stamped.png", "--json")
+    parts = json.loads(out)["pictures"][0]["parts"]
+    assert parts == {"eyes": "no mark"}
+    pathlib.Path("folder").mkdir()
+    code, _, err = call("verify", "folder", "--map", "other.png")
+    assert code == 2 and "one picture" in err

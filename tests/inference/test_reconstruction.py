@@ -34,6 +34,17 @@ def test_cg_sense_against_the_reference():
     near(np.asarray(result.history["residual"]) * unit, arrays["cg_residual_norm"])
 
 
+def test_cg_sense_against_sigpy():
+    app = pytest.importorskip("sigpy.mri.app")
+    _, (kspace, mask, maps) = scan(3)
+    for f, sampled in zip(kspace, mask, strict=True):
+        ours = cg_sense(f[None], sampled, maps, l2=1e-3, n_iterations=12, tolerance=0).x[0]
+        weights = np.broadcast_to(sampled, f.shape[1:])
+        options = {"lamda": 1e-3, "max_iter": 12, "show_pbar": False}
+        theirs = app.SenseRecon(f, maps, weights=weights, **options).run()
+        assert np.abs(to_numpy(ours) - theirs).max() < 1e-4 * np.abs(theirs).max()
+
+
 def test_total_variation_against_the_reference():
     arrays = golden.load("pdhg_mri/tv_pdhg")
     kspace, mask = arrays["kspace"][None], arrays["mask"]

@@ -1,10 +1,18 @@
 import io
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from keras_imaging.data import sample_image
-from keras_imaging.watermark.content import SAME, content_code, content_similarity
+from keras_imaging.watermark.content import (
+    SAME,
+    bound_codes,
+    bound_nonce,
+    content_code,
+    content_similarity,
+    looks_alike,
+)
 from keras_imaging.watermark.region import Box
 
 IMAGE = np.ascontiguousarray(sample_image()[..., :3])
@@ -24,3 +32,15 @@ def test_the_same_picture_and_another():
         assert content_similarity(code, content_code(np.ascontiguousarray(other), BOX)) < SAME
     flat = content_code(np.full_like(IMAGE, 90), BOX)
     assert content_similarity(code, flat) == 0
+
+
+def test_nonces_that_hold_a_content():
+    codes = [content_code(image, BOX) for image in (IMAGE, IMAGE[::-1])]
+    nonce = bound_nonce(b"\x01\x02", b"".join(codes))
+    assert bound_codes(nonce) == b"".join(codes)
+    assert bound_codes(b"") == bound_codes(bytes(16)) == bound_codes(b"content\0") == b""
+    assert all(looks_alike(code, bound_codes(nonce)) for code in codes)
+    mirrored = content_code(np.ascontiguousarray(IMAGE[:, ::-1]), BOX)
+    assert not looks_alike(mirrored, bound_codes(nonce)) and not looks_alike(mirrored, b"")
+    with pytest.raises(ValueError, match="at most 255 bytes"):
+        bound_nonce(bytes(256), b"")

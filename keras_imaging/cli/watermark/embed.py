@@ -41,6 +41,13 @@ from keras_imaging.cli.watermark.output import stamped_item, tell_stamped
 from keras_imaging.formats import STAMPABLE
 
 
+class Binding(enum.StrEnum):
+    """What the bits depend on beside key and nonce."""
+
+    NONE = "none"
+    CONTENT = "content"
+
+
 class Format(enum.StrEnum):
     """Of stamped pictures."""
 
@@ -97,6 +104,13 @@ def embed_marks(
             show_default="random with --registry, else none",
         ),
     ] = None,
+    bind: Annotated[
+        Binding,
+        typer.Option(
+            help="content: the bits depend on what the face coarsely looks like, too, so that a "
+            "mark that was copied to another face is not verified. Kept in the nonce."
+        ),
+    ] = Binding.NONE,
     registry: RegistryFile = None,
     weights: Pair = PAIR,
     force: Force = False,
@@ -125,7 +139,13 @@ def embed_marks(
     by = engines.Options(engine, workers, gpus, address, manifest)
     by.check(source, out)
     region = box_of(box)
-    settings = {"strength": strength, "box": region, "faces": faces.value, "quality": quality}
+    settings = {
+        "strength": strength,
+        "box": region,
+        "faces": faces.value,
+        "quality": quality,
+        "bind": bind is Binding.CONTENT,
+    }
     if by.ray:
         if resume:
             raise ValueError("--engine ray goes on by its manifest, without --resume.")
@@ -230,9 +250,8 @@ def _opened(networks, registry, stack):
 def _stamp_one(networks, secret, nonce_of, store, settings, path, target):
     from keras_imaging.watermark.photograph import stamp_file
 
-    own = nonce_of()
-    stamped = stamp_file(networks, path, target, secret, own, registry=store, **settings)
-    return stamped_item(path, stamped, own, settings["quality"])
+    stamped = stamp_file(networks, path, target, secret, nonce_of(), registry=store, **settings)
+    return stamped_item(path, stamped, settings["quality"])
 
 
 def _sample_key(path):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from keras_imaging.watermark.parts import Part
     from keras_imaging.watermark.photograph import Stamped, Verified
     from keras_imaging.watermark.report import DetectionReport
 
@@ -17,7 +18,7 @@ _NOT_VERIFIED = (
 )
 
 
-def stamped_item(path: pathlib.Path, stamped: Stamped, nonce: bytes, quality: int) -> dict:
+def stamped_item(path: pathlib.Path, stamped: Stamped, quality: int) -> dict:
     """What became of one picture, for people and for machines."""
     lossless = stamped.picture.suffix.lower() == ".png"
     return {
@@ -28,7 +29,7 @@ def stamped_item(path: pathlib.Path, stamped: Stamped, nonce: bytes, quality: in
             {"region": name, "box": box}
             for name, box in zip(stamped.regions.names, stamped.regions.boxes, strict=True)
         ],
-        "nonce": nonce.hex() or None,
+        "nonce": stamped.nonce.hex() or None,
         "weights": stamped.weights,
         "strength": stamped.strength,
         "matches": stamped.check.result.matches,
@@ -41,7 +42,13 @@ def stamped_item(path: pathlib.Path, stamped: Stamped, nonce: bytes, quality: in
     }
 
 
-def verified_item(path: pathlib.Path, found: Verified, remark: str, verbose: bool = False) -> dict:
+def verified_item(
+    path: pathlib.Path,
+    found: Verified,
+    remark: str,
+    verbose: bool = False,
+    parts: dict[str, Part] | None = None,
+) -> dict:
     """The verdict on one picture, for people and for machines; `verbose` says how it came about."""
     result = found.result
     # A nonce that the registry does not know is no proof, however well it matches.
@@ -56,6 +63,10 @@ def verified_item(path: pathlib.Path, found: Verified, remark: str, verbose: boo
         "nonce": found.nonce.hex() or None,
         "remark": " ".join(filter(None, (remark, found.remark))) or None,
     }
+    if verified and parts is not None:
+        item["parts"] = {
+            name: "mark" if part.result.verified else "no mark" for name, part in parts.items()
+        }
     if verbose:
         item.update(
             matches=result.matches,
@@ -93,7 +104,9 @@ def tell_verified(report: dict) -> None:
         if item["verdict"] == "verified":
             where = f" {report['identity']}'s mark, in {item['region']}, by {item['weights']}"
             where += f"; the picture was {item['orientation']}." if item["orientation"] else "."
-        typer.echo(f"{item['picture']}: {item['verdict']}.{where}")
+        lost = [name for name, word in item.get("parts", {}).items() if word == "no mark"]
+        but = f", but no mark was read in: {', '.join(lost)}" if lost else ""
+        typer.echo(f"{item['picture']}: {item['verdict']}{but}.{where}")
         if "matches" in item:
             typer.echo(
                 f"  {item['matches']} of {item['n']} bits match; p = {item['p_value']:.2g}, by "

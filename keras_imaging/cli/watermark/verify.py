@@ -11,7 +11,7 @@ from keras_imaging.cli.folders import engine as engines
 from keras_imaging.cli.folders.places import place_of
 from keras_imaging.cli.output import print_json, progress_bar
 from keras_imaging.cli.picture_files import one_by_one
-from keras_imaging.cli.refusals import check_source
+from keras_imaging.cli.refusals import check_source, check_targets
 from keras_imaging.cli.watermark.inputs import (
     KEY_FILE,
     PAIR,
@@ -37,6 +37,7 @@ from keras_imaging.cli.watermark.inputs import (
     whose,
 )
 from keras_imaging.cli.watermark.output import tell_verified, verified_item
+from keras_imaging.formats import STAMPABLE
 
 
 def verify_marks(
@@ -87,7 +88,16 @@ def verify_marks(
             "of picture after picture can forge the mark.",
         ),
     ] = False,
+    map: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            help="Picture to write: the parts of the face that carry the mark framed in green, "
+            "those that carry none in red.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: options.Json = False,
+    overwrite: options.Overwrite = False,
     engine: engines.EngineOption = engines.Engine.PLAIN,
     workers: engines.Workers = None,
     gpus: engines.Gpus = None,
@@ -99,8 +109,9 @@ def verify_marks(
     Verified says: the picture carries the mark of a picture that was stamped with this key and
     nonce. It does not say that it is that picture: a mark can be read by anyone and be put on
     another. Without the mark the answer is wrong at a rate of at most --alpha. "Not verified" is
-    not "fake": the picture may never have been stamped. Exit codes: 0 all verified, 1 some not
-    verified, 2 an error.
+    not "fake": the picture may never have been stamped. Of a verified face it says in which parts
+    no mark was read: they were probably edited. Exit codes: 0 all verified, such parts
+    or not; 1 some not verified; 2 an error.
     """
     by = engines.Options(engine, workers, gpus, address, manifest)
     by.check(source)
@@ -111,6 +122,10 @@ def verify_marks(
     source = source or SAMPLE
     if not by.ray:
         check_source(source)
+    if map is not None:
+        if by.ray or source.is_dir():
+            raise ValueError("--map is of one picture. Received: a folder.")
+        check_targets([map], overwrite, STAMPABLE)
     check_key(key)
     if registry is not None and not registry.is_file():
         raise ValueError(f"There is no registry {str(registry)!r}.")
@@ -129,7 +144,7 @@ def verify_marks(
     with progress_bar("verifying") as progress:
         for done, path in enumerate(paths, start=1):
             try:
-                item = _verify_one(decoders, secret, codes, given, settings, verbose, path)
+                item = _verify_one(decoders, secret, codes, given, settings, verbose, path, map)
             except ValueError as error:
                 if not source.is_dir():
                     raise
@@ -148,6 +163,23 @@ def verify_marks(
         raise typer.Exit(2)
     if not all(item["verdict"] == "verified" for item in checked):
         raise typer.Exit(1)
+
+
+def _parts(decoders, path, key, found, target):
+    """Which parts carry the mark, if something is verified, and their picture if it is wanted."""
+    if not found.result.verified or not hasattr(decoders[found.weights], "cell_logits"):
+        if target is not None:
+            typer.echo(f"{target} was not written: there is no mark to map.", err=True)
+        return None
+    from keras_imaging.data.images import colours, read_image, write_image
+    from keras_imaging.watermark.parts import draw_parts, verified_parts
+    from keras_imaging.watermark.photograph import upright
+
+    image = colours(read_image(path))
+    parts = verified_parts(decoders, image, key, found)
+    if target is not None:
+        write_image(target, draw_parts(upright(image, found.orientation), parts))
+    return parts
 
 
 def _by_ray(source, secret, task, settings, verbose, by, as_json):
@@ -188,12 +220,14 @@ def _decoders(weights):
     return {name: pair[1] for name, pair in pairs_of(weights).items()}
 
 
-def _verify_one(decoders, secret, codes, given, settings, verbose, path):
+def _verify_one(decoders, secret, codes, given, settings, verbose, path, map=None):
     from keras_imaging.watermark.photograph import verify_file
 
     nonces, remark = candidate_nonces(path, given, None if codes is None else [*codes])
     found = verify_file(decoders, path, secret, nonces, **settings)
-    return verified_item(path, found, remark or _other_picture(found, codes or {}), verbose)
+    remark = remark or _other_picture(found, codes or {})
+    parts = _parts(decoders, path, secret, found, map)
+    return verified_item(path, found, remark, verbose, parts)
 
 
 def _codes(path, key):
@@ -209,14 +243,9 @@ def _codes(path, key):
 
 def _other_picture(found, codes):
     """A remark if what carries the mark does not look like what was stamped with it."""
-    from keras_imaging.watermark.content import SAME, content_similarity
+    from keras_imaging.watermark.content import looks_alike
 
-    length = len(found.code)
-    known = [
-        code[start : start + length]
-        for code in codes.get(found.nonce, [])
-        for start in range(0, len(code), length)
-    ]
-    if not known or max(content_similarity(found.code, code) for code in known) >= SAME:
+    known = b"".join(codes.get(found.nonce, []))
+    if not known or looks_alike(found.code, known):
         return ""
     return "It carries the mark of another picture, which was registered with this nonce."
