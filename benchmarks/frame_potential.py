@@ -36,7 +36,7 @@ OPERATIONS = "s13p"  # skip, 1x1, 3x3, average pooling
 PROTOCOLS = {
     "chains": {"epochs": 15, "batch": 128, "rate": 0.02, "decay": 5e-4, "side": 32},
     "regularized": {"epochs": 8, "batch": 128, "rate": 0.02, "decay": 5e-4, "side": 16},
-    "slim": {"epochs": 4, "batch": 64, "rate": 0.05, "decay": 5e-4, "side": 16},
+    "slim": {"epochs": 3, "batch": 64, "rate": 0.05, "decay": 5e-4, "side": 16},
 }
 
 
@@ -146,7 +146,7 @@ def chain(widths, classes=10, inputs=(32, 32, 3)):
     return keras.Sequential([*layers, keras.layers.Dense(classes)])
 
 
-def regularized(beta, widths=(256, 256), inputs=(16, 16, 3)):
+def regularized(beta, widths=(256, 256), inputs=(768,)):
     """A wide chain with beta F^2 in its loss."""
     from keras_imaging.analysis import DeepFrameRegularizer
 
@@ -214,11 +214,10 @@ def train(build, data, protocol, seed):
     began = time.perf_counter()
     for _ in range(protocol["epochs"]):
         order = rng.permutation(len(labels))[: steps * protocol["batch"]]
-        history = model.fit(
-            augmented(pictures[order], rng), labels[order], protocol["batch"],
-            verbose=0, shuffle=False,
-        )  # fmt: skip
+        shown = augmented(pictures[order], rng).reshape(-1, *model.input_shape[1:])
+        history = model.fit(shown, labels[order], protocol["batch"], verbose=0, shuffle=False)
     seconds = time.perf_counter() - began
+    test_pictures = test_pictures.reshape(-1, *model.input_shape[1:])
     _, accuracy = model.evaluate(test_pictures, test_labels, 500, verbose=0)
     return model, {
         "test_error": 1 - float(accuracy),
@@ -352,7 +351,7 @@ def command_table(options):
             "kendall": (correlation.kendall, score, error),
         }
         for given, values in sizes.items():
-            if label != given:
+            if label not in sizes:
                 measures[f"spearman given {given}"] = (
                     correlation.partial_spearman,
                     score,
