@@ -5,12 +5,15 @@
     python benchmarks/frame_potential.py table chains --data DATA --runs runs.jsonl \\
         --out benchmarks/results/frame_potential_chains.json
     python benchmarks/frame_potential.py speed --out benchmarks/results/frame_potential_speed.json
+    python benchmarks/frame_potential.py ranking --data DATA \\
+        --out benchmarks/results/frame_potential_ranking.json
 
 DATA is a folder with cifar10_jpeg_train.npz and cifar10_jpeg_test.npz: `x` (pictures, 32, 32, 3)
 uint8 and `y`, labels. `train` adds a line to the runs for each network and seed, and goes on where
 it was stopped. `table` scores the networks without training them and correlates every score with
 the test errors: ranks, with intervals over networks drawn with replacement. `speed` compares the
-blocks with one explicit matrix, and times three networks of keras.applications.
+blocks with one explicit matrix, and times three networks of keras.applications. `ranking` ranks
+100 convolutional networks by F of random weights, and trains every tenth of them for an epoch.
 """
 
 import argparse
@@ -33,7 +36,7 @@ OPERATIONS = "s13p"  # skip, 1x1, 3x3, average pooling
 PROTOCOLS = {
     "chains": {"epochs": 15, "batch": 128, "rate": 0.02, "decay": 5e-4, "side": 32},
     "regularized": {"epochs": 8, "batch": 128, "rate": 0.02, "decay": 5e-4, "side": 16},
-    "slim": {"epochs": 6, "batch": 64, "rate": 0.05, "decay": 5e-4, "side": 16},
+    "slim": {"epochs": 3, "batch": 64, "rate": 0.05, "decay": 5e-4, "side": 16},
 }
 
 
@@ -44,18 +47,23 @@ def networks(family):
     if family == "regularized":
         # F^2 is about a thousandth: from 1 on it is felt.
         return {f"beta {beta:g}": (lambda b=beta: regularized(b)) for beta in BETAS}
-    rng = np.random.default_rng(0)
-    found = {}
-    while len(found) < 24:
-        genotype = "".join(rng.choice(list(OPERATIONS), 6))
-        width = int(rng.choice([4, 6, 8]))
-        if set(genotype) & {"1", "3"}:
-            found[f"cell-{genotype}-{width}"] = lambda g=genotype, w=width: cells(g, w)
+    found = drawn_cells(24)
     for blocks in (1, 2, 3, 4):
         for width in (4, 8):
             found[f"plain-{blocks}-{width}"] = lambda b=blocks, w=width: stages(plain, b, w)
             found[f"residual-{blocks}-{width}"] = lambda b=blocks, w=width: stages(residual, b, w)
             found[f"dense-{blocks}-{width}"] = lambda b=blocks, w=width: stages(dense, b, w)
+    return found
+
+
+def drawn_cells(count):
+    rng = np.random.default_rng(0)
+    found = {}
+    while len(found) < count:
+        genotype = "".join(rng.choice(list(OPERATIONS), 6))
+        width = int(rng.choice([4, 6, 8]))
+        if set(genotype) & {"1", "3"}:
+            found[f"cell-{genotype}-{width}"] = lambda g=genotype, w=width: cells(g, w)
     return found
 
 
@@ -138,7 +146,7 @@ def chain(widths, classes=10, inputs=(32, 32, 3)):
     return keras.Sequential([*layers, keras.layers.Dense(classes)])
 
 
-def regularized(beta, widths=(256, 256), inputs=(16, 16, 3)):
+def regularized(beta, widths=(256, 256), inputs=(768,)):
     """A wide chain with beta F^2 in its loss."""
     from keras_imaging.analysis import DeepFrameRegularizer
 
@@ -179,9 +187,8 @@ def augmented(pictures, rng):
 
 
 def train(build, data, protocol, seed):
+    """The trained network, and what is recorded of it."""
     import keras
-
-    from keras_imaging.analysis import frame_potential
 
     (pictures, labels), (test_pictures, test_labels) = data
     keras.utils.set_random_seed(seed)
@@ -207,22 +214,22 @@ def train(build, data, protocol, seed):
     began = time.perf_counter()
     for _ in range(protocol["epochs"]):
         order = rng.permutation(len(labels))[: steps * protocol["batch"]]
-        history = model.fit(
-            augmented(pictures[order], rng), labels[order], protocol["batch"],
-            verbose=0, shuffle=False,
-        )  # fmt: skip
+        shown = augmented(pictures[order], rng).reshape(-1, *model.input_shape[1:])
+        history = model.fit(shown, labels[order], protocol["batch"], verbose=0, shuffle=False)
     seconds = time.perf_counter() - began
+    test_pictures = test_pictures.reshape(-1, *model.input_shape[1:])
     _, accuracy = model.evaluate(test_pictures, test_labels, 500, verbose=0)
-    return {
+    return model, {
         "test_error": 1 - float(accuracy),
         "train_error": 1 - float(history.history["accuracy"][-1]),
         "parameters": model.count_params(),
-        "F": frame_potential(model).value,
         "seconds": round(seconds, 2),
     }
 
 
 def command_train(options):
+    from keras_imaging.analysis import frame_potential
+
     data = load(options.data, PROTOCOLS[options.family]["side"])
     path = pathlib.Path(options.runs)
     done = set()
@@ -235,7 +242,10 @@ def command_train(options):
             if (options.family, name, seed) in done:
                 continue
             record = {"family": options.family, "network": name, "seed": seed}
-            record |= train(build, data, protocol, seed)
+            model, found = train(build, data, protocol, seed)
+            record |= found
+            if options.family == "regularized":
+                record["F"] = frame_potential(model).value
             with open(path, "a") as file:
                 file.write(json.dumps(record) + "\n")
 
@@ -341,7 +351,7 @@ def command_table(options):
             "kendall": (correlation.kendall, score, error),
         }
         for given, values in sizes.items():
-            if label != given:
+            if label not in sizes:
                 measures[f"spearman given {given}"] = (
                     correlation.partial_spearman,
                     score,
@@ -437,6 +447,36 @@ def command_speed(options):
     _write(options.out, report)
 
 
+def command_ranking(options):
+    from keras_imaging.analysis import rank
+
+    protocol = PROTOCOLS["slim"]
+    data = load(options.data, protocol["side"])
+    builds = networks("slim") | drawn_cells(100 - len(networks("slim")) + 24)
+    began = np.array([time.perf_counter(), time.process_time()])
+    ranking = rank(builds, weights="random")
+    ranked = np.array([time.perf_counter(), time.process_time()])
+    # Compiling counts for the ranking, whose every network is built; an epoch is timed without.
+    epochs = np.zeros(2)
+    for build in list(builds.values())[::10]:
+        model, steps = build(), len(data[0][1]) // protocol["batch"]
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        model.fit(*data[0], protocol["batch"], steps_per_epoch=2, verbose=0)
+        started = np.array([time.perf_counter(), time.process_time()])
+        model.fit(*data[0], protocol["batch"], steps_per_epoch=steps, verbose=0)
+        epochs += np.array([time.perf_counter(), time.process_time()]) - started
+    report = {
+        "command": f"python benchmarks/frame_potential.py ranking --data DATA --out {options.out}",
+        "networks": len(ranking.results),
+        "left_out": ranking.failures,
+        "ranking_over_an_epoch": dict(
+            zip(("by_clock", "by_processor"), (ranked - began) / (10 * epochs), strict=True)
+        ),
+    }
+    print(report)
+    _write(options.out, report)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers(required=True)
@@ -458,5 +498,9 @@ if __name__ == "__main__":
     command = commands.add_parser("speed")
     command.add_argument("--out", required=True)
     command.set_defaults(run=command_speed)
+    command = commands.add_parser("ranking")
+    command.add_argument("--data", required=True)
+    command.add_argument("--out", required=True)
+    command.set_defaults(run=command_ranking)
     arguments = parser.parse_args()
     arguments.run(arguments)
