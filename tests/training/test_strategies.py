@@ -86,7 +86,7 @@ def test_mixed_tokens_have_the_losses_of_one_device(tmp_path):
     for name in ("mirrored", "multi_worker"):
         np.testing.assert_allclose(tiny.losses(tmp_path / name), losses, rtol=1e-5)
     plain = volo_devices.run(tmp_path / "plain", "one", mix_token=False)
-    assert max(abs(a - b) for a, b in zip(plain, losses, strict=True)) > 1e-3
+    assert max(abs(a - b) for a, b in zip(plain, losses, strict=True)) > 1e-4
 
 
 def test_compiled_step_equals_plain_one(tmp_path, reference):
