@@ -2,18 +2,12 @@
 
 import contextlib
 import functools
-import os
 import pathlib
 from collections.abc import Iterator
 from typing import Any
 
 from keras_imaging.export.refusal import Refusal
-
-# Read when Ray is imported, here and in its processes: on a busy machine the five seconds that it
-# gives its HTTP process to start are too few, and it starts another, again and again.
-os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
-# Replicas are as important as the command itself; Ray sets its workers back by 15.
-os.environ.setdefault("RAY_worker_niceness", "0")
+from keras_imaging.ray_cluster import connect
 
 try:
     import ray
@@ -159,12 +153,7 @@ def running(
     Raises:
         ConnectionError: if there is no such cluster.
     """
-    ray.init(
-        address or "local",
-        logging_level="error",
-        log_to_driver=False,
-        include_dashboard=False if address is None else None,
-    )
+    connect(address)
     http = {"host": host, "port": port, "request_timeout_s": deadline}
     quietly = {"log_level": "ERROR"}
     try:
