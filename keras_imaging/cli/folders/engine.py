@@ -208,6 +208,7 @@ def _worked(made, folder, results, rest, options, manifest, states):
     stopped = None
     try:
         with ray_walk.running(cluster) as workers, progress_bar(folder.name) as progress:
+            workers = min(workers, len(rest))
             found = ray_walk.walked(task, rest, workers, cluster.gpus)
             for done, (name, target, outcome, report) in enumerate(found, start=1):
                 if outcome.ends_all:
