@@ -35,7 +35,7 @@ _OPERATIONS = ("Mean", "Reshape")
 _UNIT = (0.0, 255 / 256)
 _BYTES = (0.0, 255.0)
 # Pictures on which biases are corrected, at most, and floats that are kept of them.
-_CORRECTING = 64
+_CORRECTING = 256
 _FLOATS = 2**28
 
 
