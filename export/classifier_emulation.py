@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keras_imaging.export.emulation import INPUT, Ranges, Round, emulate_int8, measure_ranges
 from keras_imaging.export.graph import plain_graph
-from keras_imaging.layers import DropPath
+from keras_imaging.layers import DropPath, SqueezeExcite
 
 # Left as they are, they have no effect at inference.
 _DROPPED = (keras.layers.Dropout, DropPath)
@@ -91,7 +91,7 @@ def opened_classifier(model: keras.Model, input_shape: tuple) -> keras.Model:
     def call(layer, *args, **kwargs):
         if isinstance(layer, _DROPPED):
             return args[0]
-        return _opened(layer, *args) if hasattr(layer, "lay_open") else layer(*args, **kwargs)
+        return _opened(layer, *args) if isinstance(layer, SqueezeExcite) else layer(*args, **kwargs)
 
     graph = _rewired(_rewired(plain_graph(model, input_shape), call), _gates_apart)
     strange = {_strange(operation) for operation in graph.operations} - {None}
