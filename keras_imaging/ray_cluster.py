@@ -10,11 +10,9 @@ import os
 os.environ.setdefault("RAY_worker_niceness", "0")
 # Ray's C++ side writes to the terminal that a restart might fail which does not.
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-# Nor does it need to tell on stdout that a worker died, for others go on with its work, or that Ray
-# Serve ends.
-os.environ.setdefault(
-    "RAY_DEDUP_LOGS_SKIP_REGEX", r"A worker died or was killed|Task ServeController\."
-)
+# What it does about workers that died, or that Ray Serve ends, it would tell on stdout, where JSON
+# stands: no line of it, all are in its logs.
+os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
 # On a busy machine the five seconds that Ray Serve gives its HTTP process to start are too few,
 # and it starts another, again and again.
 os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")

@@ -85,6 +85,7 @@ def test_an_application_says_how_many_replicas_there_may_be(tmp_path):
 def test_a_server_answers_and_ends(tmp_path, monkeypatch):
     # One processor, which the replica takes: the rest of the server must do without.
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    (tmp_path / "net").mkdir()
     to_saved_model(tiny(), tmp_path / "net" / "3")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
