@@ -75,7 +75,7 @@ TRANSFORMER = "VOLO-D1"
 # Beside the files above, those of networks that are compared as files alone.
 PHONE_FILES = {
     TRANSFORMER: (volo, {"preset": "volo_d1"}, 224),
-    "ViT-Base/16": (
+    "ViT-B16": (
         keras_hub_vit,
         {"patch_size": 16, "num_layers": 12, "num_heads": 12, "hidden_dim": 768, "mlp_dim": 3072},
         224,

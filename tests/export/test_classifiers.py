@@ -8,10 +8,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
 from PIL import Image
 
 from keras_imaging.data import central_crop, sample_image
 from keras_imaging.export import read_class_names, to_litert, to_saved_model
+from keras_imaging.export.class_names import write_class_names
 from keras_imaging.export.prediction import Predictor
 from keras_imaging.export.runtime import LiteRTModel
 from keras_imaging.inference import classify
@@ -98,6 +100,22 @@ def test_crops_of_files_are_those_of_arrays():
             # Of tall pictures Pillow resizes the rows first, and rounds in between.
             share = 0.01 if len(array) in (61, 384) else 0.3
             assert error.max() <= 1 and np.mean(error > 0) < share
+
+
+def test_names_in_a_file_whose_weights_lie_behind_its_tables(tmp_path):
+    """As the quantizer writes them, from 256 kB on."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((640,)), keras.layers.Dense(512, name="classifier")])
+    file = to_litert(model, tmp_path / "dynamic.tflite", "dynamic")
+    content = file.read_bytes()
+    tables = schema.ModelT.InitFromPackedBuf(content, 0)
+    assert any(buffer.offset > 1 for buffer in tables.buffers)
+    x = np.random.default_rng(0).standard_normal((1, 640)).astype("float32")
+    expected = LiteRTModel(file)(x)
+    write_class_names(file, NAMES)
+    assert read_class_names(file) == NAMES
+    assert file.stat().st_size > len(content) - 4096
+    np.testing.assert_array_equal(LiteRTModel(file)(x), expected)
 
 
 def test_names_and_bytes_in_phone_files(folder):
