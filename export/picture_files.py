@@ -36,7 +36,7 @@ def decode(file: tf.Tensor, max_pixels: int) -> tuple[tf.Tensor, tf.Tensor]:
     picture = tf.cond(
         is_jpeg,
         lambda: _decode_jpeg(file),
-        lambda: any_channels(tf.io.decode_png(file, channels=0, dtype="uint16")),
+        lambda: _decode_png(file, head),
     )
     levels = tf.where(tf.logical_and(~is_jpeg, head[24] == 16), 65535.0, 255.0)
     return _upright(picture, _orientation(head)), levels
@@ -111,6 +111,18 @@ def _decode_jpeg(file):
 
     is_grey = tf.equal(tf.io.extract_jpeg_shape(file)[-1], 1)
     return tf.cond(is_grey, lambda: decoded(1), lambda: decoded(3))
+
+
+def _decode_png(file, head):
+    # Alpha of a transparent colour is made only where it is asked for; of palettes always.
+    named, place = _find(head, b"tRNS")
+    _, pixels = _find(head, b"IDAT")
+    is_plain = (head[25] == 0) | (head[25] == 2)
+
+    def decoded(channels):
+        return any_channels(tf.io.decode_png(file, channels=channels, dtype="uint16"))
+
+    return tf.cond(named & (place < pixels) & is_plain, lambda: decoded(4), lambda: decoded(0))
 
 
 def _orientation(head):

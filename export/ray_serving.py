@@ -1,19 +1,15 @@
 """Serve a SavedModel by Ray Serve: replicas, batches, queues, health and metrics are Ray's."""
 
+import asyncio
 import contextlib
-import functools
 import os
 import pathlib
+import time
 from collections.abc import Iterator
 from typing import Any
 
 from keras_imaging.export.refusal import Refusal
-
-# Read when Ray is imported, here and in its processes: on a busy machine the five seconds that it
-# gives its HTTP process to start are too few, and it starts another, again and again.
-os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
-# Replicas are as important as the command itself; Ray sets its workers back by 15.
-os.environ.setdefault("RAY_worker_niceness", "0")
+from keras_imaging.ray_cluster import connect
 
 try:
     import ray
@@ -29,6 +25,7 @@ _BATCH_SECONDS = 0.005
 _ONGOING = 2 * BATCH_SIZE
 # Answers that are lost with their replica are computed anew by another.
 _ATTEMPTS = 4
+_SENDING_SECONDS = 1.0
 
 
 @serve.deployment(max_ongoing_requests=_ONGOING)
@@ -61,20 +58,46 @@ class Replica:
         return await run_in_threadpool(_by_kind, self._predictor, requests)
 
 
-@serve.deployment(max_ongoing_requests=1000)
+# Without a processor of its own: where replicas have them all, it would never start.
+@serve.deployment(max_ongoing_requests=1000, ray_actor_options={"num_cpus": 0})
 @serve.ingress()
 class Front:
     """The HTTP interface. It outlives replicas, and asks another where one dies."""
 
     def __init__(self, name: str, replicas: serve.handle.DeploymentHandle):
         self._name, self._replicas = name, replicas
+        self._held, self._ending = 0, False
 
     async def __serve_build_asgi_app__(self):
         """Called by Ray Serve once the front is made."""
         from keras_imaging.export.serving import predict_app
 
         version, metadata = await self._replicas.describe.remote()
-        return predict_app(self._name, version, metadata, functools.partial(ask, self._replicas))
+        app = predict_app(self._name, version, metadata, self._answer)
+
+        async def counted(scope, receive, send):
+            if scope["type"] != "http":
+                return await app(scope, receive, send)
+            self._held += 1
+            try:
+                return await app(scope, receive, send)
+            finally:
+                self._held -= 1
+
+        return counted
+
+    async def _answer(self, body):
+        if self._ending:
+            return Refusal("The server is ending.", 503)
+        return await ask(self._replicas, body)
+
+    async def drain(self, seconds: float) -> None:
+        """Refuse what comes from now on, and wait until what was accepted is answered."""
+        self._ending = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._held:
+                    await asyncio.sleep(0.05)
 
 
 async def ask(replicas: serve.handle.DeploymentHandle, body: bytes) -> dict[str, Any] | Refusal:
@@ -146,7 +169,9 @@ def running(
     port: int,
     deadline: float,
     address: str | None = None,
-) -> Iterator[None]:
+    replicas: int = 1,
+    metrics_port: int | None = None,
+) -> Iterator[str]:
     """Serve an application, and drain it at the end: what was accepted is answered.
 
     Args:
@@ -155,22 +180,30 @@ def running(
         port: TCP port.
         deadline: seconds for one request; then status 408.
         address: of a Ray cluster; None starts one on this machine, which ends with this.
+        replicas: that a cluster on this machine has room for, if it has fewer processors.
+        metrics_port: for Prometheus, of a cluster on this machine; None takes a free one.
+
+    Yields:
+        URL of the metrics of this machine.
 
     Raises:
         ConnectionError: if there is no such cluster.
     """
-    ray.init(
-        address or "local",
-        logging_level="error",
-        log_to_driver=False,
-        include_dashboard=False if address is None else None,
-    )
+    room = max(replicas, os.cpu_count() or 1)
+    connect(address, num_cpus=room, _metrics_export_port=metrics_port)
     http = {"host": host, "port": port, "request_timeout_s": deadline}
     quietly = {"log_level": "ERROR"}
     try:
         serve.start(http_options=http, logging_config=quietly)
-        serve.run(app, route_prefix="/", logging_config=quietly)
-        yield
+        front = serve.run(app, route_prefix="/", logging_config=quietly)
+        try:
+            node = ray.nodes()[0]
+            yield f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+        finally:
+            with contextlib.suppress(ray.exceptions.RayError):
+                front.drain.remote(deadline).result()
+                # Ray kills its HTTP process at once: what it still sends must be on its way.
+                time.sleep(_SENDING_SECONDS)
     finally:
         serve.shutdown()
         ray.shutdown()

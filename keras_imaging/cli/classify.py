@@ -22,6 +22,7 @@ from keras_imaging.formats import READABLE
 _TOGETHER = 16
 
 
+@engines.with_engine
 def classify(
     source: Annotated[
         pathlib.Path | None,
@@ -50,18 +51,14 @@ def classify(
     ] = None,
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
-    engine: engines.EngineOption = engines.Engine.PLAIN,
-    workers: engines.Workers = None,
-    gpus: engines.Gpus = None,
-    address: engines.Address = None,
-    manifest: engines.ManifestOption = None,
+    *,
+    by: engines.Options,
 ) -> None:
     """Name what pictures show, by a trained classifier.
 
     Class names and the size of the crop come from the network's card. Files that cannot be read
     are named and skipped; the exit code is then 1.
     """
-    by = engines.Options(engine, workers, gpus, address, manifest)
     by.check(source)
     if csv_file is not None and not by.ray:
         check_outputs([csv_file], overwrite)
@@ -130,7 +127,7 @@ def _guessed(classifier, top, jobs):
     if jobs == [(None, None)]:
         read, pictures = [None], [sample_image()]
     else:
-        pictures = readable([path for path, _ in jobs], read, skipped, classifier)
+        pictures = readable([path for path, _ in jobs], read, skipped)
     guesses = guess(
         pictures,
         classifier.model,

@@ -23,6 +23,7 @@ _LOSSY = (".jpg", ".jpeg")
 _JPEG_BLACK = 16
 
 
+@engines.with_engine
 def inpaint(
     source: Annotated[
         pathlib.Path | None,
@@ -67,11 +68,8 @@ def inpaint(
     weights: options.weights(_DEFAULT) = None,
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
-    engine: engines.EngineOption = engines.Engine.PLAIN,
-    workers: engines.Workers = None,
-    gpus: engines.Gpus = None,
-    address: engines.Address = None,
-    manifest: engines.ManifestOption = None,
+    *,
+    by: engines.Options,
 ) -> None:
     """Fill the holes of pictures with a trained network; what lies outside them stays as it is.
 
@@ -79,7 +77,6 @@ def inpaint(
     says otherwise; a JPEG changes all pixels a little. Holes are given by --mask, by --box, or by
     both. Files of a folder that cannot be read are named and skipped; the exit code is then 1.
     """
-    by = engines.Options(engine, workers, gpus, address, manifest)
     by.check(source, out, mask)
     if mask_threshold is not None and mask is None:
         raise ValueError("--mask-threshold is of a mask: give --mask PICTURE.")

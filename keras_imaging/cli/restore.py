@@ -60,6 +60,7 @@ class Keep(enum.StrEnum):
     BEST = "best"
 
 
+@engines.with_engine
 def restore(
     source: Annotated[
         pathlib.Path | None,
@@ -152,11 +153,8 @@ def restore(
     out: engines.Out = None,
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
-    engine: engines.EngineOption = engines.Engine.PLAIN,
-    workers: engines.Workers = None,
-    gpus: engines.Gpus = None,
-    address: engines.Address = None,
-    manifest: engines.ManifestOption = None,
+    *,
+    by: engines.Options,
 ) -> None:
     """Restore pictures by a denoiser, and tell whether the convergence is proved.
 
@@ -165,7 +163,6 @@ def restore(
     With a truth also PICTURE_restored_comparison.png. Files of a folder that cannot be read are
     named and skipped; the exit code is then 1.
     """
-    by = engines.Options(engine, workers, gpus, address, manifest)
     by.check(source, out, mask)
     if not by.ray:
         check_source(source)

@@ -45,6 +45,12 @@ def serve(
     deadline: Annotated[
         float, typer.Option(min=0.1, help="Seconds for one request; then status 408.")
     ] = 60.0,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=65535, help="For Prometheus, without --address.", show_default="a free one"
+        ),
+    ] = None,
     address: Annotated[
         str | None,
         typer.Option(
@@ -66,9 +72,6 @@ def serve(
     if address is None:
         _check_free(host, port)
     name = name or folder.resolve().name
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
     try:
         with quiet_start():
             from keras_imaging.export.ray_serving import application, running
@@ -80,9 +83,15 @@ def serve(
     server = contextlib.ExitStack()
     # Ray's processes talk while they start and end.
     with quiet_start():
-        server.enter_context(running(app, host, port, deadline, address))
+        metrics = server.enter_context(
+            running(app, host, port, deadline, address, max_replicas or replicas, metrics_port)
+        )
+    # Not before: Ray puts handlers of its own when it starts.
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
     url = f"http://{host}:{port}/v1/models/{name}:predict"
-    typer.echo(f"Serving {url} (version {version}); Ctrl-C ends it.")
+    typer.echo(f"Serving {url} (version {version}), Prometheus metrics {metrics}; Ctrl-C ends it.")
     stopped.wait()
     typer.echo("Answering what was accepted, then ending.", err=True)
     with quiet_start():

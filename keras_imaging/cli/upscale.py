@@ -17,6 +17,7 @@ from keras_imaging.cli.refusals import check_source, check_targets, check_weight
 from keras_imaging.picture_size import size_text
 
 
+@engines.with_engine
 def upscale(
     source: Annotated[
         pathlib.Path | None,
@@ -42,18 +43,14 @@ def upscale(
     self_ensemble: options.SelfEnsemble = False,
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
-    engine: engines.EngineOption = engines.Engine.PLAIN,
-    workers: engines.Workers = None,
-    gpus: engines.Gpus = None,
-    address: engines.Address = None,
-    manifest: engines.ManifestOption = None,
+    *,
+    by: engines.Options,
 ) -> None:
     """Enlarge pictures with a trained network.
 
     Writes PICTURE_x2.png beside the picture, or the folder FOLDER_x2, unless --out says otherwise.
     Files of a folder that cannot be read are named and skipped; the exit code is then 1.
     """
-    by = engines.Options(engine, workers, gpus, address, manifest)
     by.check(source, out)
     check_weights(weights)
     settings = {"tile": tile, "self_ensemble": self_ensemble}

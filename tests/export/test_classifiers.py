@@ -91,11 +91,13 @@ def base64_of(data):
 
 def test_crops_of_files_are_those_of_arrays():
     """The same levels, but for rounding."""
-    from keras_imaging.export.encoded_classes import _resized_middle
+    from keras_imaging.export.encoded_classes import SHORTER_SIDE, _resized_middle
 
     for _, array in files():
         if array.ndim == 3:
-            ours = _resized_middle(tf.constant(array), 40).numpy().astype(int)
+            whole = _resized_middle(tf.constant(array), 33, 1.0).numpy().astype(int)
+            assert np.abs(whole - central_crop(array, 33, "padded")).max() <= 1
+            ours = _resized_middle(tf.constant(array), 40, SHORTER_SIDE).numpy().astype(int)
             error = np.abs(ours - central_crop(array, 40))
             # Of tall pictures Pillow resizes the rows first, and rounds in between.
             share = 0.01 if len(array) in (61, 384) else 0.3
@@ -128,6 +130,12 @@ def test_names_and_bytes_in_phone_files(folder):
     assert read_class_names(small) == NAMES
     details = LiteRTModel(small).input
     assert details["dtype"] is np.uint8 and details["quantization"] == (1.0, 0)
+    # Logits in 256 steps are for those who ask for them.
+    assert LiteRTModel(small).output["dtype"] is np.float32
+    coarse = to_litert(
+        weights, folder / "i.tflite", "int8", preprocessing=True, io_dtype="uint8", **size
+    )
+    assert LiteRTModel(coarse).output["dtype"] is np.uint8
     from keras_imaging import models
 
     model = models.load(weights)
@@ -136,7 +144,7 @@ def test_names_and_bytes_in_phone_files(folder):
         raw = picture[None].astype("float32")
         np.testing.assert_allclose(LiteRTModel(inside)(raw), wanted, atol=1e-3)
         error = LiteRTModel(small)(raw) - wanted
-        assert np.sqrt(np.mean(error**2)) < 0.1 * np.std(wanted)
+        assert np.sqrt(np.mean(error**2)) < 0.06 * np.std(wanted)
     for arguments, message in (
         ({"class_names": ["a"]}, "Expected 6 class names"),
         ({"class_names": [*"abcde", "f\ng"]}, "of one line"),

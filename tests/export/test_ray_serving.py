@@ -1,7 +1,13 @@
 import asyncio
 import base64
+import concurrent.futures
 import io
 import json
+import os
+import socket
+import time
+import urllib.error
+import urllib.request
 
 import numpy as np
 import pytest
@@ -74,3 +80,40 @@ def test_an_application_says_how_many_replicas_there_may_be(tmp_path):
     assert isinstance(ray_serving.application(tmp_path, "net", 1000), serve.Application)
     more = ray_serving.application(tmp_path, "net", 1000, replicas=2, most_replicas=4)
     assert isinstance(more, serve.Application)
+
+
+def test_a_server_answers_and_ends(tmp_path, monkeypatch):
+    # One processor, which the replica takes: the rest of the server must do without.
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    to_saved_model(tiny(), tmp_path / "net" / "3")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def post(**request):
+        url, body = f"http://127.0.0.1:{port}/v1/models/net:predict", json.dumps(request).encode()
+        try:
+            with urllib.request.urlopen(url, body, timeout=120) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    stream = io.BytesIO()
+    Image.fromarray(np.zeros((700, 700), "uint8")).save(stream, "PNG")
+    file = {"b64": base64.b64encode(stream.getvalue()).decode()}
+    app = ray_serving.application(tmp_path / "net", "net", 1_000_000)
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        with ray_serving.running(app, "127.0.0.1", port, 100.0) as metrics:
+            status, content = post(instances=[picture(5, 6).tolist()])
+            assert status == 200 and np.shape(content["predictions"]) == (1, 10, 12, 1)
+            assert post(instances=[[1]])[0] == 400
+            with urllib.request.urlopen(metrics, timeout=60) as page:
+                assert page.status == 200
+            held = [pool.submit(post, signature_name="encoded", instances=[file]) for _ in range(3)]
+            time.sleep(0.5)
+        # It ended while they were computed.
+        for answer in held:
+            status, content = answer.result()
+            assert (status == 200 and "b64" in content["predictions"][0]) or status == 503
+        with pytest.raises(OSError):
+            post(instances=[[1]])

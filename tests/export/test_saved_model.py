@@ -42,7 +42,7 @@ def write_image_bytes(array):
     return tf.io.encode_png(array).numpy()
 
 
-def palette_with_alpha(file):
+def with_alpha(file):
     return Image.open(io.BytesIO(file)).convert("RGBA")
 
 
@@ -136,13 +136,20 @@ def test_sixteen_bits_stay_sixteen(luma, loaded):
     assert (result % 257).any()
 
 
-def test_transparent_colours_of_palettes_and_of_grey_are_seen(luma, loaded):
-    palette = Image.fromarray(colours()).quantize(8)
-    stream = io.BytesIO()
-    palette.save(stream, "PNG", transparency=3)
-    (result,) = send(loaded, stream.getvalue())
-    expected = upscale(luma, np.asarray(palette_with_alpha(stream.getvalue())), tile=None)
-    assert np.abs(result.astype(int) - expected).max() <= 1
+def test_transparent_colours_are_seen(luma, loaded):
+    rgb = Image.fromarray(colours())
+    for image, transparent in (
+        (rgb.quantize(8), 3),
+        (rgb, tuple(colours()[4, 5].tolist())),
+        (rgb.convert("L"), int(np.asarray(rgb.convert("L"))[4, 5])),
+    ):
+        stream = io.BytesIO()
+        image.save(stream, "PNG", transparency=transparent)
+        (result,) = send(loaded, stream.getvalue())
+        rgba = np.asarray(with_alpha(stream.getvalue()))
+        assert (rgba[..., 3] == 0).any()
+        expected = upscale(luma, rgba, tile=None)
+        assert np.abs(result.astype(int) - expected).max() <= 1
 
 
 def test_large_pictures_are_refused_by_their_header(luma, tmp_path):

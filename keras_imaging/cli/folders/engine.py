@@ -1,6 +1,8 @@
 """`--engine ray`: its options, and a folder worked through by it."""
 
+import dataclasses
 import enum
+import inspect
 import os
 import pathlib
 import time
@@ -11,6 +13,7 @@ import typer
 
 from keras_imaging.cli.folders.manifest import Manifest
 from keras_imaging.cli.folders.places import Folder, Url, place_of
+from keras_imaging.cli.option_groups import with_options
 from keras_imaging.cli.output import give_report, progress_bar
 from keras_imaging.cli.picture_files import folder_beside, target_names
 from keras_imaging.cli.quiet import quiet_start
@@ -32,48 +35,47 @@ Out = Annotated[
         show_default=False,
     ),
 ]
-EngineOption = Annotated[
-    Engine,
-    typer.Option(
-        "--engine",
-        help="ray: a folder by several workers, here or on a cluster; a second start goes on. "
-        'Needs pip install "keras-imaging[ray]".',
-    ),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        min=1, help="Of --engine ray, each with a network.", show_default="one for each processor"
-    ),
-]
-Gpus = Annotated[float | None, typer.Option(min=0, help="Of each worker.", show_default="0")]
-Address = Annotated[
-    str | None,
-    typer.Option(
-        help="Ray cluster, such as `auto`. Its machines read folders and files under these paths.",
-        show_default="one on this machine",
-    ),
-]
-ManifestOption = Annotated[
-    pathlib.Path | None,
-    typer.Option(
-        "--manifest",
-        parser=place_of,
-        metavar="PATH",
-        help="Folder of Parquet files that say what is done and what failed, and why.",
-        show_default="OUT.manifest",
-    ),
-]
 
 
-class Options(NamedTuple):
-    """The options of the engine."""
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What each command for folders is told of the engine."""
 
-    engine: Engine
-    workers: int | None
-    gpus: float | None
-    address: str | None
-    manifest: pathlib.Path | Url | None
+    engine: Annotated[
+        Engine,
+        typer.Option(
+            help="ray: a folder by several workers, here or on a cluster; a second start goes on. "
+            r'Needs pip install "keras-imaging\[ray]".',
+        ),
+    ] = Engine.PLAIN
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of --engine ray, each with a network.",
+            show_default="one for each processor",
+        ),
+    ] = None
+    gpus: Annotated[float | None, typer.Option(min=0, help="Of each worker.", show_default="0")] = (
+        None
+    )
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Ray cluster, such as `auto`. Its machines read folders and files under these "
+            "paths.",
+            show_default="one on this machine",
+        ),
+    ] = None
+    manifest: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            parser=place_of,
+            metavar="PATH",
+            help="Folder of Parquet files that say what is done and what failed, and why.",
+            show_default="OUT.manifest",
+        ),
+    ] = None
 
     @property
     def ray(self) -> bool:
@@ -97,6 +99,12 @@ class Options(NamedTuple):
         for place in places:
             if isinstance(place, Url):
                 raise ValueError(f"{str(place)!r} is a URL: those are for --engine ray.")
+
+
+def with_engine(command: Callable) -> Callable:
+    """Decorator: the command takes the options of the engine, and gets them as `by: Options`."""
+    own = inspect.signature(command).parameters.values()
+    return with_options(command, "by", [one for one in own if one.name != "by"])
 
 
 class Made(NamedTuple):
@@ -200,6 +208,7 @@ def _worked(made, folder, results, rest, options, manifest, states):
     stopped = None
     try:
         with ray_walk.running(cluster) as workers, progress_bar(folder.name) as progress:
+            workers = min(workers, len(rest))
             found = ray_walk.walked(task, rest, workers, cluster.gpus)
             for done, (name, target, outcome, report) in enumerate(found, start=1):
                 if outcome.ends_all:

@@ -17,11 +17,7 @@ from keras_imaging.cli.folders.places import Folder
 from keras_imaging.cli.output import json_text
 from keras_imaging.cli.picture_files import Job, Outcome
 from keras_imaging.cli.quiet import quiet_start
-
-# Ray's C++ side writes to the terminal that a restart might fail which does not.
-os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-# Workers of a cluster of our own are as important as the command itself; Ray sets them back by 15.
-os.environ.setdefault("RAY_worker_niceness", "0")
+from keras_imaging.ray_cluster import connect
 
 try:
     import pyarrow as pa
@@ -80,14 +76,8 @@ def running(cluster: Cluster) -> Iterator[int]:
     context.enable_progress_bars = False
     own = not ray.is_initialized()
     if own:
-        alone = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
         with quiet_start():
-            ray.init(
-                cluster.address or "local",
-                logging_level="error",
-                log_to_driver=False,
-                **(alone if cluster.address is None else {}),
-            )
+            connect(cluster.address, object_store_memory=_STORE_BYTES)
     try:
         have = ray.cluster_resources()
         most = have.get("CPU", 1)

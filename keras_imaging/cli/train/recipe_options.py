@@ -2,7 +2,6 @@
 
 import dataclasses
 import enum
-import functools
 import inspect
 import pathlib
 import re
@@ -16,6 +15,7 @@ from typing import Annotated
 import typer
 
 from keras_imaging.cli import options
+from keras_imaging.cli.option_groups import with_options
 
 
 class Strategy(enum.StrEnum):
@@ -114,33 +114,13 @@ def with_recipe_options(recipe: type) -> Callable:
             if parameter.kind is parameter.KEYWORD_ONLY and parameter.name != "run"
         ]
         kind = inspect.signature(command).parameters["run"].annotation
-        hints = typing.get_type_hints(kind, include_extras=True)
-        fields = dataclasses.fields(kind)
-        named += [
-            inspect.Parameter(
-                field.name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=inspect.Parameter.empty
-                if field.default is dataclasses.MISSING
-                else field.default,
-                annotation=hints[field.name],
-            )
-            for field in fields
-        ]
         taken = {parameter.name for parameter in named}
+        taken |= {field.name for field in dataclasses.fields(kind)}
         hints = typing.get_type_hints(recipe)
         for field in dataclasses.fields(recipe):
             if field.name not in taken:
                 named.append(_option(recipe, field, hints[field.name]))
-
-        @functools.wraps(command)
-        def with_run(**given):
-            run = kind(**{field.name: given.pop(field.name) for field in fields})
-            return command(run=run, **given)
-
-        with_run.__signature__ = inspect.Signature(named)
-        with_run.__annotations__ = {p.name: p.annotation for p in named}
-        return with_run
+        return with_options(command, "run", named)
 
     return decorate
 

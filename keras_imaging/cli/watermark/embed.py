@@ -55,6 +55,7 @@ class Format(enum.StrEnum):
     JPEG = "jpeg"
 
 
+@engines.with_engine
 def embed_marks(
     source: Annotated[
         pathlib.Path | None,
@@ -123,11 +124,8 @@ def embed_marks(
             help="Of a folder: leave what is stamped already, and do the rest.",
         ),
     ] = False,
-    engine: engines.EngineOption = engines.Engine.PLAIN,
-    workers: engines.Workers = None,
-    gpus: engines.Gpus = None,
-    address: engines.Address = None,
-    manifest: engines.ManifestOption = None,
+    *,
+    by: engines.Options,
 ) -> None:
     """Stamp pictures.
 
@@ -136,7 +134,6 @@ def embed_marks(
     after JPEG of quality 75 at half its size. Files of a folder that cannot be read are named and
     skipped. The exit code is 1 if some were, or if a mark is not verified; 2 after an error.
     """
-    by = engines.Options(engine, workers, gpus, address, manifest)
     by.check(source, out)
     region = box_of(box)
     settings = {
@@ -149,7 +146,7 @@ def embed_marks(
     if by.ray:
         if resume:
             raise ValueError("--engine ray goes on by its manifest, without --resume.")
-        if registry is not None and (address is not None or isinstance(out or source, Url)):
+        if registry is not None and (by.address is not None or isinstance(out or source, Url)):
             raise ValueError("--registry is a file of one machine: no --address, no URL.")
         check_key(key)
         who = {"key": key, "identity": identity, "force": force}

@@ -40,6 +40,7 @@ from keras_imaging.cli.watermark.output import tell_verified, verified_item
 from keras_imaging.formats import STAMPABLE
 
 
+@engines.with_engine
 def verify_marks(
     source: Annotated[
         pathlib.Path | None,
@@ -98,11 +99,8 @@ def verify_marks(
     ] = None,
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
-    engine: engines.EngineOption = engines.Engine.PLAIN,
-    workers: engines.Workers = None,
-    gpus: engines.Gpus = None,
-    address: engines.Address = None,
-    manifest: engines.ManifestOption = None,
+    *,
+    by: engines.Options,
 ) -> None:
     """Look for a person's mark in pictures.
 
@@ -113,7 +111,6 @@ def verify_marks(
     no mark was read: they were probably edited. Exit codes: 0 all verified, such parts
     or not; 1 some not verified; 2 an error.
     """
-    by = engines.Options(engine, workers, gpus, address, manifest)
     by.check(source)
     if source is None and not SAMPLE.exists():
         raise ValueError(
