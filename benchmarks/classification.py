@@ -3,11 +3,13 @@
     python benchmarks/classification.py networks --out classification_networks.json
     python benchmarks/classification.py litert --files files --out classification_litert.json
     python benchmarks/classification.py training --batch 8 --out classification_training.json
+    python benchmarks/classification.py phones --files files --out classification_phones.json
 
 `networks`: one picture through ResNet-RS-50 at 160 x 160, here, as an export folds it, in tf_keras
 and in timm, beside EfficientNet-B0 to B3 and MobileNetV3 of Keras at their own sizes; `litert`: the
 same networks as files, float and int8, and ours dynamic; `training`: a step of ResNet-RS-50, here
-and in tf_keras.
+and in tf_keras; `phones`: VOLO-D1's float and dynamic files, beside those of the same networks and
+of the smallest ViT that KerasHub has weights for (at 224 x 224; `pip install keras-hub`).
 
 Weights are random: they do not change the time. Each contestant lives in a process of its own,
 which sleeps while the others run; rounds go through all of them in turn. Reported: median over the
@@ -47,6 +49,19 @@ def application(arguments, size):
     )
 
 
+def volo(arguments, size):
+    from keras_imaging.models import VOLO
+
+    return VOLO.from_preset(arguments["preset"], weights=None, image_size=size)
+
+
+def keras_hub_vit(arguments, size):
+    import keras_hub
+
+    backbone = keras_hub.models.ViTBackbone(image_shape=(size, size, 3), **arguments)
+    return keras_hub.models.ViTImageClassifier(backbone, num_classes=1000, pooling="token")
+
+
 # Name: builder, arguments, side of its pictures.
 FILES = {
     OURS: (resnet_rs, {"depth": 50, "zero_init_residual": False}, SIZE),
@@ -55,6 +70,17 @@ FILES = {
     "EfficientNet-B2": (application, {"name": "EfficientNetB2"}, 260),
     "EfficientNet-B3": (application, {"name": "EfficientNetB3"}, 300),
     "MobileNetV3-Large": (application, {"name": "MobileNetV3Large"}, 224),
+}
+TRANSFORMER = "VOLO-D1"
+# Beside the files above, those of networks that are compared as files alone.
+PHONE_FILES = {
+    TRANSFORMER: (volo, {"preset": "volo_d1"}, 224),
+    "ViT-B16": (
+        keras_hub_vit,
+        {"patch_size": 16, "num_layers": 12, "num_heads": 12, "hidden_dim": 768, "mlp_dim": 3072},
+        224,
+    ),
+    **FILES,
 }
 
 
@@ -197,14 +223,20 @@ LITERT = {
     for name in FILES
     for mode in (MODES if name == OURS else PEERS_MODES)
 }
-TABLES = {"networks": NETWORKS, "litert": LITERT, "training": TRAINING}
+PHONES = {
+    f"{name}, {mode}": (litert, f"{name}, {mode}", "tensorflow")
+    for name in PHONE_FILES
+    for mode in ("float", "dynamic")
+}
+TABLES = {"networks": NETWORKS, "litert": LITERT, "training": TRAINING, "phones": PHONES}
 
 
-def reference_of(label):
-    """What a contestant is compared with: of files the float one, else ours."""
-    if label in LITERT:
-        return f"{label.rpartition(',')[0]}, float"
-    return f"{OURS}, Keras"
+def reference_of(task):
+    """From a contestant to what it is compared with: of files a float one, else ours."""
+    if task == "litert":
+        return lambda label: f"{label.rpartition(',')[0]}, float"
+    reference = f"{TRANSFORMER}, float" if task == "phones" else f"{OURS}, Keras"
+    return lambda _: reference
 
 
 def _file(label):
@@ -222,7 +254,7 @@ def export_files(folder, labels):
     writing._check_quantized_output = lambda *_: None
     for label in missing:
         name, _, mode = label.rpartition(", ")
-        build, arguments, size = FILES[name]
+        build, arguments, size = PHONE_FILES[name]
         model = build(arguments, size)
         quantization = None if mode == "float" else mode
         calibration = list(_images(4, size)) if mode == "int8" else None
@@ -233,8 +265,8 @@ def main():
     parser = contest.make_parser(__doc__, TABLES, threads=1)
     parser.add_argument("--batch", type=int, default=1)
     args = parser.parse_args()
-    export = export_files if args.task == "litert" else None
-    contest.hold(args, TABLES[args.task], reference_of, export, cpu=True)
+    export = export_files if args.task in ("litert", "phones") else None
+    contest.hold(args, TABLES[args.task], reference_of(args.task), export, cpu=True)
 
 
 if __name__ == "__main__":

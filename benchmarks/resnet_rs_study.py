@@ -6,7 +6,8 @@
         --out resnet_rs_ladder.json
 
 `tuning`: a network is trained on all classes but the last three, then, on 50 pictures of each of
-these, once from its weights, once from scratch, and the classifier alone. `ladder`: the parts of
+these, once from its weights, once from scratch, and the classifier alone; at `--image-size` 64
+pictures are enlarged, and crops are 8 to 100 % of them. `ladder`: the parts of
 the recipe added one after another, as the paper's table 1 does, a weight decay of 4e-5 against 1e-4
 without them, and the same network on pictures of twice the size. The network has as many parameters
 as the plain ResNet of docs/ffc.md, and its batch, rate and steps.
@@ -58,8 +59,6 @@ NETWORKS = {
 }
 TUNING = {
     "preset": "resnet_rs26_quarter",
-    "image_size": SIDE,
-    "crop": "padded",
     "randaugment_ops": 0,
     "dropout_rate": 0.1,
     "ema": 0.99,
@@ -126,6 +125,10 @@ class Study:
 def tuning(study, train_data, test_data, args):
     from keras_imaging.training import ResNetRSRecipe
 
+    pictures = {
+        "image_size": args.image_size,
+        "crop": "padded" if args.image_size == SIDE else "resized",
+    }
     count = int(train_data[1].max()) + 1
     old, new = range(count - NEW), range(count - NEW, count)
     first = ResNetRSRecipe(
@@ -135,6 +138,7 @@ def tuning(study, train_data, test_data, args):
         steps=args.steps,
         checkpoint_every=args.steps,
         **TUNING,
+        **pictures,
     )
     before = study.train("before", first, chosen(train_data, old), chosen(test_data, old))
     few, tests = chosen(train_data, new, PICTURES), chosen(test_data, new)
@@ -154,6 +158,7 @@ def tuning(study, train_data, test_data, args):
                 checkpoint_every=steps,
                 seed=seed,
                 **TUNING,
+                **pictures,
                 **fields,
             )
             study.train(f"{name}, seed {seed}", recipe, few, tests)
@@ -202,6 +207,7 @@ def main():
     parser.add_argument("test")
     parser.add_argument("--runs", type=pathlib.Path, required=True)
     parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--image-size", type=int, default=SIDE, help="of tuning")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     args = parser.parse_args()

@@ -3,6 +3,7 @@
 import pathlib
 
 import flatbuffers
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 # Name of the entry of the file's metadata: one class a line, in the order of the labels.
@@ -20,7 +21,13 @@ def write_class_names(path: str | pathlib.Path, names: list[str]) -> None:
     if broken:
         raise ValueError(f"Expected class names of one line. Received: {broken[0]!r}")
     path = pathlib.Path(path)
-    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    content = path.read_bytes()
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    for weights in model.buffers:
+        # The quantizer writes weights behind the tables, which would be lost with their places.
+        if weights.offset > 1:
+            weights.data = np.frombuffer(content, "uint8", weights.size, weights.offset)
+            weights.offset = weights.size = 0
     buffer, entry = schema.BufferT(), schema.MetadataT()
     buffer.data = list("\n".join(names).encode())
     entry.name, entry.buffer = CLASS_NAMES.encode(), len(model.buffers)

@@ -1,12 +1,17 @@
-"""Emulate int8 in classifiers of convolutions: float networks that round as their files will."""
+"""Emulate int8 in classifiers of convolutions: float networks that round as their files will.
+
+The last layer stays in float: of logits in 256 steps many would be equal, and so would guesses.
+What rounding moves on average, the biases take back: files round means of four values down more
+often than up, and the errors of kernels add up over the many inputs of a layer.
+"""
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_imaging.export.emulation import INPUT, Ranges, emulate_int8, measure_ranges
+from keras_imaging.export.emulation import INPUT, Ranges, Round, emulate_int8, measure_ranges
 from keras_imaging.export.graph import plain_graph
-from keras_imaging.layers import DropPath
+from keras_imaging.layers import DropPath, SqueezeExcite
 
 # Left as they are, they have no effect at inference.
 _DROPPED = (keras.layers.Dropout, DropPath)
@@ -29,6 +34,17 @@ _OPERATIONS = ("Mean", "Reshape")
 # Of a sigmoid, as integer files have it.
 _UNIT = (0.0, 255 / 256)
 _BYTES = (0.0, 255.0)
+# Pictures on which biases are corrected, at most, and floats that are kept of them.
+_CORRECTING = 256
+_FLOATS = 2**28
+
+
+class RoundMean(Round):
+    """Rounds as files do a mean: what lies halfway between two steps goes down."""
+
+    def call(self, inputs):
+        low, high = -self.high, -self.low
+        return -tf.quantization.fake_quant_with_min_max_args(-inputs, low, high, num_bits=8)
 
 
 class _EightBitKernel:
@@ -73,13 +89,14 @@ def opened_classifier(model: keras.Model, input_shape: tuple) -> keras.Model:
     """
 
     def call(layer, *args, **kwargs):
-        (x,) = args
         if isinstance(layer, _DROPPED):
-            return x
-        return _opened(layer, x) if hasattr(layer, "lay_open") else layer(*args, **kwargs)
+            return args[0]
+        return _opened(layer, *args) if isinstance(layer, SqueezeExcite) else layer(*args, **kwargs)
 
     graph = _rewired(_rewired(plain_graph(model, input_shape), call), _gates_apart)
     strange = {_strange(operation) for operation in graph.operations} - {None}
+    if not isinstance(graph.outputs[0]._keras_history.operation, keras.layers.Dense):
+        strange.add("no dense layer at its end")
     if strange:
         raise ValueError(
             "Expected a classifier of convolutions, ReLU, pools, sums and channel attention. "
@@ -120,36 +137,107 @@ def _gates_apart(layer, *args, **kwargs):
 
 
 def trainable_int8(graph: keras.Model, images: list[np.ndarray]) -> keras.Model:
-    """The graph with rounded kernels, and results rounded to 256 steps.
+    """The graph with rounded kernels, results rounded to 256 steps, and biases for both.
 
     Args:
         graph: from `opened_classifier`.
-        images: float32 batches, on which the limits of results are measured.
+        images: float32 batches, on which the limits of results and their means are measured.
     """
-    unrounded = _unrounded(graph)
-    ranges: Ranges = measure_ranges(graph, images, pixels=False, unrounded=unrounded)
+    pictures = np.concatenate(images)
+    together = min(_CORRECTING, max(1, _FLOATS // _floats_of_one(graph)))
+    images = [pictures[k : k + together] for k in range(0, len(pictures), together)]
+    ranges = _ranges(graph, images)
+    last = graph.outputs[0]._keras_history.operation
+    pools = {f"round_{operation.name}" for operation in graph.operations if _is_pool(operation)}
+
+    def with_twins(layer, *args, **kwargs):
+        return (layer if layer is last else _with_twin(layer))(*args, **kwargs)
+
+    def as_files(layer, *args, **kwargs):
+        kind = RoundMean(layer.low, layer.high, name=layer.name) if layer.name in pools else layer
+        return kind(*args, **kwargs)
+
+    network = _rewired(emulate_int8(_rewired(graph, with_twins), ranges), as_files)
+    _correct_biases(graph, network, pictures[:: -(-len(pictures) // together)])
+    return network
+
+
+def _floats_of_one(graph):
+    """How many numbers are computed of one picture, rounded ones too."""
+    made = [operation._inbound_nodes[-1].outputs[0] for operation in graph.operations]
+    return 2 * sum(int(np.prod(tensor.shape[1:])) for tensor in made)
+
+
+def _correct_biases(graph, network, images):
+    """Move the biases, from the first layer on, until their layers give the graph's means."""
+    means = {}
+
+    def observed(layer):
+        def call(*args, **kwargs):
+            result = layer(*args, **kwargs)
+            means[layer.name] = _mean(result)
+            return result
+
+        return call if isinstance(layer, tuple(_TWINS)) else layer
+
+    def corrected(layer):
+        def call(*args, **kwargs):
+            result = layer(*args, **kwargs)
+            shift = _mean(result) - means[layer.name]
+            layer.bias.assign_sub(shift)
+            return result - shift
+
+        return call if isinstance(layer, _EightBitKernel) else layer
+
+    # As `Functional.call` goes through the layers, one by one.
+    graph._run_through_graph([images], observed)
+    network._run_through_graph([images], corrected)
+
+
+def _mean(values):
+    return tf.reduce_mean(values, tuple(range(len(values.shape) - 1)))
+
+
+def _ranges(graph, images):
+    ranges: Ranges = measure_ranges(graph, images, pixels=False, unrounded=_unrounded(graph))
     for operation in graph.operations:
         if _is_activation(operation, keras.activations.sigmoid):
             ranges[operation.name] = _UNIT
+        elif _is_pool(operation):
+            # Files round means to the steps of what was averaged.
+            ranges[operation.name] = ranges[_source(operation)]
     if any(isinstance(operation, keras.layers.Rescaling) for operation in graph.operations):
         ranges[INPUT] = _BYTES
-    return emulate_int8(_rewired(graph, _with_twins), ranges)
+    return ranges
 
 
-def _with_twins(layer, *args, **kwargs):
+def _source(operation):
+    """The name of the operation whose result an operation reads."""
+    (tensor,) = operation._inbound_nodes[-1].input_tensors
+    return tensor._keras_history.operation.name
+
+
+def _with_twin(layer):
+    """A function that computes as a layer does, with rounded kernels."""
     twin_class = _TWINS.get(type(layer))
     if twin_class is None:
-        return layer(*args, **kwargs)
-    twin = twin_class.from_config({**layer.get_config(), "name": layer.name})
-    result = twin(*args)
-    twin.set_weights(layer.get_weights())
-    return result
+        return layer
+
+    def call(*args, **kwargs):
+        twin = twin_class.from_config({**layer.get_config(), "name": layer.name})
+        result = twin(*args, **kwargs)
+        twin.set_weights(layer.get_weights())
+        return result
+
+    return call
 
 
 def for_conversion(network: keras.Model) -> keras.Model:
-    """The network with ordinary kernels, which the converter rounds likewise."""
+    """The network with ordinary kernels and rounding, as the converter knows them."""
 
     def call(layer, *args, **kwargs):
+        if isinstance(layer, RoundMean):
+            return Round(layer.low, layer.high, name=layer.name)(*args)
         plain = next((kind for kind, twin in _TWINS.items() if type(layer) is twin), None)
         if plain is None:
             return layer(*args, **kwargs)
@@ -163,7 +251,7 @@ def for_conversion(network: keras.Model) -> keras.Model:
 
 
 def _unrounded(graph):
-    """Names of operations whose results keep a scale, or go straight into a ReLU."""
+    """Names of operations whose results keep a scale, go straight into a ReLU, or are logits."""
     readers = {}
     for operation in graph.operations:
         for node in operation._inbound_nodes:
@@ -171,7 +259,7 @@ def _unrounded(graph):
                 readers.setdefault(tensor._keras_history.operation.name, set()).add(operation.name)
     by_name = {operation.name: operation for operation in graph.operations}
     relu = keras.activations.relu
-    names = set()
+    names = {graph.outputs[0]._keras_history.operation.name}
     for operation in graph.operations:
         if isinstance(operation, _MOVERS) or type(operation).__name__ == "Reshape":
             names.add(operation.name)
@@ -181,6 +269,10 @@ def _unrounded(graph):
             if isinstance(reader, keras.layers.ReLU) or _is_activation(reader, relu):
                 names.add(operation.name)
     return names
+
+
+def _is_pool(operation):
+    return isinstance(operation, keras.layers.AveragePooling2D)
 
 
 def _is_activation(operation, function):

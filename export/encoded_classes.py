@@ -43,9 +43,7 @@ def classes_of_files(
 
     def middle(file):
         image = rgb(decode(file, max_pixels)[0])
-        if crop == "padded":
-            return tf.ensure_shape(image, (image_size, image_size, 3))
-        return _resized_middle(image, image_size)
+        return _resized_middle(image, image_size, 1.0 if crop == "padded" else SHORTER_SIDE)
 
     def function(image_bytes):
         # One by one: pictures of a batch differ in size.
@@ -62,10 +60,10 @@ def classes_of_files(
     return function
 
 
-def _resized_middle(image, image_size):
+def _resized_middle(image, image_size, shorter_side):
     """The middle of a picture as `data.central_crop` resizes it: columns, rounded, then rows."""
     sides = tf.cast(tf.shape(image)[:2], "float32")
-    side = tf.reduce_min(sides) / SHORTER_SIDE
+    side = tf.reduce_min(sides) / shorter_side
     rows, columns = (
         _triangles(n, (n - side) / 2, side / image_size, image_size) for n in tf.unstack(sides)
     )

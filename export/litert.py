@@ -101,7 +101,8 @@ def to_litert(
             `"uint8"` for super-resolution networks, else `"float32"`. Of super-resolution networks
             both have scale 1/255 exactly, and zero point 0 (uint8) or -128 (int8): bytes of
             pictures go in and come out. With `preprocessing` the bytes of pictures go into files of
-            classifiers, with scale 1. Other files have float32.
+            classifiers, with scale 1. None leaves a classifier's last layer and its logits float:
+            in 256 steps many logits are equal. Other files have float32.
         edge: rewrite the graph for phones, see `plain_graph`. The result is the same.
         expand_groups: with `edge`, replace grouped convolutions by dense ones.
         preprocessing: of classifiers: the file takes pixels of 0..255, and standardizes them.
@@ -140,6 +141,7 @@ def to_litert(
         )
     parts = float_parts(model, network)
     pixels = enlarges(model)
+    float_logits = io_dtype is None and classifies(model)
     io_dtype = io_dtype or ("uint8" if pixels or preprocessing else "float32")
     if quantization != "int8":
         io_dtype = "float32"
@@ -163,7 +165,16 @@ def to_litert(
 
             def quantized(mode):
                 result = quantize(
-                    network, file, shapes, mode, samples, io_dtype, pixels, parts, preprocessing
+                    network,
+                    file,
+                    shapes,
+                    mode,
+                    samples,
+                    io_dtype,
+                    pixels,
+                    parts,
+                    preprocessing,
+                    float_logits,
                 )
                 check_builtin_operators(result)
                 _check_size(result, network, mode)

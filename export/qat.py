@@ -217,8 +217,8 @@ def quantization_aware_to_litert(
     Args:
         network: from `quantization_aware`.
         path: ends with `.tflite`.
-        io_dtype: `"uint8"` or `"int8"`, with scale 1/255 for pictures of super-resolution networks,
-            and 1 for those of classifiers.
+        io_dtype: `"uint8"` or `"int8"`, with scale 1/255 for pictures of super-resolution networks.
+            Pictures of classifiers have scale 1; their logits are float32.
 
     Returns:
         `path`.
@@ -262,7 +262,6 @@ def _write_classifier(network, path, shape, io_dtype):
             {network.inputs[0].name: shape},
             optimizations=[tf.lite.Optimize.DEFAULT],
             inference_input_type=tf.as_dtype(io_dtype),
-            inference_output_type=tf.as_dtype(io_dtype),
         )
         check_builtin_operators(file)
         x = np.random.default_rng(0).integers(0, 256, (1, *shape)).astype("float32")

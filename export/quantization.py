@@ -12,8 +12,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_imaging.export.classifier_emulation import (
+    for_conversion,
+    opened_classifier,
+    trainable_int8,
+)
 from keras_imaging.export.conversion import convert
 from keras_imaging.export.emulation import Round, emulate_int8, is_plain, measure_ranges
+from keras_imaging.export.graph import is_functional
 from keras_imaging.export.inputs import Batch, Shapes
 from keras_imaging.export.precision import (
     KEEPS_ALL_TENSORS,
@@ -97,12 +103,14 @@ def quantize(
     pixels: bool,
     parts: FloatParts,
     bytes_in: bool = False,
+    float_logits: bool = False,
 ) -> pathlib.Path:
     """Write a quantized file beside `float_file`.
 
     int8 goes through TensorFlow's converter, which knows LEAKY_RELU and DEPTH_TO_SPACE in integers;
     litert-quantizer leaves them in float between conversions, and loses more. Where the graph is
-    plain, the scales are our own, see `emulation`; elsewhere the converter measures extremes.
+    plain, the scales are our own, see `emulation` and `classifier_emulation`; elsewhere the
+    converter measures extremes.
     The other modes are litert-quantizer's.
 
     Args:
@@ -116,10 +124,11 @@ def quantize(
         pixels: the output of an int8 file is a picture: its range is 0..1, not what was measured.
         parts: what int8_islands leaves in float, and which products float16 and dynamic do.
         bytes_in: the input of an int8 file is pixels of 0..255, not what was measured.
+        float_logits: the output of an int8 file is the logits of a classifier, and float32.
     """
     path = float_file.with_name(f"{quantization}.tflite")
     if quantization == "int8":
-        _to_int8(network, path, shapes, samples, io_dtype, pixels, bytes_in)
+        _to_int8(network, path, shapes, samples, io_dtype, pixels, bytes_in, float_logits)
     else:
         coarse, clipped = [], {}
         if quantization in ISLANDS:
@@ -131,19 +140,22 @@ def quantize(
     return path
 
 
-def _to_int8(network, path, shapes, samples, io_dtype, pixels, bytes_in):
-    dtype = tf.as_dtype(io_dtype)
+def _to_int8(network, path, shapes, samples, io_dtype, pixels, bytes_in, float_logits):
     options = {
         "optimizations": [tf.lite.Optimize.DEFAULT],
-        "inference_input_type": dtype,
-        "inference_output_type": dtype,
+        "inference_input_type": tf.as_dtype(io_dtype),
+        "inference_output_type": tf.float32 if float_logits else tf.as_dtype(io_dtype),
     }
+    opened = _opened_classifier(network, shapes) if float_logits else None
     if _widening(network):
         # Scale and offset of every output, kernel and bias, take 24 bytes, and gain nothing here.
         options["_experimental_disable_per_channel_quantization_for_dense_layers"] = True
     if is_plain(network):
         images = [image for sample in samples for image in sample.values()]
         network = emulate_int8(network, measure_ranges(network, images, pixels))
+    elif opened is not None:
+        images = [image for sample in samples for image in sample.values()]
+        network = for_conversion(trainable_int8(opened, images))
     else:
         if pixels:
             # The input's limits are those of the samples.
@@ -158,6 +170,17 @@ def _to_int8(network, path, shapes, samples, io_dtype, pixels, bytes_in):
         options["representative_dataset"] = lambda: iter(samples)
         options["target_spec"] = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]}
     convert(network, path, shapes, **options)
+
+
+def _opened_classifier(network, shapes):
+    """A classifier whose rounding is emulated, laid open; None of others."""
+    (shape,) = shapes.values()
+    if None in shape or not is_functional(network):
+        return None
+    try:
+        return opened_classifier(network, shape)
+    except ValueError:
+        return None
 
 
 def _widening(network):

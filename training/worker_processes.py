@@ -1,8 +1,10 @@
 """Batches made by several processes, in order."""
 
 import contextlib
+import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 
 import keras
@@ -18,7 +20,7 @@ def made_by_processes(
     """The elements 0 ... `count` - 1 of a feed, made by processes that take turns.
 
     The processes are Grain's, and each holds a copy of the sampler. What cannot be read there is
-    told to the sampler's `on_skip` here, once.
+    told to the sampler's `on_skip` here, once. They end with this process, however it ends.
 
     Args:
         sampler: see `feed`; it is pickled.
@@ -67,12 +69,26 @@ class _Elements:
         self._sampler = sampler
         self._first_step = first_step
         self._part = part
+        self._maker = os.getpid()
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        if os.getpid() != self._maker:
+            threading.Thread(target=_end_with_parent, daemon=True).start()
 
     def __call__(self, number):
         from keras_imaging.data.classification import take_skipped
 
         step, rows = self._part(int(number))
         return self._sampler.batch(self._first_step + step, rows), take_skipped()
+
+
+def _end_with_parent():
+    """Leave as soon as the process that started this one is gone: SIGKILL lets it say nothing."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @contextlib.contextmanager

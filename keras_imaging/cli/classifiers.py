@@ -31,7 +31,8 @@ ImageSize = Annotated[
 CropOption = Annotated[
     Crop | None,
     typer.Option(
-        help="resized: the middle of any picture. padded: pictures of exactly the network's size.",
+        help="As in training. padded: the largest square in the middle of the picture; resized: "
+        "7/8 of it.",
         show_default="as the card says, else resized",
     ),
 ]
@@ -86,24 +87,19 @@ def load_classifier(
     )
 
 
-def readable(
-    paths: list[pathlib.Path], read: list, skipped: dict[str, str], classifier: Classifier
-) -> Iterator:
-    """The pictures of files; what cannot be read, or is of a wrong size, is left out.
+def readable(paths: list[pathlib.Path], read: list, skipped: dict[str, str]) -> Iterator:
+    """The pictures of files; what cannot be read is left out.
 
     Args:
         paths: of the files.
         read: gets the paths of those that are given.
         skipped: gets the reasons why others are not, by their names.
-        classifier: whose crop they shall fit.
     """
-    from keras_imaging.data.classification import central_crop, pixels
+    from keras_imaging.data.classification import pixels
 
     for path in paths:
         try:
             picture = pixels(path)
-            if classifier.crop == "padded":
-                central_crop(picture, classifier.image_size, classifier.crop)
         except ValueError as error:
             skipped[str(path)] = f"{path}: {error}" if str(path) not in str(error) else str(error)
         else:

@@ -127,7 +127,7 @@ def _guessed(classifier, top, jobs):
     if jobs == [(None, None)]:
         read, pictures = [None], [sample_image()]
     else:
-        pictures = readable([path for path, _ in jobs], read, skipped, classifier)
+        pictures = readable([path for path, _ in jobs], read, skipped)
     guesses = guess(
         pictures,
         classifier.model,

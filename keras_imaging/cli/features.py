@@ -64,7 +64,7 @@ def features(
     network = keras.Model(model.input, output)
     paths = list_images(source, recursive=True) if source.is_dir() else [source]
     files, skipped = [], {}
-    pictures = readable(paths, files, skipped, classifier)
+    pictures = readable(paths, files, skipped)
     rows = list(computed(pictures, network, classifier.image_size, classifier.crop, model.prepare))
     if not rows:
         raise ValueError(f"There is no picture that can be read in {str(source)!r}.")

@@ -21,6 +21,9 @@ from keras_imaging.picture_size import size_text
 # Of the colours of ImageNet's photographs, 0..1; what classifiers are trained with.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+# Of bytes: standardized they are value * SCALE - SHIFT.
+SCALE = (1 / (255 * np.array(STD))).astype("float32")
+SHIFT = (np.array(MEAN) / np.array(STD)).astype("float32")
 
 CROPS = ("resized", "padded")
 INTERPOLATIONS = ("bilinear", "bicubic", "random")
@@ -85,6 +88,8 @@ class ClassificationSampler:
         interpolation: of resized crops: `"bilinear"`, `"bicubic"`, or `"random"`, either of them.
         erasing: probability that a box of a crop is noise, see `data.randomly_erased`.
         mixing: mixes neighbours, such as `PictureMixing`; the batch is even then.
+        as_bytes: give crops as uint8, a quarter of the size, which classifiers standardize where
+            they compute. Padded, erased and mixed crops, which bytes do not hold, stay float32.
 
     Raises:
         ValueError: if there is no picture, one is of a wrong type or size, or an argument is out of
@@ -110,6 +115,7 @@ class ClassificationSampler:
         interpolation: str = "bilinear",
         erasing: float = 0.0,
         mixing: PictureMixing | None = None,
+        as_bytes: bool = False,
     ):
         check_crop(crop)
         if interpolation not in INTERPOLATIONS:
@@ -132,6 +138,8 @@ class ClassificationSampler:
         self.batch_size = batch_size
         self.crop = crop
         self.seed = seed
+        are_bytes = crop == "resized" and not erasing and mixing is None
+        self.image_dtype = "uint8" if as_bytes and are_bytes else "float32"
         self._examples = examples if isinstance(examples, Sequence) else list(examples)
         self._count = len(self._examples)
         if not self._count:
@@ -161,11 +169,12 @@ class ClassificationSampler:
         return PicturesOf(self._examples)
 
     def batch(self, step: int, rows: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
-        """Batch number `step`, or those `rows` of it; float32.
+        """Batch number `step`, or those `rows` of it.
 
         Returns:
-            Crops, standardized, `(rows, image_size, image_size, 3)`, and targets, 1 at the label
-            and 0 elsewhere, `(rows, classes)`; or a mixture of two such.
+            Crops, standardized float32 or, see `as_bytes`, uint8, `(rows, image_size, image_size,
+            3)`, and targets, float32, 1 at the label and 0 elsewhere, `(rows, classes)`; or a
+            mixture of two such.
         """
         if self.mixing is None:
             images, indices, _ = self.drawn(step, rows)
@@ -183,7 +192,7 @@ class ClassificationSampler:
         numbers = range(self.batch_size)[rows]
         chosen = [int(self._number(step * self.batch_size + row)) for row in numbers]
 
-        images = np.empty((len(numbers), self.image_size, self.image_size, 3), "float32")
+        images = np.empty((len(numbers), self.image_size, self.image_size, 3), self.image_dtype)
 
         def row(place, index):
             image, index = self._read(index)
@@ -250,7 +259,7 @@ class ClassificationSampler:
         return orders[epoch][place]
 
     def _crop(self, image, rng, out=None):
-        """Put a standardized crop into `out`; its view."""
+        """Put a crop into `out`; its view."""
         if self.crop == "padded":
             image = _exact(np.asarray(image), self.image_size)
             image, box = _shifted(standardized(self._augmented(image, rng)), rng)
@@ -266,7 +275,9 @@ class ClassificationSampler:
             box = (top / rows, left / columns, bottom / rows, right / columns)
             mirrored = bool(rng.random() < 0.5)
             # As bytes, of which there are fewer.
-            image = standardized(_mirrored(image) if mirrored else image, out)
+            image = _mirrored(image) if mirrored else image
+            if self.image_dtype == "float32":
+                image = standardized(image, out)
         if self.erasing:
             image = randomly_erased(image, self.erasing, rng)
         if out is not None and image is not out:
@@ -345,14 +356,12 @@ def standardized(images: np.ndarray, out: np.ndarray | None = None) -> np.ndarra
     """
     if images.dtype != "uint8":
         raise ValueError(f"Expected uint8 pictures. Received dtype {images.dtype}.")
-    scale = 1 / (255 * np.asarray(STD, "float64"))
-    shift = np.asarray(MEAN) / np.asarray(STD)
     # Whole rows at once: three channels alone would be a slow inner loop.
     rows = images.reshape(*images.shape[:-2], -1) if images.ndim > 1 else images
     repeats = rows.shape[-1] // 3
     values = None if out is None else out.reshape(rows.shape)
-    values = np.multiply(rows, np.tile(scale.astype("float32"), repeats), out=values)
-    values -= np.tile(shift.astype("float32"), repeats)
+    values = np.multiply(rows, np.tile(SCALE, repeats), out=values)
+    values -= np.tile(SHIFT, repeats)
     return values.reshape(images.shape) if out is None else out
 
 
@@ -362,20 +371,21 @@ def central_crop(picture: Picture, image_size: int, crop: str = "resized") -> np
     Args:
         picture: a uint8 array, the path of a file, or its bytes.
         image_size: side in pixels.
-        crop: `"resized"` (the shorter side becomes 256 / 224 of `image_size`, then the centre is
-            cut out) or `"padded"` (the picture itself, which must have this size).
+        crop: as in training: `"resized"` (the shorter side becomes 256 / 224 of `image_size`, then
+            the centre is cut out) or `"padded"` (the shorter side becomes `image_size`: a picture
+            of this size stays as it is).
 
     Returns:
         uint8 `(image_size, image_size, 3)`.
 
     Raises:
-        ValueError: on a wrong type or size.
+        ValueError: if it cannot be read, or `crop` is unknown.
     """
     check_crop(crop)
     image = pixels(picture)
-    if crop == "padded":
-        return _exact(image, image_size)
-    side = min(image.shape[:2]) / SHORTER_SIDE
+    if crop == "padded" and image.shape[:2] == (image_size, image_size):
+        return image
+    side = min(image.shape[:2]) / (1 if crop == "padded" else SHORTER_SIDE)
     top, left = ((n - side) / 2 for n in image.shape[:2])
     return _resized(image, image_size, (left, top, left + side, top + side))
 

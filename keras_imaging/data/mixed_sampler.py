@@ -18,7 +18,8 @@ class MixedSampler:
             probabilities, see `data.labelled.RelabelledPictures`.
 
     Raises:
-        ValueError: if they differ in size or number of classes, or mix pictures by themselves.
+        ValueError: if they differ in size, number of classes or dtype, or mix pictures by
+            themselves.
 
     Example:
         >>> known = ClassificationSampler([(np.zeros((8, 8, 3), "uint8"), 1)], 2, 8, 1, "padded")
@@ -29,11 +30,11 @@ class MixedSampler:
     """
 
     def __init__(self, samplers: Sequence[ClassificationSampler]):
-        kinds = {(sampler.image_size, sampler.classes) for sampler in samplers}
+        kinds = {(s.image_size, s.classes, s.image_dtype) for s in samplers}
         if len(kinds) != 1:
             raise ValueError(
-                "Expected samplers of one size of picture and one number of classes. Received "
-                f"{sorted(kinds)}"
+                "Expected samplers of one size of picture, one number of classes and one dtype. "
+                f"Received {sorted(kinds)}"
             )
         if any(sampler.mixing is not None for sampler in samplers):
             raise ValueError("Mixup and CutMix pair the rows of one sampler. Received one with it.")

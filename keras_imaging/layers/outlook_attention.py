@@ -44,8 +44,8 @@ class OutlookAttention(Attention):
     Output shape:
         as the input.
     Raises:
-        ValueError: if an argument is out of its range, the heads do not divide the channels, or the
-            input has another rank.
+        ValueError: if an argument is out of its range, the heads do not divide the channels, the
+            input has another rank, or sides that the reference does not know.
     Example:
         >>> layer = OutlookAttention(num_heads=2)
         >>> tuple(layer(np.zeros((1, 7, 9, 8), "float32")).shape)
@@ -87,6 +87,11 @@ class OutlookAttention(Attention):
 
     def build(self, input_shape):
         channels = self.channels_of(input_shape)
+        if self.implementation == "reference" and None in input_shape[1:]:
+            raise ValueError(
+                "Maps of unknown sides take implementation='auto'. Received input shape "
+                f"{tuple(input_shape)} with implementation='reference'."
+            )
         self.value = self.dense(channels, "value", input_shape, self.qkv_bias)
         self.attention = self.dense(self.kernel_size**4 * self.num_heads, "attention", input_shape)
         self.projection = self.dense(channels, "projection", input_shape)

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_imaging.data.classification import standardized
+from keras_imaging.data.classification import SCALE, SHIFT, standardized
 from keras_imaging.layers.ffc_split import FFCMerge
 from keras_imaging.models.pretrained import PretrainedModel
 from keras_imaging.typing import Tensor
@@ -11,12 +11,16 @@ from keras_imaging.typing import Tensor
 class Classifier(PretrainedModel):
     """A network of stages, a mean over all positions, and a layer `classifier` that gives logits.
 
+    Pictures of bytes (uint8) are standardized by the network itself, on its device; floats must be
+    standardized already, as `prepare` does it.
+
     A subclass sets `blocks`, the number of blocks of each stage, and `first_level`, the base-2
     logarithm of the first stage's stride. Outputs of blocks are named `stageI_blockJ`, with
     `_local` and `_global` for pairs.
     """
 
     task = "classification"
+    takes_bytes = True
     head = ("classifier",)
     not_architecture = (*PretrainedModel.not_architecture, "zero_init_residual")
 
@@ -32,13 +36,22 @@ class Classifier(PretrainedModel):
         """Standardized by the mean and deviation of photographs' colours, as in training."""
         return standardized(pictures)
 
+    def call(self, inputs, training=None, mask=None):
+        return super().call(self.from_bytes(inputs), training=training, mask=mask)
+
+    def from_bytes(self, inputs: Tensor) -> Tensor:
+        """What `prepare` makes of uint8 pictures, as tensors; others are as they are."""
+        if keras.backend.standardize_dtype(inputs.dtype) != "uint8":
+            return inputs
+        return keras.ops.cast(inputs, "float32") * SCALE - SHIFT
+
     def check_inputs(self, inputs) -> None:
         """Raise ValueError on what the network would take for something else."""
         dtype = keras.backend.standardize_dtype(inputs.dtype)
         if "float" not in dtype:
             raise ValueError(
-                f"{type(self).__name__} takes float images standardized as in training. Received "
-                f"dtype {dtype}: pass uint8 pictures through keras_imaging.data.standardized."
+                f"{type(self).__name__} takes uint8 pictures, or floats standardized by "
+                f"keras_imaging.data.standardized. Received dtype {dtype}."
             )
         super().check_inputs(inputs)
 
@@ -85,6 +98,7 @@ class Classifier(PretrainedModel):
         """
         if "classifier" not in {layer.name for layer in self.layers}:
             raise ValueError("Expected a model with include_top=True. Received one without.")
+        inputs = self.from_bytes(inputs)
         self.check_inputs(inputs)
         # As a bound method: a model among the attributes would become one of the layers.
         if not hasattr(self, "_last_stage"):

@@ -285,12 +285,13 @@ class FaceGuardDecoder(PretrainedModel):
 
 _NANO = {"image_size": 128, "message_length": 64}
 _BASE = {"image_size": 256, "message_length": 64}
-# Strengths with which the shipped weights were trained; sharpened, marks of a third of it are read.
+# The strength with which the shipped weights were trained at last: 0.4 to 1 of it are read.
+_HIDDEN = {"masked": True, "strength": 0.045}
 FaceGuardEncoder.presets = {
-    "faceguard_encoder_nano": {**_NANO, "width": 8, "strength": 0.055},
+    "faceguard_encoder_nano": {**_NANO, **_HIDDEN, "width": 8},
     "faceguard_encoder_nano32": {**_NANO, "width": 8, "message_length": 32},
     "faceguard_encoder_lite": {**_BASE, "width": 8},
-    "faceguard_encoder_base": {**_BASE, "width": 16, "strength": 0.05},
+    "faceguard_encoder_base": {**_BASE, **_HIDDEN, "width": 16},
 }
 FaceGuardDecoder.presets = {
     "faceguard_decoder_nano": {**_NANO, "width": 16, "sharpening": 2.0},

@@ -55,11 +55,12 @@ class FFCResNet(Classifier):
         name: name of the model.
 
     Input shape:
-        `(batch, height, width, channels)`, float, 0..1 or standardised as in training.
+        `(batch, height, width, channels)`, uint8, or float, standardized as
+        `data.standardized` does.
     Output shape:
         `(batch, classes)`, logits; or `(batch, height, width, channels)` without the top.
     Raises:
-        ValueError: if an argument is out of its range, on integer input, or for unknown weights.
+        ValueError: if an argument is out of its range, on other integers, or for unknown weights.
     Example:
         >>> model = FFCResNet(18, stem="small", classes=10)
         >>> tuple(model(np.zeros((1, 32, 32, 3), "float32")).shape)

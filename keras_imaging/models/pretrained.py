@@ -61,6 +61,9 @@ class PretrainedModel(keras.Model):
     # What black and white of a picture are to it.
     pixel_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
+    # Whether it takes pictures of bytes as well as what `prepare` makes of them.
+    takes_bytes: ClassVar[bool] = False
+
     # Names of the layers that are trained anew for other classes: `--train head`.
     head: ClassVar[tuple[str, ...]] = ()
 

@@ -105,13 +105,13 @@ class ResNetRS(Classifier):
         name: name of the model.
 
     Input shape:
-        `(batch, height, width, channels)`, float, standardized as `data.standardized` does; with
-        `include_preprocessing` 0..255, of any dtype.
+        `(batch, height, width, channels)`, uint8, or float, standardized as `data.standardized`
+        does; with `include_preprocessing` 0..255, of any dtype.
     Output shape:
         `(batch, classes)`, logits; or `(batch, height, width, channels)` without the top.
     Raises:
         ValueError: if an argument is out of its range, a side is too small for the stages, on
-            integer input, or for unknown weights.
+            other integers, or for unknown weights.
     Example:
         >>> model = ResNetRS(50, width_multiplier=0.25, classes=10)
         >>> tuple(model(np.zeros((1, 64, 96, 3), "float32")).shape)
@@ -270,6 +270,10 @@ class ResNetRS(Classifier):
         twin = type(self)(**{**self.get_config(), "include_preprocessing": True})
         twin.set_weights(self.get_weights())
         return twin
+
+    def from_bytes(self, inputs):
+        """As of all classifiers; or as they are if the network standardizes pixels itself."""
+        return inputs if self._config["include_preprocessing"] else super().from_bytes(inputs)
 
     def check_inputs(self, inputs) -> None:
         """Raise ValueError on what the network would take for something else."""

@@ -55,11 +55,12 @@ class ResNetRS3D(Classifier):
         name: name of the model.
 
     Input shape:
-        `(batch, frames, height, width, channels)`, float, standardized as `data.standardized` does.
+        `(batch, frames, height, width, channels)`, uint8, or float, standardized as
+        `data.standardized` does.
     Output shape:
         `(batch, classes)`, logits; or `(batch, frames, height, width, channels)` without the top.
     Raises:
-        ValueError: if an argument is out of its range, on integer input, or for unknown weights.
+        ValueError: if an argument is out of its range, on other integers, or for unknown weights.
     Example:
         >>> model = ResNetRS3D(blocks=(1, 1), filters=(8, 16), temporal_kernels=(1, 3), classes=5)
         >>> tuple(model(np.zeros((1, 4, 32, 32, 3), "float32")).shape)

@@ -61,13 +61,14 @@ class VOLO(Classifier):
         name: name of the model.
 
     Input shape:
-        `(batch, height, width, channels)`, float, standardized as `data.standardized` does.
+        `(batch, height, width, channels)`, uint8, or float, standardized as `data.standardized`
+        does.
     Output shape:
         `(batch, classes)`, logits; or `(batch, 1 + tokens, channels)` without a head, the class
         token first.
     Raises:
         ValueError: if an argument is out of its range, a side is no multiple of twice the patch, on
-            integer input, or for unknown weights.
+            other integers, or for unknown weights.
     Example:
         >>> model = VOLO.from_preset("volo_small_32", weights=None, classes=10)
         >>> tuple(model(np.zeros((1, 32, 32, 3), "float32")).shape)
@@ -237,6 +238,7 @@ class VOLO(Classifier):
                 f"Expected a model with head='dense' or 'mean'. Received head="
                 f"{self._config['head']!r}."
             )
+        inputs = self.from_bytes(inputs)
         self.check_inputs(inputs)
         dense = self._config["head"] == "dense"
         if not hasattr(self, "_tokens"):

@@ -73,8 +73,9 @@ class VOLOTraining(keras.Model):
         self.built = True
 
     def call(self, inputs: dict[str, Tensor], training: bool | None = None):
-        self.volo.check_inputs(inputs["image"])
-        patches = self._patches(inputs["image"], training=training)
+        image = self.volo.from_bytes(inputs["image"])
+        self.volo.check_inputs(image)
+        patches = self._patches(image, training=training)
         if not self.mix_token:
             return tuple(self._heads(patches, training=training))
         patches = self.exchange((patches, inputs["box"]))

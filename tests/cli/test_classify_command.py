@@ -120,6 +120,10 @@ def test_without_weights_a_shipped_network_classifies(here, run, monkeypatch):
     report = json.loads(out)
     assert report["weights"] == "resnet_rs26_quarter_cifar10" and report["image_size"] == 64
     assert {g["class"] for g in report["written"][0]["guesses"]} < CIFAR10
+    # The other was trained on whole pictures of its own size.
+    code, out, err = run("classify", "pets/cat/0.png", "--weights", "volo_small_32", "--json")
+    assert code == 0, err
+    assert {g["class"] for g in json.loads(out)["written"][0]["guesses"]} < CIFAR10
     monkeypatch.setattr("keras_imaging.models.names_for", lambda task: [])
     code, _, err = run("classify", "pets/cat/0.png")
     assert code == 2 and "No classifier is shipped" in err

@@ -3,6 +3,7 @@ import pytest
 
 from keras_imaging.data import (
     ClassificationSampler,
+    PictureMixing,
     central_crop,
     sample_image,
     standardized,
@@ -93,6 +94,26 @@ def test_files_and_central_crops(tmp_path):
     middle = picture[6:84, 36:114]
     assert abs(crop.mean() - middle.mean()) < 2
     np.testing.assert_array_equal(central_crop(picture[:32, :32], 32, "padded"), picture[:32, :32])
+    # Of another size, all of the middle.
+    square = central_crop(picture, 45, "padded").astype(float)
+    halves = picture[:, 30:120].reshape(45, 2, 45, 2, 3).mean(axis=(1, 3))
+    assert np.abs(square - halves).mean() < 3
+
+
+def test_crops_as_bytes_are_standardized_to_the_same():
+    ramp = np.tile(np.linspace(0, 255, 60).astype("uint8"), (50, 1))
+    arguments = {"examples": [(ramp, 1), (ramp.T, 2)], "crop": "resized", "batch_size": 8}
+    images, targets = sampler(**arguments).batch(2)
+    crops, same = sampler(**arguments, as_bytes=True).batch(2)
+    assert crops.dtype == np.uint8 and targets.dtype == same.dtype == np.float32
+    np.testing.assert_array_equal(standardized(crops), images)
+    np.testing.assert_array_equal(targets, same)
+    # What bytes do not hold.
+    mixed = {"mixing": PictureMixing(mixup=1.0)}
+    for more in ({"erasing": 0.5}, mixed, {"examples": None, "crop": "padded"}):
+        floats, _ = sampler(**{**arguments, **more}, as_bytes=True).batch(0)
+        np.testing.assert_array_equal(floats, sampler(**{**arguments, **more}).batch(0)[0])
+        assert floats.dtype == np.float32
 
 
 def test_standardized():

@@ -170,7 +170,7 @@ def test_known_and_guessed_labels_in_one_batch(folder):
     assert hard[5] == pictures[5] and hard.name(5) == pictures.name(5)
     with pytest.raises(ValueError, match="each of 12 pictures"):
         RelabelledPictures(pictures, guesses[:3])
-    with pytest.raises(ValueError, match=r"Received \[\(8, 3\), \(9, 3\)\]"):
+    with pytest.raises(ValueError, match=r"Received \[\(8, 3, 'float32'\), \(9, 3, 'float32'\)\]"):
         MixedSampler([known, ClassificationSampler(pictures, 3, 9, batch_size=2)])
 
 

@@ -8,10 +8,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
 from PIL import Image
 
 from keras_imaging.data import central_crop, sample_image
 from keras_imaging.export import read_class_names, to_litert, to_saved_model
+from keras_imaging.export.class_names import write_class_names
 from keras_imaging.export.prediction import Predictor
 from keras_imaging.export.runtime import LiteRTModel
 from keras_imaging.inference import classify
@@ -89,15 +91,33 @@ def base64_of(data):
 
 def test_crops_of_files_are_those_of_arrays():
     """The same levels, but for rounding."""
-    from keras_imaging.export.encoded_classes import _resized_middle
+    from keras_imaging.export.encoded_classes import SHORTER_SIDE, _resized_middle
 
     for _, array in files():
         if array.ndim == 3:
-            ours = _resized_middle(tf.constant(array), 40).numpy().astype(int)
+            whole = _resized_middle(tf.constant(array), 33, 1.0).numpy().astype(int)
+            assert np.abs(whole - central_crop(array, 33, "padded")).max() <= 1
+            ours = _resized_middle(tf.constant(array), 40, SHORTER_SIDE).numpy().astype(int)
             error = np.abs(ours - central_crop(array, 40))
             # Of tall pictures Pillow resizes the rows first, and rounds in between.
             share = 0.01 if len(array) in (61, 384) else 0.3
             assert error.max() <= 1 and np.mean(error > 0) < share
+
+
+def test_names_in_a_file_whose_weights_lie_behind_its_tables(tmp_path):
+    """As the quantizer writes them, from 256 kB on."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((640,)), keras.layers.Dense(512, name="classifier")])
+    file = to_litert(model, tmp_path / "dynamic.tflite", "dynamic")
+    content = file.read_bytes()
+    tables = schema.ModelT.InitFromPackedBuf(content, 0)
+    assert any(buffer.offset > 1 for buffer in tables.buffers)
+    x = np.random.default_rng(0).standard_normal((1, 640)).astype("float32")
+    expected = LiteRTModel(file)(x)
+    write_class_names(file, NAMES)
+    assert read_class_names(file) == NAMES
+    assert file.stat().st_size > len(content) - 4096
+    np.testing.assert_array_equal(LiteRTModel(file)(x), expected)
 
 
 def test_names_and_bytes_in_phone_files(folder):
@@ -110,6 +130,12 @@ def test_names_and_bytes_in_phone_files(folder):
     assert read_class_names(small) == NAMES
     details = LiteRTModel(small).input
     assert details["dtype"] is np.uint8 and details["quantization"] == (1.0, 0)
+    # Logits in 256 steps are for those who ask for them.
+    assert LiteRTModel(small).output["dtype"] is np.float32
+    coarse = to_litert(
+        weights, folder / "i.tflite", "int8", preprocessing=True, io_dtype="uint8", **size
+    )
+    assert LiteRTModel(coarse).output["dtype"] is np.uint8
     from keras_imaging import models
 
     model = models.load(weights)
@@ -118,7 +144,7 @@ def test_names_and_bytes_in_phone_files(folder):
         raw = picture[None].astype("float32")
         np.testing.assert_allclose(LiteRTModel(inside)(raw), wanted, atol=1e-3)
         error = LiteRTModel(small)(raw) - wanted
-        assert np.sqrt(np.mean(error**2)) < 0.1 * np.std(wanted)
+        assert np.sqrt(np.mean(error**2)) < 0.06 * np.std(wanted)
     for arguments, message in (
         ({"class_names": ["a"]}, "Expected 6 class names"),
         ({"class_names": [*"abcde", "f\ng"]}, "of one line"),

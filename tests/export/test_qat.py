@@ -6,6 +6,7 @@ from small import picture, tiny
 
 from keras_imaging.data import central_crop, sample_image
 from keras_imaging.export import plain_graph, quantization_aware, quantization_aware_to_litert
+from keras_imaging.export.classifier_emulation import opened_classifier
 from keras_imaging.export.runtime import LiteRTModel, operators
 from keras_imaging.models import ResNetRS
 
@@ -101,6 +102,14 @@ def test_classifier_trains_and_becomes_an_int8_file(tmp_path):
     wanted = np.asarray(model(model.prepare(np.stack(crops))))
     before = np.asarray(network(x))
     assert error_to_logits(wanted, before) < 0.1
+    # Of a layer deep inside, rounding has not moved the mean of any channel.
+    graph = opened_classifier(model.taking_pixels(), (40, 40, 3))
+    means = []
+    for one in (graph, network):
+        # Layers stand in several graphs; this one was made last.
+        output = one.get_layer("stage2_block1_norm3")._inbound_nodes[-1].outputs[0]
+        means.append(np.asarray(keras.Model(one.input, output)(x)).mean(axis=(0, 1, 2)))
+    np.testing.assert_allclose(means[1], means[0], atol=1e-4)
     # Kernels are rounded, and trained all the same.
     kernels = [v for v in model.trainable_variables if len(v.shape) > 1]
     assert len([v for v in network.trainable_variables if len(v.shape) > 1]) == len(kernels)
@@ -117,6 +126,7 @@ def test_classifier_trains_and_becomes_an_int8_file(tmp_path):
     path = quantization_aware_to_litert(network, tmp_path / "a.tflite")
     file = LiteRTModel(path)
     assert file.input["dtype"] is np.uint8 and file.input["quantization"] == (1.0, 0)
+    assert file.output["dtype"] is np.float32
     found = [name for name, _ in operators(path)]
     assert found.count("LOGISTIC") == found.count("MEAN") - 1 == 3
     result = np.concatenate([file(row[None]) for row in x])

@@ -186,3 +186,5 @@ def test_bad_inputs():
         OutlookAttention(3)(noise(1, 4, 4, 8))
     with pytest.raises(ValueError, match=r"takes \(batch, height"):
         OutlookAttention(2)(noise(1, 4, 8))
+    with pytest.raises(ValueError, match="unknown sides"):
+        OutlookAttention(2, implementation="reference").build((None, None, 4, 8))

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from harness import check_model, noise, to_numpy
 
+from keras_imaging.data import standardized
 from keras_imaging.models import FFCResNet
 from keras_imaging.models.converters import torch_ffc
 from keras_imaging.models.ffc_resnet import DEPTHS, _block
@@ -182,7 +183,10 @@ def test_bad_arguments(arguments, message):
         FFCResNet(**arguments)
 
 
-def test_uint8_goes_through_standardized():
+def test_bytes_are_standardized_by_the_network():
     model = FFCResNet(10, ratio=0, width=8, stem="small", classes=2)
-    with pytest.raises(ValueError, match="uint8 pictures through"):
-        model(np.zeros((1, 8, 8, 3), "uint8"))
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype("uint8")
+    expected = to_numpy(model(standardized(pictures)))
+    np.testing.assert_allclose(to_numpy(model(pictures)), expected, atol=1e-5)
+    with pytest.raises(ValueError, match="Received dtype int64"):
+        model(pictures.astype("int64"))

@@ -162,8 +162,13 @@ def test_preprocessing_takes_bytes_and_equals_standardized(of_tf_keras):
     compare(model(x), expected)
     compare(model(x.astype("float32")), expected)
     assert model.architecture == plain.architecture
-    with pytest.raises(ValueError, match="uint8 pictures through"):
-        plain(x)
+    # The network itself standardizes bytes, and no other integers.
+    compare(plain(x), expected)
+    compare(plain.predict(x, verbose=0), expected)
+    everywhere = to_numpy(plain.dense_logits(x)).mean(axis=(1, 2))
+    compare(everywhere, expected)
+    with pytest.raises(ValueError, match="Received dtype int32"):
+        plain(x.astype("int32"))
 
 
 def shapes_only(**arguments):

@@ -94,5 +94,5 @@ def test_bad_inputs():
     model = ResNetRS3D(blocks=(1,), filters=(4,), temporal_kernels=(1,), classes=2)
     with pytest.raises(ValueError, match="batch of videos"):
         model(noise(1, 16, 16, 3))
-    with pytest.raises(ValueError, match="uint8"):
-        model(np.zeros((1, 2, 16, 16, 3), "uint8"))
+    with pytest.raises(ValueError, match="Received dtype int32"):
+        model(np.zeros((1, 2, 16, 16, 3), "int32"))

@@ -1,11 +1,14 @@
 """Pictures that stay on disk while a classifier is trained on them."""
 
+import contextlib
+import os
 import pathlib
 import random
 import subprocess
 import sys
 import time
 
+import fed_by_processes
 import numpy as np
 import processes
 import pytest
@@ -59,6 +62,37 @@ def test_worker_processes_make_the_same_batches(folder):
         np.testing.assert_array_equal(ours[0], images)
         np.testing.assert_array_equal(ours[1], targets)
     (folder / "a" / "torn.jpg").unlink()
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc").exists(), reason="looks for processes there")
+def test_worker_processes_end_with_a_killed_parent(folder):
+    process = subprocess.Popen(
+        [sys.executable, fed_by_processes.__file__, folder],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "KERAS_BACKEND": "numpy"},
+    )
+    with process:
+        try:
+            assert process.stdout.readline() == b"batch\n"
+            started = children(process.pid)
+        finally:
+            process.kill()
+    assert len(started) >= 2
+    end = time.monotonic() + 60
+    while left := [number for number in started if pathlib.Path(f"/proc/{number}").exists()]:
+        assert time.monotonic() < end, f"{len(left)} of {len(started)} processes outlive theirs"
+        time.sleep(0.1)
+
+
+def children(number):
+    """Numbers of the processes that a process has started."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = path.read_text().rpartition(")")[2].split()[1]
+            if int(parent) == number:
+                found.append(int(path.parent.name))
+    return found
 
 
 def test_grain_is_optional(folder, monkeypatch):

@@ -68,6 +68,9 @@ def test_published_values():
     sampler = recipe(randaugment_ops=3).build_sampler(examples(), None)
     assert (sampler.augment.num_ops, sampler.augment.magnitude) == (3, 10)
     assert recipe(randaugment_ops=0).build_sampler(examples(), None).augment is None
+    # Bytes go to the device; what is added in floats does not fit them.
+    assert sampler.batch(0, slice(1))[0].dtype == np.uint8
+    assert recipe(mixup=0.8).build_sampler(examples(), None).image_dtype == "float32"
 
 
 @pytest.mark.parametrize("crop", ["resized", "padded"])

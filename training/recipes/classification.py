@@ -146,6 +146,7 @@ class ClassificationRecipe(Recipe):
         """Training data from pairs of a picture (a uint8 array or a path) and its label."""
         from keras_imaging.data.classification import ClassificationSampler
         from keras_imaging.data.mixing import PictureMixing
+        from keras_imaging.models import model_of_preset
 
         mixes = self.mixup or self.cutmix
         return ClassificationSampler(
@@ -159,6 +160,7 @@ class ClassificationRecipe(Recipe):
             self.interpolation,
             self.erasing,
             PictureMixing(self.mixup, self.cutmix) if mixes else None,
+            as_bytes=model_of_preset(self.preset).takes_bytes,
         )
 
     def augmentation(self):
