@@ -30,6 +30,7 @@ from keras_imaging.export.samples import (
     enlarges,
     fit_batch,
     sample_inputs,
+    segments,
 )
 from keras_imaging.export.source import resolve_model
 from keras_imaging.models import card_of
@@ -106,8 +107,8 @@ def to_litert(
         edge: rewrite the graph for phones, see `plain_graph`. The result is the same.
         expand_groups: with `edge`, replace grouped convolutions by dense ones.
         preprocessing: of classifiers: the file takes pixels of 0..255, and standardizes them.
-        class_names: of a classifier, in the order of the labels; they go into the file's metadata,
-            see `read_class_names`. None: those of its card, if it has one.
+        class_names: of a classifier or segmenter, in the order of the labels; they go into the
+            file's metadata, see `read_class_names`. None: those of its card, if it has one.
 
     Returns:
         `path`.
@@ -210,7 +211,7 @@ def _check_arguments(path, quantization, io_dtype):
 
 
 def _checked_names(names, model):
-    classes = model.output_shape[-1] if classifies(model) else 0
+    classes = model.output_shape[-1] if classifies(model) or segments(model) else 0
     if names is not None and len(names) != classes:
         raise ValueError(f"Expected {classes} class names for {model.name}. Received {len(names)}.")
     return names

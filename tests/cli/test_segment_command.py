@@ -81,7 +81,7 @@ def test_from_masks_to_masks(tmp_path, monkeypatch, capsys):
     code, _, error = run(monkeypatch, capsys, "classify", "holiday", "--weights", "run")
     assert code == 2 and "segmentation" in error
 
-    from keras_imaging.export import to_litert, to_saved_model
+    from keras_imaging.export import read_class_names, to_litert, to_saved_model
     from keras_imaging.export.runtime import LiteRTModel
     from keras_imaging.export.saved_model import signatures
     from keras_imaging.inference import segment
@@ -90,7 +90,9 @@ def test_from_masks_to_masks(tmp_path, monkeypatch, capsys):
     model = load("run")
     found = signatures(to_saved_model(model, tmp_path / "served"))
     assert found["encoded"] == {"inputs": ["image_bytes"], "outputs": ["image_bytes"]}
-    phone = LiteRTModel(to_litert(model, tmp_path / "segmenter.tflite"))
+    file = to_litert("run", tmp_path / "segmenter.tflite")
+    assert read_class_names(file) == ["ground", "down", "across", "chequers", "dots"]
+    phone = LiteRTModel(file)
     picture = images[0][:16, :16]
     logits = phone.run({model.inputs[0].name: model.prepare(picture[None])})[0]
     np.testing.assert_array_equal(logits[0].argmax(-1), segment(model, picture))
