@@ -9,6 +9,7 @@ _HOMES = {
     "AdversarialInpainting": "recipes.adversarial_inpainting",
     "ClassificationRecipe": "recipes.classification",
     "CompressiveSensingRecipe": "recipes.compressive_sensing",
+    "DenoisingRecipe": "recipes.denoising",
     "FFCResNetRecipe": "recipes.ffc_resnet",
     "FaceGuardRecipe": "recipes.faceguard",
     "InpaintingRecipe": "recipes.inpainting",
