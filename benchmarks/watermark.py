@@ -379,8 +379,9 @@ def photographs(args):
     if args.scenes:
         originals = watermark_photographs.scenes(originals, args.scenes)
     pairs = {f"faceguard_{variant}": pair for variant, pair in load_networks(args).items()}
-    side = None if args.scenes else args.side
-    return {"side": side, **watermark_photographs.photographs(originals, pairs, args.thorough)}
+    portraits = args.scenes is None
+    figures = watermark_photographs.photographs(originals, pairs, args.thorough, portraits)
+    return {"side": args.side if portraits else None, **figures}
 
 
 def content(args):

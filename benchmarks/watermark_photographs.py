@@ -11,13 +11,14 @@ from watermark_channels import SENT
 KEY = b"the benchmark's key, not a secret"
 
 
-def photographs(originals, pairs, thorough):
+def photographs(originals, pairs, thorough, portraits):
     """Photographs, as the command line stamps and verifies them.
 
     Args:
         originals: the pictures.
         pairs: encoder and decoder, by the names of their weights.
         thorough: search as `verify` does without --quick.
+        portraits: the pictures are portraits of one size, whose parts can be swapped.
     """
     from keras_imaging.data.images import read_image, write_image
     from keras_imaging.metrics import psnr
@@ -37,7 +38,7 @@ def photographs(originals, pairs, thorough):
             seen = {name: channel(picture) for name, channel in SENT.items()}
             # A part of another portrait's face, where the mark lies.
             box = stamped.check.box
-            if box is not None and isinstance(originals, np.ndarray):
+            if box is not None and portraits:
                 other = originals[k - 1]
                 seen.update({f"{part} swapped": edit(picture, other, part, box) for part in EDITED})
             found = {
