@@ -27,11 +27,9 @@ PARTS = {
 # exact, as each test counts the others (Bonferroni).
 PART_ALPHA = 0.01
 # A part that adds less than this share to what agrees in the whole face was replaced. Measured: its
-# neighbours are seen a little in a part.
-PART_SHARES = {"forehead": 0.07, "eyes": 0.11, "mouth": 0.036}
-# What small networks have in a forehead or a mouth is too little to tell.
-PART_SHARES_OF_SMALL = {"eyes": 0.11}
-_SMALL = 256
+# neighbours are seen a little in a part, and the shares lie between those of whole and of replaced
+# ones; of foreheads, below those of whole ones.
+PART_SHARES = {"forehead": 0.07, "eyes": 0.125, "mouth": 0.036}
 
 _COLOURS = {"mark": (0, 160, 0), "no mark": (220, 0, 0), "unclear": (230, 160, 0)}
 
@@ -80,7 +78,7 @@ def face_parts(
         box: the region with the mark, as verification found it; None is the whole picture.
 
     Returns:
-        A `Part` for each name in `PARTS`; of decoders of less than 256 pixels, for the eyes.
+        A `Part` for each name in `PARTS`.
 
     Raises:
         ValueError: if the decoder has no `cell_logits`, or as `extract`.
@@ -97,15 +95,13 @@ def face_parts(
     cells = keras.ops.convert_to_numpy(cells)[0]
     signs = 2.0 * np.asarray(expected) - 1
     whole = float((cells.sum((0, 1)) * signs).sum())
-    shares = PART_SHARES_OF_SMALL if size < _SMALL else PART_SHARES
     result = {}
-    for name, least in shares.items():
-        place = PARTS[name]
+    for name, place in PARTS.items():
         logits = np.einsum("ij,ijn->n", _cover(place, cells.shape[0]), cells)
-        test = soft_test(logits, expected, PART_ALPHA, len(shares))
+        test = soft_test(logits, expected, PART_ALPHA, len(PARTS))
         # Of a face that does not agree there are no shares.
         share = float((logits * signs).sum()) / whole if whole > 0 else 0.0
-        result[name] = Part(_box_of(place, box), test, share, share < least)
+        result[name] = Part(_box_of(place, box), test, share, share < PART_SHARES[name])
     return result
 
 
