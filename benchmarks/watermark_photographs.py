@@ -25,7 +25,7 @@ def photographs(originals, pairs, thorough, portraits, work):
     Args:
         originals: the pictures.
         pairs: encoder and decoder, by the names of their weights.
-        thorough: search as `verify` does without --quick.
+        thorough: search as `verify` does without --quick, but for those whose parts were swapped.
         portraits: the pictures are portraits of one size, whose parts can be swapped.
         work: folder that keeps what was stamped, found and read, so that a run that was cut off
             goes on where it stopped.
@@ -62,7 +62,10 @@ def photograph(original, donor, pairs, thorough, nonce, stem):
     found = kept(
         f"{stem}_found.json",
         lambda: {
-            name: found_row(verify_image(decoders, one, key, [nonce], thorough=thorough))
+            # Of who was edited, it is the parts that are asked for.
+            name: found_row(
+                verify_image(decoders, one, key, [nonce], thorough=thorough and name in SENT)
+            )
             for name, one in seen.items()
         },
     )

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from keras_imaging.data.levels import from_unit
 from keras_imaging.watermark.alignment import refined
-from keras_imaging.watermark.embedding import rgb_picture
+from keras_imaging.watermark.embedding import checked_box, rgb_picture
 from keras_imaging.watermark.keys import Key, watermark_bits
 from keras_imaging.watermark.photograph import Verified, upright
 from keras_imaging.watermark.region import Box, shrink
@@ -24,12 +24,15 @@ PARTS = {
 }
 
 # How often a part of a picture without the mark is said to carry it by chance, all parts together:
-# exact, as each test counts the others (Bonferroni).
+# exact, as each test counts the others and the places that are read (Bonferroni).
 PART_ALPHA = 0.01
 # A part that adds less than this share to what agrees in the whole face was replaced. Measured: its
 # neighbours are seen a little in a part, and the shares lie between those of whole and of replaced
 # ones; of foreheads, below those of whole ones.
-PART_SHARES = {"forehead": 0.07, "eyes": 0.125, "mouth": 0.036}
+PART_SHARES = {"forehead": 0.07, "eyes": 0.125, "mouth": 0.02}
+# In a mouth small networks have too little to tell.
+PART_SHARES_OF_SMALL = {"forehead": 0.07, "eyes": 0.125}
+_SMALL = 256
 
 _COLOURS = {"mark": (0, 160, 0), "no mark": (220, 0, 0), "unclear": (230, 160, 0)}
 
@@ -65,11 +68,12 @@ def face_parts(
 ) -> dict[str, Part]:
     """Which parts of a marked face carry the mark by themselves.
 
-    The decoder's logits are sums over cells of 16 pixels, read at the surest place around the
-    region (`alignment.refined`). Those of the cells of a part are tested alone by `soft_test`: a
-    part carries the mark by chance at an exact rate, `PART_ALPHA` for all parts together. Signed by
-    the expected bits and added up, they say what the part adds to the agreement of the whole face:
-    below a share of it (`PART_SHARES`, measured) the part carries no mark.
+    The decoder's logits are sums over cells of 16 pixels, read in the region or at the surest place
+    around it (`alignment.refined`), wherever the whole agrees better. Those of the cells of a part
+    are tested alone by `soft_test`: a part carries the mark by chance at an exact rate,
+    `PART_ALPHA` for all parts together. Signed by the expected bits and added up, they say what the
+    part adds to the agreement of the whole face: below a share of it (`PART_SHARES`, measured) the
+    part carries no mark.
 
     Args:
         decoder: a `models.FaceGuardDecoder`.
@@ -78,7 +82,7 @@ def face_parts(
         box: the region with the mark, as verification found it; None is the whole picture.
 
     Returns:
-        A `Part` for each name in `PARTS`.
+        A `Part` for each name in `PARTS`; of decoders of less than 256 pixels, not for the mouth.
 
     Raises:
         ValueError: if the decoder has no `cell_logits`, or as `extract`.
@@ -89,19 +93,22 @@ def face_parts(
             f"Received: {type(decoder).__name__}"
         )
     image = rgb_picture(image)
-    box = refined(decoder, image, box)
-    size = decoder.image_size
-    cells = decoder.cell_logits(shrink(image, box, (size, size))[None])
-    cells = keras.ops.convert_to_numpy(cells)[0]
     signs = 2.0 * np.asarray(expected) - 1
-    whole = float((cells.sum((0, 1)) * signs).sum())
+    looks = []
+    for place in dict.fromkeys([checked_box(image, box), refined(decoder, image, box)]):
+        cells = _cells(decoder, image, place)
+        looks.append((float((cells.sum((0, 1)) * signs).sum()), cells, place))
+    # An alias of the mark can be surer, and agrees less.
+    whole, cells, box = max(looks, key=lambda look: look[0])
+    shares = PART_SHARES_OF_SMALL if decoder.image_size < _SMALL else PART_SHARES
     result = {}
-    for name, place in PARTS.items():
-        logits = np.einsum("ij,ijn->n", _cover(place, cells.shape[0]), cells)
-        test = soft_test(logits, expected, PART_ALPHA, len(PARTS))
+    for name, least in shares.items():
+        cover = _cover(PARTS[name], cells.shape[0])
+        logits = np.einsum("ij,ijn->n", cover, cells)
+        test = soft_test(logits, expected, PART_ALPHA, len(looks) * len(shares))
         # Of a face that does not agree there are no shares.
         share = float((logits * signs).sum()) / whole if whole > 0 else 0.0
-        result[name] = Part(_box_of(place, box), test, share, share < PART_SHARES[name])
+        result[name] = Part(_box_of(PARTS[name], box), test, share, share < least)
     return result
 
 
@@ -144,6 +151,13 @@ def draw_parts(image: np.ndarray, parts: Mapping[str, Part]) -> np.ndarray:
         draw.rectangle((left, top, right - 1, bottom - 1), outline=colour, width=width)
         draw.text((left + 2 * width, top + 2 * width), name, fill=colour)
     return np.asarray(picture)
+
+
+def _cells(decoder, image, box):
+    """What each cell of a region adds to the logits, `(rows, columns, n)`."""
+    size = decoder.image_size
+    small = shrink(image, box, (size, size))[None]
+    return keras.ops.convert_to_numpy(decoder.cell_logits(small))[0]
 
 
 def _cover(place, grid):

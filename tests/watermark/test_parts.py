@@ -4,7 +4,7 @@ from watermark_stand_ins import Decoder
 
 from keras_imaging.data import sample_image
 from keras_imaging.models.faceguard import FaceGuardDecoder
-from keras_imaging.watermark import Box, binomial_tail
+from keras_imaging.watermark import Box, binomial_tail, soft_test
 from keras_imaging.watermark.parts import draw_parts, face_parts
 
 BITS = np.random.default_rng(0).integers(0, 2, 64).astype("uint8")
@@ -72,6 +72,27 @@ def test_cells_add_up_to_the_logits():
     assert cells.shape == (2, 4, 4, 8)
     bias = np.asarray(decoder.get_layer("logits").bias)
     np.testing.assert_allclose(cells.sum((1, 2)) + bias, np.asarray(decoder(x)), atol=1e-4)
+
+
+def test_an_alias_is_surer_but_agrees_less(monkeypatch):
+    class Alias(Cells):
+        def cell_logits(self, images):
+            self.cells = -self.cells
+            return -self.cells
+
+    monkeypatch.setattr("keras_imaging.watermark.parts.refined", lambda *_: Box(80, 33, 233, 186))
+    parts = face_parts(Alias(slice(0)), sample_image(), BITS, BOX)
+    assert set(words(parts).values()) == {"mark"} and parts["eyes"].box.left > BOX.left
+    # Both places are counted.
+    ways = soft_test(SIGNS, BITS, 0.01, 6)
+    assert parts["eyes"].result == ways
+
+
+def test_small_networks_do_not_tell_of_the_mouth():
+    cells = Cells(slice(6, 9))
+    cells.image_size = 128
+    said = words(face_parts(cells, sample_image(), BITS, BOX))
+    assert said == {"forehead": "mark", "eyes": "no mark"}
 
 
 def test_networks_that_cannot_tell():
