@@ -380,7 +380,11 @@ def photographs(args):
         originals = watermark_photographs.scenes(originals, args.scenes)
     pairs = {f"faceguard_{variant}": pair for variant, pair in load_networks(args).items()}
     portraits = args.scenes is None
-    figures = watermark_photographs.photographs(originals, pairs, args.thorough, portraits)
+    with tempfile.TemporaryDirectory() as temporary:
+        work = args.work or pathlib.Path(temporary)
+        figures = watermark_photographs.photographs(
+            originals, pairs, args.thorough, portraits, work
+        )
     return {"side": args.side if portraits else None, **figures}
 
 
@@ -426,6 +430,9 @@ def main():
             command.add_argument("--scenes", type=pathlib.Path, help="pictures to paste them into")
             command.add_argument(
                 "--thorough", action="store_true", help="search as `verify` does without --quick"
+            )
+            command.add_argument(
+                "--work", type=pathlib.Path, help="folder of this run, which goes on from there"
             )
         elif function in (peers, phone):
             command.add_argument("--rounds", type=int, default=20)

@@ -8,66 +8,128 @@ import tempfile
 import numpy as np
 from watermark_channels import SENT
 
+from keras_imaging.data.images import list_images, read_image, write_image
+from keras_imaging.metrics import psnr
+from keras_imaging.watermark import Key, face_parts, watermark_bits
+from keras_imaging.watermark.content import SAME, content_code, content_similarity
+from keras_imaging.watermark.embedding import checked_box
+from keras_imaging.watermark.photograph import stamp_file, upright, verify_image
+from keras_imaging.watermark.region import Box, shrink
+
 KEY = b"the benchmark's key, not a secret"
 
 
-def photographs(originals, pairs, thorough, portraits):
+def photographs(originals, pairs, thorough, portraits, work):
     """Photographs, as the command line stamps and verifies them.
 
     Args:
         originals: the pictures.
         pairs: encoder and decoder, by the names of their weights.
-        thorough: search as `verify` does without --quick.
+        thorough: search as `verify` does without --quick, but for those whose parts were swapped.
         portraits: the pictures are portraits of one size, whose parts can be swapped.
+        work: folder that keeps what was stamped, found and read, so that a run that was cut off
+            goes on where it stopped.
     """
-    from keras_imaging.data.images import read_image, write_image
-    from keras_imaging.metrics import psnr
-    from keras_imaging.watermark import Key
-    from keras_imaging.watermark.parts import verified_parts
-    from keras_imaging.watermark.photograph import stamp_file, verify_image
-
-    decoders = {name: pair[1] for name, pair in pairs.items()}
-    key, rows = Key(KEY, "benchmark"), []
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = (pathlib.Path(folder) / name for name in ("photo.png", "stamped.png"))
-        for k, original in enumerate(originals):
-            nonce = k.to_bytes(4, "big")
-            write_image(source, original)
-            stamped = stamp_file(pairs, source, target, key, nonce)
-            picture = read_image(target)
-            seen = {name: channel(picture) for name, channel in SENT.items()}
-            # A part of another portrait's face, where the mark lies.
-            box = stamped.check.box
-            if box is not None and portraits:
-                other = originals[k - 1]
-                seen.update({f"{part} swapped": edit(picture, other, part, box) for part in EDITED})
-            found = {
-                name: verify_image(decoders, one, key, [nonce], thorough=thorough)
-                for name, one in seen.items()
-            }
-            parts = {
-                name: {
-                    part: (one.result.verified, one.result.p_value)
-                    for part, one in verified_parts(decoders, seen[name], key, one).items()
-                }
-                for name, one in found.items()
-                if one.result.verified
-            }
-            rows.append(
-                {
-                    "weights": stamped.weights,
-                    "region": stamped.regions.names[0],
-                    "strength": round(stamped.strength, 5),
-                    "holds": stamped.holds,
-                    "psnr": round(float(psnr(original, picture)), 2),
-                    "smooth_block": smooth_block(original, picture),
-                    "verified": {name: one.result.verified for name, one in found.items()},
-                    "p_value": {name: one.result.p_value for name, one in found.items()},
-                    "parts": parts,
-                }
-            )
-            print(json.dumps(rows[-1]), flush=True)
+    work.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for k, original in enumerate(originals):
+        donor = originals[k - 1] if portraits else None
+        row = photograph(original, donor, pairs, thorough, k.to_bytes(4, "big"), work / f"{k:04}")
+        rows.append(row)
+        print(json.dumps(row), flush=True)
     return {**summary(rows), "rows": rows}
+
+
+def photograph(original, donor, pairs, thorough, nonce, stem):
+    """What becomes of one; files that begin with `stem` keep it.
+
+    Args:
+        original: the picture.
+        donor: a portrait as large, whose eyes and mouth are put into it; or None.
+        pairs, thorough: as for `photographs`.
+        nonce: of the picture.
+        stem: path of the files without their ends.
+    """
+    decoders = {name: pair[1] for name, pair in pairs.items()}
+    key, target = Key(KEY, "benchmark"), stem.with_suffix(".png")
+    row = kept(f"{stem}_row.json", lambda: stamped_row(original, target, pairs, key, nonce))
+    picture = read_image(target)
+    seen = {name: channel(picture) for name, channel in SENT.items()}
+    if donor is not None:
+        # Where the mark lies.
+        box = Box(*row["box"])
+        seen.update({f"{part} swapped": edit(picture, donor, part, box) for part in EDITED})
+    found = kept(
+        f"{stem}_found.json",
+        lambda: {
+            # Of who was edited, it is the parts that are asked for.
+            name: found_row(
+                verify_image(decoders, one, key, [nonce], thorough=thorough and name in SENT)
+            )
+            for name, one in seen.items()
+        },
+    )
+    parts = kept(
+        f"{stem}_parts.json",
+        lambda: {
+            name: parts_row(decoders, seen[name], key, nonce, one)
+            for name, one in found.items()
+            if one["verified"]
+        },
+    )
+    said = {
+        name: {one: own[name] for one, own in found.items()} for name in ("verified", "p_value")
+    }
+    return {**row, **said, "parts": parts}
+
+
+def kept(file, make):
+    """What a file of JSON holds; if there is none, it is made."""
+    file = pathlib.Path(file)
+    if not file.exists():
+        partial = file.with_suffix(".partial")
+        partial.write_text(json.dumps(make()))
+        partial.replace(file)
+    return json.loads(file.read_text())
+
+
+def stamped_row(original, target, pairs, key, nonce):
+    """What became of a picture that was stamped into a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = pathlib.Path(folder) / "photo.png"
+        write_image(source, original)
+        stamped = stamp_file(pairs, source, target, key, nonce)
+    picture = read_image(target)
+    return {
+        "weights": stamped.weights,
+        "region": stamped.regions.names[0],
+        "box": checked_box(picture, stamped.regions.boxes[0]),
+        "strength": round(stamped.strength, 5),
+        "holds": stamped.holds,
+        "psnr": round(float(psnr(original, picture)), 2),
+        "smooth_block": smooth_block(original, picture),
+    }
+
+
+def found_row(found):
+    """What `verify_image` found."""
+    return {
+        "verified": found.result.verified,
+        "p_value": found.result.p_value,
+        "weights": found.weights,
+        "box": found.box,
+        "orientation": found.orientation,
+    }
+
+
+def parts_row(decoders, picture, key, nonce, row):
+    """What is said of the parts of a face that was found: word, share, p-value."""
+    decoder = decoders[row["weights"]]
+    expected = watermark_bits(key.secret, key.identity, decoder.message_length, nonce)
+    parts = face_parts(decoder, upright(picture, row["orientation"]), expected, Box(*row["box"]))
+    return {
+        part: (one.word, round(one.share, 4), one.result.p_value) for part, one in parts.items()
+    }
 
 
 def summary(rows):
@@ -91,8 +153,6 @@ EDITED = {"eyes": (-0.07, 0.0, 0.15, 0.42), "mouth": (0.42, 0.0, 0.14, 0.28)}
 
 def edit(picture, other, part, box):
     """A picture with a part of the face that another has in the same place, its colours matched."""
-    from keras_imaging.watermark.region import Box, shrink
-
     y, x, half_height, half_width = EDITED[part]
     height, width = picture.shape[:2]
     other = 255 * shrink(other, Box(0, 0, *other.shape[1::-1]), (height, width))
@@ -105,15 +165,21 @@ def edit(picture, other, part, box):
 
 
 def without_mark(rows):
-    """How many of the verified pictures of each channel have parts that carry no mark."""
+    """How many of the verified pictures of each channel have parts that carry no mark.
+
+    Parts of which it cannot be told are `unclear`.
+    """
     counts = {}
     for row in rows:
         for name, parts in row["parts"].items():
-            count = counts.setdefault(name, dict.fromkeys([*parts, "any", "verified"], 0))
-            lost = [part for part, (carries, _) in parts.items() if not carries]
+            count = counts.setdefault(
+                name, dict.fromkeys([*parts, "any", "unclear", "verified"], 0)
+            )
+            lost = [part for part, (word, *_) in parts.items() if word == "no mark"]
             for part in lost:
                 count[part] += 1
             count["any"] += bool(lost)
+            count["unclear"] += any(word == "unclear" for word, *_ in parts.values())
             count["verified"] += 1
     return counts
 
@@ -121,8 +187,6 @@ def without_mark(rows):
 def scenes(portraits, folder):
     """Portraits in the photographs of a folder, at random sizes and places."""
     from PIL import Image, ImageOps
-
-    from keras_imaging.data.images import list_images, read_image
 
     files = list_images(folder)
     for k, portrait in enumerate(portraits):
@@ -163,9 +227,6 @@ def least(rows, name):
 
 def content(originals):
     """Codes of what portraits look like."""
-    from keras_imaging.watermark.content import SAME, content_code, content_similarity
-    from keras_imaging.watermark.region import Box
-
     rng = np.random.default_rng(0)
 
     def placed(picture, off=0.0):

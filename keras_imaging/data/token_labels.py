@@ -289,7 +289,7 @@ def roi_weights(low: float, high: float, cells: int, out: int) -> np.ndarray:
 
 
 def fingerprint(picture: Picture) -> int:
-    """32 bits of a picture: of an array's pixels, a file's name, folder and size, a file's bytes."""
+    """32 bits of a picture: an array's pixels, a file's name, folder and size, a file's bytes."""
     if isinstance(picture, bytes):
         return zlib.crc32(picture)
     if isinstance(picture, np.ndarray):

@@ -27,6 +27,8 @@ _SURE = 6.0
 _KEPT = 3
 # Steps of scale and shift with which the neighbours of a place are looked at, each twice.
 _REFINEMENTS = ((0.03, 0.02), (0.015, 0.01))
+# Parts of a mark are read less well than the whole as soon as the place is a little off.
+_FINE = (*_REFINEMENTS, (0.008, 0.005))
 
 # Further away: the finder framed a face anew. Coarser, as refinement follows.
 _WIDE_SCALES = (0.72, 0.8, 0.89, 1.0, 1.12, 1.25, 1.4)
@@ -93,6 +95,28 @@ def places(
     return _surest(decoder, image, box, around)
 
 
+def refined(
+    decoder: Callable, image: np.ndarray, box: tuple[int, int, int, int] | None = None
+) -> Box:
+    """The surest place next to a region in which a mark was found, for who reads parts of it.
+
+    The whole can be read where `places` finds it, a few per cent of the side off; its parts cannot.
+    Some forty regions are read, ever closer around the surest. What bits are expected has no part
+    in it.
+
+    Args:
+        decoder, image, box: as for `align`.
+
+    Returns:
+        A box for `extract`, which may reach beyond the picture.
+
+    Raises:
+        ValueError: as `extract`.
+    """
+    image = rgb_picture(image)
+    return _surest(decoder, image, checked_box(image, box), [(1.0, 0.0, 0.0)], _FINE)[0]
+
+
 def places_anywhere(decoder: Callable, image: np.ndarray) -> list[Box]:
     """As `places`, wherever in the picture a square mark lies.
 
@@ -119,7 +143,7 @@ def places_anywhere(decoder: Callable, image: np.ndarray) -> list[Box]:
     return _surest(decoder, image, square, grid)
 
 
-def _surest(decoder, image, box, candidates):
+def _surest(decoder, image, box, candidates, refinements=_REFINEMENTS):
     """The surest of scales and shifts of a box, refined, as boxes of the picture."""
     small, small_box = _reduced(image, box, 2 * decoder.image_size)
     known = {}
@@ -135,7 +159,7 @@ def _surest(decoder, image, box, candidates):
 
     look(candidates)
     kept = _apart(known, sorted(known, key=known.get, reverse=True))
-    for (scale_step, step), _ in itertools.product(_REFINEMENTS, range(2)):
+    for (scale_step, step), _ in itertools.product(refinements, range(2)):
         around = [_neighbours(place, scale_step, step) for place in kept]
         look(itertools.chain(*around))
         kept = [max(near, key=known.get) for near in around]

@@ -413,12 +413,12 @@ def test_a_map_of_the_face(call, monkeypatch):
 
     monkeypatch.setattr(Decoder, "cell_logits", cell_logits, raising=False)
     code, out, err = call("verify", "cat_stamped.png", "--map", "map.png")
-    assert code == 0 and "verified, but no mark was read in: eyes." in out
+    assert code == 0 and "verified, but no mark was read in: forehead, eyes." in out
     assert read_image("map.png").shape == read_image("cat_stamped.png").shape
     assert call("verify", "cat_stamped.png", "--map", "map.png")[0] == 2
     code, out, _ = call("verify", "cat_stamped.png", "--json")
     parts = json.loads(out)["pictures"][0]["parts"]
-    assert parts == {"eyes": "no mark"}
+    assert parts == {"forehead": "no mark", "eyes": "no mark"}
     pathlib.Path("folder").mkdir()
     code, _, err = call("verify", "folder", "--map", "other.png")
     assert code == 2 and "one picture" in err

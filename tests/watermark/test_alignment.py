@@ -4,7 +4,7 @@ from watermark_stand_ins import Decoder, Encoder
 
 from keras_imaging.data import sample_image
 from keras_imaging.watermark import Box, align, embed, extract
-from keras_imaging.watermark.alignment import places, places_anywhere
+from keras_imaging.watermark.alignment import places, places_anywhere, refined
 from keras_imaging.watermark.embedding import extract_all
 
 IMAGE = sample_image()
@@ -53,6 +53,13 @@ def test_a_mark_far_from_where_it_is_looked_for():
     anywhere = places_anywhere(Decoder(), stamped)
     assert max(matches(stamped, place) for place in anywhere) >= 56
     assert max(matches(IMAGE, place) for place in places_anywhere(Decoder(), IMAGE)) < 51
+
+
+def test_a_place_is_refined():
+    box = Box(27, 54, 283, 310)
+    stamped = embed(Encoder(), IMAGE, BITS, 0.08, box)
+    found = refined(Decoder(), stamped, Box(32, 49, 288, 305))
+    assert np.abs(np.subtract(found, box)).max() <= 2
 
 
 @pytest.mark.parametrize("box", [None, Box(100, 60, 300, 260)])

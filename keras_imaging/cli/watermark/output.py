@@ -64,9 +64,7 @@ def verified_item(
         "remark": " ".join(filter(None, (remark, found.remark))) or None,
     }
     if verified and parts is not None:
-        item["parts"] = {
-            name: "mark" if part.result.verified else "no mark" for name, part in parts.items()
-        }
+        item["parts"] = {name: part.word for name, part in parts.items()}
     if verbose:
         item.update(
             matches=result.matches,

@@ -93,7 +93,7 @@ def verify_marks(
         pathlib.Path | None,
         typer.Option(
             help="Picture to write: the parts of the face that carry the mark framed in green, "
-            "those that carry none in red.",
+            "those that carry none in red, those that cannot be told in amber.",
             show_default=False,
         ),
     ] = None,
