@@ -140,9 +140,14 @@ def compared(folder, names):
         figures = {"error": max(float(apart(a, b) / max(1.0, np.abs(a).max())) for a, b in pairs)}
         if "int8" in path.name:
             figures["levels"] = max(apart(a, b) / level(a) for a, b in pairs)
+            near = [np.abs(a.astype("float64") - b) < 1.5 * level(a) for a, b in pairs]
+            figures["within_a_level"] = float(np.mean(near))
         if "decoder" in path.name:
             figures["bits"] = sum(a.size for a, _ in pairs)
             figures["bits_equal"] = all(np.array_equal(a > 0, b > 0) for a, b in pairs)
+        if "segmenter" in path.name:
+            same = [a.argmax(-1) == b.argmax(-1) for a, b in pairs]
+            figures["classes_equal"] = float(np.mean(same))
         found[path.stem] = figures
     return found
 

@@ -85,7 +85,7 @@ def problems(path, denoisers):
         if restored.dtype == np.uint8:
             restored = restored / 255
         if kind == "poisson":
-            restored = restored * problem.f.counts.max() / PEAK
+            restored = restored * float(ops.max(problem.f.counts)) / PEAK
         labels = (f"{kind} {{:.2f}} dB", f"{name} {{:.2f}}", "truth")
         for column, (label, shown) in enumerate(zip(labels, (seen, restored, wanted), strict=True)):
             score = psnr(np.clip(shown, 0, 1)[..., None], wanted[..., None], max_val=1.0)

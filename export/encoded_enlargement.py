@@ -5,22 +5,23 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from keras_imaging.export.encoded_tiles import OVERLAP, joined, places
 from keras_imaging.export.picture_files import (
     any_channels,
+    as_bytes,
     decode,
     encode_png,
     of_files,
     unit,
 )
-from keras_imaging.inference.flatness import flat_errors, node_colours, offset, places
+from keras_imaging.inference.flatness import flat_errors, node_colours, offset
+from keras_imaging.inference.flatness import places as sheet_places
 from keras_imaging.layers import InterpolationUpsample
 from keras_imaging.ops.color import rgb_to_ycbcr, ycbcr_to_rgb
 from keras_imaging.ops.transparency import REACH, extend_colours
 
-# Side and context of a tile, and side of the flat sheets that show what the network does to them,
-# in pixels: as `upscale` has them.
-_TILE, _OVERLAP = 256, 32
-_SHEET = 2 * _OVERLAP + 1
+# Side of the flat sheets that show what the network does to them, in pixels, as `upscale` has it.
+_SHEET = 2 * OVERLAP + 1
 
 
 def enlarged_files(
@@ -51,7 +52,7 @@ def enlarged_files(
         picture, levels = decode(file, max_pixels)
         channels = tf.shape(picture)[-1]
         size = tf.unstack(tf.shape(picture)[:2])
-        rows, columns = map(_pieces, size, model.input_shape[1:3])
+        rows, columns = map(places, size, model.input_shape[1:3])
         network_at = _flat(model, batched, size, *_limits(picture, network_input))
 
         def tile(row, column):
@@ -98,61 +99,11 @@ def enlarged_files(
                 lambda: shown,
             )
             kept = result[row.kept(model.scale), column.kept(model.scale)]
-            return tf.cast(tf.floor(tf.clip_by_value(kept, 0.0, 1.0) * levels + 0.5), "uint16")
+            return as_bytes(kept, levels)
 
-        return encode_png(_joined(tile, rows, columns), levels)
+        return encode_png(joined(tile, rows, columns), levels)
 
     return of_files(enlarge)
-
-
-class _Place:
-    """A tile along one axis, as `inference.tiles.Piece`, with tensors for numbers."""
-
-    def __init__(self, start, stop, kept_from, kept_to):
-        self.start, self.stop, self.kept_from, self.kept_to = start, stop, kept_from, kept_to
-
-    def kept(self, scale):
-        return slice(scale * (self.kept_from - self.start), scale * (self.kept_to - self.start))
-
-
-def _pieces(length, fixed):
-    """How many tiles an axis has, and a function from a number to its tile."""
-    side = tf.minimum(_TILE, length) if fixed is None else tf.constant(fixed)
-    stride = tf.maximum(side - 2 * _OVERLAP, 1)
-    last = length - side
-    count = 1 + tf.maximum(last + stride - 1, 0) // stride
-
-    def place(k):
-        start = tf.minimum(k * stride, last)
-        kept_from = tf.where(k == 0, 0, k * stride + _OVERLAP)
-        kept_to = tf.where(start == last, length, start + side - _OVERLAP)
-        return _Place(start, start + side, kept_from, kept_to)
-
-    return count, place
-
-
-def _joined(tile, rows, columns):
-    """All tiles as one picture."""
-
-    def strip(row):
-        def one(k, parts):
-            # Across, so that the parts of a strip differ in their first axis alone.
-            return k + 1, parts.write(k, tf.transpose(tile(row, columns[1](k)), (1, 0, 2)))
-
-        return tf.transpose(_concatenated(one, columns[0]), (1, 0, 2))
-
-    def one(k, strips):
-        return k + 1, strips.write(k, strip(rows[1](k)))
-
-    return _concatenated(one, rows[0])
-
-
-def _concatenated(body, count):
-    parts = tf.TensorArray("uint16", count, infer_shape=False, element_shape=(None, None, None))
-    _, parts = tf.while_loop(
-        lambda k, _: k < count, body, (tf.constant(0), parts), parallel_iterations=1
-    )
-    return parts.concat()
 
 
 def _limits(picture, network_input):
@@ -187,7 +138,7 @@ def _flat(model, batched, size, low, high):
     def at(*tile):
         here = errors
         for axis, (length, sheet, place) in enumerate(zip(size, sheets, tile, strict=True), 1):
-            rows = places(length, sheet, place.start, place.stop, model.scale)
+            rows = sheet_places(length, sheet, place.start, place.stop, model.scale)
             here = tf.gather(here, rows, axis=axis)
         return lambda x: batched(x[None])[0] - offset(x, colours, here, model.scale)
 

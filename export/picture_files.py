@@ -42,18 +42,39 @@ def decode(file: tf.Tensor, max_pixels: int) -> tuple[tf.Tensor, tf.Tensor]:
     return _upright(picture, _orientation(head)), levels
 
 
+def as_bytes(picture: tf.Tensor, levels: tf.Tensor) -> tf.Tensor:
+    """A float picture as the bytes of its levels, one or two for each value.
+
+    In one graph for both depths, so that pictures of 8 bits take no more memory than theirs.
+
+    Args:
+        picture: `(height, width, channels)`; what is not in 0..1 is clipped.
+        levels: 255 or 65535.
+    """
+    values = tf.floor(tf.clip_by_value(picture, 0.0, 1.0) * levels + 0.5)
+
+    def two():
+        parts = tf.bitcast(tf.cast(values, "uint16"), "uint8")
+        height, width, channels, _ = tf.unstack(tf.shape(parts))
+        return any_channels(tf.reshape(parts, (height, width, 2 * channels)))
+
+    return tf.cond(levels > 255, two, lambda: any_channels(tf.cast(values, "uint8")))
+
+
 def encode_png(picture: tf.Tensor, levels: tf.Tensor) -> tf.Tensor:
     """A PNG file of 8 or 16 bits.
 
     Args:
-        picture: uint16 `(height, width, channels)`, 0 to `levels`.
+        picture: see `as_bytes`.
         levels: 255 or 65535.
     """
-    return tf.cond(
-        levels > 255,
-        lambda: tf.io.encode_png(picture),
-        lambda: tf.io.encode_png(tf.cast(picture, "uint8")),
-    )
+
+    def two():
+        height, width, channels = tf.unstack(tf.shape(picture))
+        parts = tf.reshape(picture, (height, width, channels // 2, 2))
+        return tf.io.encode_png(tf.bitcast(parts, "uint16"))
+
+    return tf.cond(levels > 255, two, lambda: tf.io.encode_png(picture))
 
 
 def unit(picture: tf.Tensor) -> tf.Tensor:
@@ -70,12 +91,6 @@ def rgb(picture: tf.Tensor) -> tf.Tensor:
         lambda: any_channels(tf.repeat(picture[..., :1], 3, axis=-1)),
     )
     return tf.ensure_shape(picture, (None, None, 3))
-
-
-def file_of(picture: tf.Tensor, levels: tf.Tensor) -> tf.Tensor:
-    """A PNG file of a float picture in 0..1; other values are clipped."""
-    values = tf.floor(tf.clip_by_value(picture, 0.0, 1.0) * levels + 0.5)
-    return encode_png(tf.cast(values, "uint16"), levels)
 
 
 def of_files(function: Callable[[tf.Tensor], tf.Tensor]) -> Callable:

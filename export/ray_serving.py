@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from keras_imaging.export import slow_clients
 from keras_imaging.export.refusal import Refusal
 from keras_imaging.ray_cluster import connect
 
@@ -26,6 +27,9 @@ _ONGOING = 2 * BATCH_SIZE
 # Answers that are lost with their replica are computed anew by another.
 _ATTEMPTS = 4
 _SENDING_SECONDS = 1.0
+# For clients that neither ask nor read.
+IDLE_SECONDS = 60
+_SLOW_CLIENTS = f"{slow_clients.__name__}:{slow_clients.use.__name__}"
 
 
 @serve.deployment(max_ongoing_requests=_ONGOING)
@@ -171,6 +175,7 @@ def running(
     address: str | None = None,
     replicas: int = 1,
     metrics_port: int | None = None,
+    idle: int = IDLE_SECONDS,
 ) -> Iterator[str]:
     """Serve an application, and drain it at the end: what was accepted is answered.
 
@@ -182,6 +187,8 @@ def running(
         address: of a Ray cluster; None starts one on this machine, which ends with this.
         replicas: that a cluster on this machine has room for, if it has fewer processors.
         metrics_port: for Prometheus, of a cluster on this machine; None takes a free one.
+        idle: seconds after which connections are closed on which no request comes, or, in a
+            cluster on this machine, half of one, or no answer is read.
 
     Yields:
         URL of the metrics of this machine.
@@ -190,8 +197,10 @@ def running(
         ConnectionError: if there is no such cluster.
     """
     room = max(replicas, os.cpu_count() or 1)
+    # Read by the HTTP process.
+    os.environ.setdefault("RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", _SLOW_CLIENTS)
     connect(address, num_cpus=room, _metrics_export_port=metrics_port)
-    http = {"host": host, "port": port, "request_timeout_s": deadline}
+    http = {"host": host, "port": port, "request_timeout_s": deadline, "keep_alive_timeout_s": idle}
     quietly = {"log_level": "ERROR"}
     try:
         serve.start(http_options=http, logging_config=quietly)

@@ -44,7 +44,9 @@ def made_by_processes(
         flags.FLAGS.mark_as_parsed()  # Grain reads its own, which nobody set
     options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=_AHEAD)
     elements = grain.MapDataset.range(count).map(_Elements(sampler, first_step, part))
-    iterator = iter(elements.to_iter_dataset().mp_prefetch(options))
+    # Side by side stand the processes, each with one thread: threads within share a lock.
+    in_turn = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
+    iterator = iter(elements.to_iter_dataset(in_turn).mp_prefetch(options))
     told = set()
     try:
         with _light_processes():

@@ -289,13 +289,17 @@ def roi_weights(low: float, high: float, cells: int, out: int) -> np.ndarray:
 
 
 def fingerprint(picture: Picture) -> int:
-    """32 bits of a picture: of an array's pixels, a file's name and folder, a file's bytes."""
+    """32 bits of a picture: an array's pixels, a file's name, folder and size, a file's bytes."""
     if isinstance(picture, bytes):
         return zlib.crc32(picture)
     if isinstance(picture, np.ndarray):
         return zlib.crc32(np.ascontiguousarray(picture).tobytes())
     path = pathlib.Path(picture)
-    return zlib.crc32(f"{path.parent.name}/{path.name}".encode())
+    try:
+        size = path.stat().st_size
+    except OSError:
+        size = "missing"
+    return zlib.crc32(f"{path.parent.name}/{path.name} {size}".encode())
 
 
 def _batch(pictures, image_size, first, on_skip):

@@ -212,7 +212,12 @@ def test_fingerprints(tmp_path):
     assert fingerprint(one) != fingerprint(two) == fingerprint(two.copy())
     (tmp_path / "cats").mkdir()
     write_image(tmp_path / "cats" / "1.png", one)
-    assert fingerprint(tmp_path / "cats" / "1.png") != fingerprint(tmp_path / "cats" / "2.png")
+    path = tmp_path / "cats" / "1.png"
+    before = fingerprint(path)
+    assert before != fingerprint(tmp_path / "cats" / "2.png")
+    # Another picture under the same name.
+    write_image(path, one[:-1])
+    assert fingerprint(path) != before
 
 
 def test_refusals(store, tmp_path):

@@ -81,3 +81,22 @@ def test_picture_files_in_and_out(channels, tmp_path):
             np.testing.assert_array_equal(result[..., 1], picture[..., 1])
             result, picture = result[..., :1], picture[..., :1]
         assert np.abs(result - denoise(model, picture)).max() <= 1
+
+
+def test_large_picture_files_are_denoised_in_tiles(tmp_path):
+    network = SimpleCNN(depth=2, filters=4)
+    model = Denoiser(network, value_range=("min", "max"), span=0.9)
+    loaded = tf.saved_model.load(to_saved_model(model, tmp_path / "net"))
+    rng = np.random.default_rng(0)
+    # The whole picture's range, of each colour by itself; one of them is constant.
+    deep = rng.integers(2000, 60000, size=(300, 21, 3), dtype="uint16")
+    deep[..., 1] = 7
+    deep[:100, :, 0] //= 3
+    files = tf.io.encode_png(deep)[None]
+    (result,) = loaded.signatures["encoded"](image_bytes=files)["image_bytes"]
+    result = tf.io.decode_png(result, dtype="uint16").numpy().astype(int)
+    expected = denoise(model, deep)
+    assert np.abs(result - expected).max() <= 2
+    np.testing.assert_array_equal(result[..., 1], 7)
+    # Tiles are not a range of their own.
+    assert np.abs(expected[:200] - denoise(model, deep[:200]).astype(int)).max() > 20

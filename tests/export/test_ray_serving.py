@@ -104,7 +104,12 @@ def test_a_server_answers_and_ends(tmp_path, monkeypatch):
     file = {"b64": base64.b64encode(stream.getvalue()).decode()}
     app = ray_serving.application(tmp_path / "net", "net", 1_000_000)
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        with ray_serving.running(app, "127.0.0.1", port, 100.0) as metrics:
+        with ray_serving.running(app, "127.0.0.1", port, 100.0, idle=2) as metrics:
+            # Without a whole head none stays.
+            slow = socket.create_connection(("127.0.0.1", port), timeout=60)
+            slow.sendall(b"POST /v1/models/net:predict HTTP/1.1\r\nHos")
+            with slow:
+                assert slow.recv(1) == b""
             status, content = post(instances=[picture(5, 6).tolist()])
             assert status == 200 and np.shape(content["predictions"]) == (1, 10, 12, 1)
             assert post(instances=[[1]])[0] == 400
