@@ -134,7 +134,7 @@ def to_litert(
             raise ValueError("`preprocessing` is for classifiers that can take pixels of 0..255.")
     shapes = input_shapes(model, input_shape)
     network = _edge_network(model, shapes, expand_groups) if edge else model
-    refusal = refusal_of_integers(network)
+    refusal = refusal_of_integers(network, quantization in ISLANDS)
     if refusal and quantization in CALIBRATED:
         raise ValueError(
             f"{model.name} is not quantized to {quantization!r}: {refusal}. What does well here: "

@@ -87,10 +87,18 @@ def float_parts(model: keras.Model, network: keras.Model) -> FloatParts:
     return FloatParts(sorted(names), sorted(operators), sorted(clipped), sorted(products))
 
 
-def refusal_of_integers(network: keras.Model) -> str | None:
-    """Why the activations of a network must not be integers, in the words of its layers."""
-    reasons = (getattr(layer, "needs_float", None) for layer in network._flatten_layers())
-    return next((reason for reason in reasons if reason), None)
+def refusal_of_integers(network: keras.Model, islands: bool) -> str | None:
+    """Why the activations of a network must not be integers, in the words of its layers.
+
+    Args:
+        network: its form for phones.
+        islands: layers that stay in float do so.
+    """
+    for layer in network._flatten_layers():
+        reason = getattr(layer, "needs_float", None)
+        if reason and not (islands and getattr(layer, "stays_float", False)):
+            return reason
+    return None
 
 
 def quantize(

@@ -28,6 +28,10 @@ class HarmonicFill(keras.layers.Layer):
         (1, 8, 8, 3)
     """
 
+    # What export asks: an island of float, and no file without one.
+    stays_float = True
+    needs_float = "an int8 harmonic fill ends LiteRT's interpreter, and the process with it"
+
     def __init__(self, cycles: int = 4, **kwargs):
         # Under mixed precision inputs stay as exact as they come.
         super().__init__(**{"autocast": False, **kwargs})

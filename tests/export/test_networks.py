@@ -228,8 +228,10 @@ def test_lama(tmp_path):
         to_litert(model, tmp_path / "b.tflite")
 
 
-def test_harmonic_lama(tmp_path):
+def test_harmonic_lama(tmp_path, monkeypatch):
     """The multigrid converts to builtin operators, and computes the same."""
+    # One cycle: all are alike.
+    monkeypatch.setattr("keras_imaging.ops.harmonic._step_lengths", lambda count: [1.0])
     model = with_statistics(LaMaGenerator(width=4, num_downsamples=1, num_blocks=1, harmonic=True))
     disturb_weights(model)
     path = to_litert(model, tmp_path / "a.tflite", input_shape=(16, 24, 4))
@@ -241,6 +243,8 @@ def test_harmonic_lama(tmp_path):
     inputs[..., :3] *= 1 - inputs[..., 3:]
     (result,) = LiteRTModel(path).run({"picture_and_mask": inputs})
     np.testing.assert_allclose(result, np.asarray(model(inputs)), atol=1e-4)
+    with pytest.raises(ValueError, match="not quantized to 'int8': an int8 harmonic fill ends"):
+        to_litert(model, tmp_path / "b.tflite", "int8", input_shape=(16, 24, 4))
 
 
 @pytest.fixture(scope="module")
