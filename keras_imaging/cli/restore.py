@@ -514,6 +514,11 @@ def _observed_factor(residual):
     return float((residual[last] / residual[first]) ** (1 / (last - first)))
 
 
+def _was_better(report):
+    """Whether one on the way was better than the last, to be seen."""
+    return report["best_psnr"] >= report["last_psnr"] + 0.05
+
+
 def _write(task, target, pictures, keep, report):
     from keras_imaging.data import write_image
 
@@ -526,7 +531,7 @@ def _write(task, target, pictures, keep, report):
         from keras_imaging.cli.comparison import most_improved, side_by_side
 
         names = ["degraded", "last", "best"]
-        if report["best_psnr"] < report["last_psnr"] + 0.05:
+        if not _was_better(report):
             names.remove("best")
         panels = {}
         for name in names:
@@ -568,9 +573,14 @@ def _tell(report):
         predicted = f"; proved {report['factor']:.3g}" if report["verdict"] == "certified" else ""
         typer.echo(f"The residual was multiplied by {observed:.3g} an iteration{predicted}.")
     if "comparison" in report:
+        best = ""
+        if _was_better(report):
+            best = (
+                f"; the best was {report['best_psnr']:.2f} dB after {report['best_iteration']} "
+                "iterations"
+            )
         typer.echo(
             f"PSNR: degraded {report['degraded_psnr']:.2f} dB, restored {report['last_psnr']:.2f} "
-            f"dB; the best was {report['best_psnr']:.2f} dB after {report['best_iteration']} "
-            "iterations."
+            f"dB{best}."
         )
         typer.echo(f"Wrote {report['comparison']}: side by side.")
